@@ -1,0 +1,634 @@
+//! `sprint.toml`: one effort with one question, one set of image models, one dataset.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{Checked, Problem};
+use crate::Evolution;
+
+/// A sprint's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SprintConfig {
+    /// What the sprint is.
+    pub sprint: SprintSection,
+    /// Where prompts come from.
+    pub collect: CollectConfig,
+    /// How they are cleaned.
+    #[serde(default)]
+    pub clean: CleanConfig,
+    /// What screens texts and images.
+    #[serde(default)]
+    pub screen: ScreenConfig,
+    /// What rewrites prompts.
+    #[serde(default)]
+    pub enhance: EnhanceConfig,
+    /// Chat models by name.
+    #[serde(default)]
+    pub chat: BTreeMap<String, ChatConfig>,
+    /// The image models.
+    pub models: Vec<ModelConfig>,
+    /// What may be spent.
+    #[serde(default)]
+    pub budget: BudgetConfig,
+    /// Which models are compared.
+    #[serde(default)]
+    pub pair: PairConfig,
+    /// How people answer.
+    #[serde(default)]
+    pub annotate: AnnotateConfig,
+}
+
+/// What the sprint is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SprintSection {
+    /// Its name in addresses: lower-case letters, digits and `-`.
+    pub slug: String,
+    /// Its title on pages.
+    pub title: String,
+    /// The question that people answer.
+    #[serde(default = "default_question")]
+    pub question: String,
+    /// The licence under which its data is published.
+    #[serde(default = "default_license")]
+    pub license: String,
+}
+
+fn default_question() -> String {
+    "Which image is better overall, in prompt adherence, semantics and aesthetics?".to_owned()
+}
+
+fn default_license() -> String {
+    "Apache-2.0".to_owned()
+}
+
+/// Where prompts come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectConfig {
+    /// Files, globs or web addresses, read in this order. Relative paths start at the sprint's folder.
+    pub sources: Vec<String>,
+    /// The column or field that holds the prompt.
+    #[serde(default = "default_column")]
+    pub column: String,
+    /// At most so many prompts: a seeded sample, not the head.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// The seed of that sample.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+}
+
+fn default_column() -> String {
+    "prompt".to_owned()
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+/// How prompts are cleaned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CleanConfig {
+    /// ISO 639-1 codes of the languages that are kept; none: all of them.
+    pub languages: Vec<String>,
+    /// Jaccard similarity of word trigrams from which two prompts are near duplicates.
+    pub near_duplicates: f64,
+    /// How long a prompt may be, in characters.
+    pub length: LengthConfig,
+    /// Share of the clean prompts that is held out for evaluation: split `test`, never in `train`.
+    pub held_out: f64,
+    /// The seed of that draw.
+    pub seed: u64,
+}
+
+impl Default for CleanConfig {
+    fn default() -> Self {
+        Self {
+            languages: vec!["en".to_owned()],
+            near_duplicates: 0.8,
+            length: LengthConfig::default(),
+            held_out: 0.05,
+            seed: default_seed(),
+        }
+    }
+}
+
+/// How long a prompt may be, in characters, both ends included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LengthConfig {
+    /// The least.
+    pub min: usize,
+    /// The most.
+    pub max: usize,
+}
+
+impl Default for LengthConfig {
+    fn default() -> Self {
+        Self { min: 3, max: 1000 }
+    }
+}
+
+/// What screens texts and images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScreenConfig {
+    /// Classifiers of prompts and variants. Empty: texts are not screened, and that is said.
+    pub text: Vec<ClassifierUse>,
+    /// Classifiers of images. Empty: images are not screened, and that is said.
+    pub image: Vec<ClassifierUse>,
+    /// What a positive removes.
+    pub removes: Removes,
+}
+
+impl Default for ScreenConfig {
+    fn default() -> Self {
+        Self {
+            text: vec![ClassifierUse { name: "lexicon".to_owned(), threshold: None }],
+            image: Vec::new(),
+            removes: Removes::Row,
+        }
+    }
+}
+
+/// What a positive of a classifier removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Removes {
+    /// The prompt with all that came of it.
+    Row,
+    /// Just the item.
+    Item,
+}
+
+/// A classifier by name, with the score from which it counts as positive.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassifierUse {
+    /// Its name.
+    #[serde(rename = "use")]
+    pub name: String,
+    /// From which score on it is positive; its own default where absent.
+    pub threshold: Option<f64>,
+}
+
+// By hand and not `untagged`, so that an unknown key inside the braces is still named with its line.
+impl<'de> Deserialize<'de> for ClassifierUse {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            r#use: String,
+            #[serde(default)]
+            threshold: Option<f64>,
+        }
+        struct NameOrTable;
+        impl<'de> Visitor<'de> for NameOrTable {
+            type Value = ClassifierUse;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a classifier's name, or { use = \"name\", threshold = 0.5 }")
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(ClassifierUse { name: name.to_owned(), threshold: None })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let table = Table::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(ClassifierUse { name: table.r#use, threshold: table.threshold })
+            }
+        }
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+/// What rewrites prompts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnhanceConfig {
+    /// `rules`; `none`, which sends each prompt as it is; or the name of a `[chat.NAME]`.
+    pub engine: String,
+    /// The variants that are written of each prompt.
+    pub evolutions: Vec<Evolution>,
+    /// The seed of categories, wordings and images.
+    pub seed: u64,
+}
+
+impl Default for EnhanceConfig {
+    fn default() -> Self {
+        Self { engine: "rules".to_owned(), evolutions: Evolution::ALL.to_vec(), seed: default_seed() }
+    }
+}
+
+/// A chat model behind an HTTP API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatConfig {
+    /// The base address of an API that speaks OpenAI's chat completions.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The environment variable that holds the key.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
+    /// How many calls may be under way at once.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: usize,
+    /// How many calls a minute, shared by all callers.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// How long one call may take, in seconds.
+    #[serde(default = "default_timeout_s")]
+    pub timeout_s: u64,
+    /// How often a call that failed in passing is tried again within one run.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+    /// The longest answer, in tokens.
+    #[serde(default = "default_max_tokens")]
+    pub max_tokens: u32,
+    /// The sampling temperature; the server's own where absent.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Money per million tokens.
+    #[serde(default)]
+    pub price: Option<Price>,
+}
+
+fn default_concurrency() -> usize {
+    8
+}
+
+fn default_timeout_s() -> u64 {
+    120
+}
+
+fn default_retries() -> u32 {
+    5
+}
+
+fn default_max_tokens() -> u32 {
+    400
+}
+
+/// Money per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Sent.
+    pub input: f64,
+    /// Received.
+    pub output: f64,
+}
+
+/// An image model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Its short name in tables and column names: lower-case letters, digits and `-`.
+    pub key: String,
+    /// Its full repository id.
+    pub name: String,
+    /// `rehearsal`, `openai`, `huggingface`, `fal`, `a1111` or `folder`.
+    pub engine: String,
+    /// The base address; for `folder`, the folder.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The environment variable that holds the key.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
+    /// Width and height, in pixels.
+    #[serde(default = "default_size")]
+    pub size: (u32, u32),
+    /// Sampling steps.
+    #[serde(default)]
+    pub steps: Option<u32>,
+    /// Guidance by evolution.
+    #[serde(default)]
+    pub guidance: BTreeMap<Evolution, f64>,
+    /// How many calls may be under way at once.
+    #[serde(default)]
+    pub concurrency: Option<usize>,
+    /// How many calls a minute, shared by all callers.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// How long one call may take, in seconds.
+    #[serde(default = "default_timeout_s")]
+    pub timeout_s: u64,
+    /// How often a call that failed in passing is tried again within one run.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+    /// Money per image.
+    #[serde(default)]
+    pub price: Option<f64>,
+}
+
+fn default_size() -> (u32, u32) {
+    (1024, 1024)
+}
+
+/// What may be spent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetConfig {
+    /// In the unit of the configured prices; no call is made that would go past it.
+    pub max: Option<f64>,
+}
+
+/// Which models are compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PairConfig {
+    /// Every two models, or a list of two keys each.
+    pub models: ModelPairs,
+}
+
+/// Which models are compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ModelPairs {
+    /// Every two.
+    #[default]
+    All,
+    /// These.
+    Listed(Vec<(String, String)>),
+}
+
+impl Serialize for ModelPairs {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.serialize_str("all"),
+            Self::Listed(pairs) => pairs.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelPairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrList;
+        impl<'de> Visitor<'de> for AllOrList {
+            type Value = ModelPairs;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"all\", or a list of two model keys each, like [[\"dev\", \"sd\"]]")
+            }
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Self::Value, E> {
+                if word == "all" {
+                    Ok(ModelPairs::All)
+                } else {
+                    Err(E::invalid_value(serde::de::Unexpected::Str(word), &self))
+                }
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, sequence: A) -> Result<Self::Value, A::Error> {
+                let pairs = Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(sequence))?;
+                Ok(ModelPairs::Listed(pairs))
+            }
+        }
+        deserializer.deserialize_any(AllOrList)
+    }
+}
+
+/// How people answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnnotateConfig {
+    /// How many people answer each pair.
+    pub overlap: u32,
+    /// How long a person may hold a pair before it goes back, in seconds.
+    pub lease_s: u64,
+    /// How long after a skip the same pair stays away from that person, in seconds.
+    pub skip_cooldown_s: u64,
+    /// Whether everybody may see the results before the sprint closes.
+    pub public_results: bool,
+}
+
+impl Default for AnnotateConfig {
+    fn default() -> Self {
+        Self { overlap: 3, lease_s: 600, skip_cooldown_s: 86_400, public_results: false }
+    }
+}
+
+impl SprintConfig {
+    /// The pairs of model keys that are compared, in the order of the configuration.
+    pub fn model_pairs(&self) -> Vec<(String, String)> {
+        match &self.pair.models {
+            ModelPairs::Listed(pairs) => pairs.clone(),
+            ModelPairs::All => {
+                let mut pairs = Vec::new();
+                for (place, first) in self.models.iter().enumerate() {
+                    for second in &self.models[place + 1..] {
+                        pairs.push((first.key.clone(), second.key.clone()));
+                    }
+                }
+                pairs
+            }
+        }
+    }
+
+    /// The model with this key.
+    pub fn model(&self, key: &str) -> Option<&ModelConfig> {
+        self.models.iter().find(|model| model.key == key)
+    }
+}
+
+/// The image engines that exist.
+const IMAGE_ENGINES: &[&str] = &["rehearsal", "openai", "huggingface", "fal", "a1111", "folder"];
+
+/// The classifiers of texts that exist.
+const TEXT_CLASSIFIERS: &[&str] = &["lexicon"];
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        && !text.starts_with('-')
+}
+
+fn known(word: &str, words: &[&str]) -> Option<String> {
+    if words.contains(&word) {
+        return None;
+    }
+    let near = super::nearest(word, words).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    Some(format!("there is no `{word}` (known: {}){near}", words.join(", ")))
+}
+
+impl Checked for SprintConfig {
+    fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let mut check = |good: bool, path: &[&str], message: String| {
+            if !good {
+                found.push(Problem::new(path, message));
+            }
+        };
+        const NAME: &str = "use lower-case letters, digits, `-` and `_`, at most 64";
+        check(is_name(&self.sprint.slug), &["sprint", "slug"], format!("`{}`: {NAME}", self.sprint.slug));
+        check(
+            !self.sprint.title.trim().is_empty(),
+            &["sprint", "title"],
+            "a sprint needs a title".to_owned(),
+        );
+        check(
+            !self.collect.sources.is_empty(),
+            &["collect", "sources"],
+            "name at least one source".to_owned(),
+        );
+        check(
+            self.collect.limit != Some(0),
+            &["collect", "limit"],
+            "a limit of 0 leaves no prompt".to_owned(),
+        );
+        for (place, source) in self.collect.sources.iter().enumerate() {
+            check(
+                !source.starts_with("hf://"),
+                &["collect", "sources", &place.to_string()],
+                format!(
+                    "`{source}`: datasets on the Hub cannot be read yet; download the file and name it here"
+                ),
+            );
+        }
+        let clean = &self.clean;
+        check(
+            clean.near_duplicates > 0.0 && clean.near_duplicates <= 1.0,
+            &["clean", "near_duplicates"],
+            format!("{} is not a similarity: it must be above 0 and at most 1", clean.near_duplicates),
+        );
+        check(
+            clean.length.min <= clean.length.max && clean.length.max > 0,
+            &["clean", "length"],
+            format!(
+                "nothing can be at least {} and at most {} characters long",
+                clean.length.min, clean.length.max
+            ),
+        );
+        check(
+            (0.0..1.0).contains(&clean.held_out),
+            &["clean", "held_out"],
+            format!("{} is not a share: it must be at least 0 and below 1", clean.held_out),
+        );
+        for (list, path, names) in
+            [(&self.screen.text, "text", TEXT_CLASSIFIERS), (&self.screen.image, "image", &[][..])]
+        {
+            for (place, classifier) in list.iter().enumerate() {
+                let place = place.to_string();
+                if let Some(problem) = known(&classifier.name, names) {
+                    check(false, &["screen", path, &place], problem);
+                }
+                let threshold = classifier.threshold.unwrap_or(0.5);
+                check(
+                    (0.0..=1.0).contains(&threshold),
+                    &["screen", path, &place],
+                    format!("a threshold of {threshold} is not between 0 and 1"),
+                );
+            }
+        }
+        let enhance = &self.enhance;
+        check(
+            ["rules", "none"].contains(&enhance.engine.as_str()) || self.chat.contains_key(&enhance.engine),
+            &["enhance", "engine"],
+            format!("`{0}` is neither `rules` nor `none` nor a section `[chat.{0}]`", enhance.engine),
+        );
+        check(
+            enhance.engine != "none" || enhance.evolutions.len() == 1,
+            &["enhance", "evolutions"],
+            "with the engine `none` every evolution would be the same text: name one".to_owned(),
+        );
+        let evolutions: BTreeSet<_> = enhance.evolutions.iter().collect();
+        check(
+            !evolutions.is_empty() && evolutions.len() == enhance.evolutions.len(),
+            &["enhance", "evolutions"],
+            "name each of `simplified` and `quality` at most once, and at least one".to_owned(),
+        );
+        for (name, chat) in &self.chat {
+            check(
+                chat.url.starts_with("http://") || chat.url.starts_with("https://"),
+                &["chat", name, "url"],
+                format!("`{}` is not an http:// or https:// address", chat.url),
+            );
+            check(chat.concurrency > 0, &["chat", name, "concurrency"], "must be at least 1".to_owned());
+            let price = chat.price.unwrap_or(Price { input: 0.0, output: 0.0 });
+            check(
+                price.input >= 0.0 && price.output >= 0.0,
+                &["chat", name, "price"],
+                "cannot be negative".to_owned(),
+            );
+        }
+        check(self.models.len() >= 2, &["models"], "a comparison needs at least two models".to_owned());
+        let mut keys = BTreeSet::new();
+        for (place, model) in self.models.iter().enumerate() {
+            let place = place.to_string();
+            check(is_name(&model.key), &["models", &place, "key"], format!("`{}`: {NAME}", model.key));
+            check(
+                keys.insert(&model.key),
+                &["models", &place, "key"],
+                format!("the key `{}` stands twice; give each model its own", model.key),
+            );
+            if let Some(problem) = known(&model.engine, IMAGE_ENGINES) {
+                check(false, &["models", &place, "engine"], problem);
+            }
+            if model.engine == "rehearsal" {
+                check(
+                    ["rehearsal/noto", "rehearsal/fluent"].contains(&model.name.as_str()),
+                    &["models", &place, "name"],
+                    format!(
+                        "a rehearsal is named rehearsal/noto or rehearsal/fluent, not `{}`: its pictures are no model's",
+                        model.name
+                    ),
+                );
+            }
+            let needs_url = ["a1111", "folder"].contains(&model.engine.as_str());
+            check(
+                !needs_url || model.url.is_some(),
+                &["models", &place, "url"],
+                format!("the engine `{}` needs a url", model.engine),
+            );
+            let (width, height) = model.size;
+            check(
+                (64..=4096).contains(&width) && (64..=4096).contains(&height),
+                &["models", &place, "size"],
+                format!("{width}×{height}: each side must be 64 to 4096 pixels"),
+            );
+            check(
+                model.price.unwrap_or(0.0) >= 0.0,
+                &["models", &place, "price"],
+                "cannot be negative".to_owned(),
+            );
+            check(
+                model.concurrency != Some(0),
+                &["models", &place, "concurrency"],
+                "must be at least 1".to_owned(),
+            );
+        }
+        if let ModelPairs::Listed(pairs) = &self.pair.models {
+            let mut seen = BTreeSet::new();
+            for (place, (first, second)) in pairs.iter().enumerate() {
+                let place = place.to_string();
+                for key in [first, second] {
+                    check(
+                        keys.contains(key),
+                        &["pair", "models", &place],
+                        format!("there is no model `{key}`"),
+                    );
+                }
+                let sorted = if first < second { (first, second) } else { (second, first) };
+                check(
+                    first != second && seen.insert(sorted),
+                    &["pair", "models", &place],
+                    format!("`{first}` and `{second}` are not two different models that stand here once"),
+                );
+            }
+            check(
+                !pairs.is_empty(),
+                &["pair", "models"],
+                "name at least one pair of models, or \"all\"".to_owned(),
+            );
+        }
+        check(self.budget.max.unwrap_or(0.0) >= 0.0, &["budget", "max"], "cannot be negative".to_owned());
+        check(
+            (1..=1000).contains(&self.annotate.overlap),
+            &["annotate", "overlap"],
+            format!("{} people a pair: it must be 1 to 1000", self.annotate.overlap),
+        );
+        check(self.annotate.lease_s > 0, &["annotate", "lease_s"], "must be at least 1 second".to_owned());
+        found
+    }
+}

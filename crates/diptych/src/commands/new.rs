@@ -1,0 +1,90 @@
+//! `diptych new`: a folder with a commented `sprint.toml` that runs at once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use diptych_core::config::template;
+use diptych_text::templates;
+
+use super::print;
+use crate::Usage;
+
+/// Makes the folder.
+pub fn run(folder: &Path, prompts: &[PathBuf]) -> Result<()> {
+    let file = folder.join("sprint.toml");
+    if file.exists() {
+        return Err(Usage(format!("{} exists already: nothing was changed", file.display())).into());
+    }
+    for prompts in prompts {
+        let name = prompts.to_string_lossy();
+        if !name.contains("://") && !name.contains(['*', '?']) && !prompts.is_file() {
+            return Err(Usage(format!("--prompts {name}: there is no such file")).into());
+        }
+    }
+    let name = std::path::absolute(folder)?
+        .file_name()
+        .map_or_else(|| "sprint".to_owned(), |name| name.to_string_lossy().into_owned());
+    let slug = slug_of(&name);
+    let title = title_of(&slug);
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let sources: Vec<String> = prompts.iter().map(|prompts| source(prompts)).collect::<Result<_>>()?;
+    write(&file, &template::sprint_toml(&slug, &title, &sources))?;
+    let instructions = folder.join("templates");
+    std::fs::create_dir_all(&instructions)
+        .with_context(|| format!("{} cannot be made", instructions.display()))?;
+    for (name, text) in
+        [("style", templates::STYLE), ("simplified", templates::SIMPLIFIED), ("quality", templates::QUALITY)]
+    {
+        let file = instructions.join(format!("{name}.txt"));
+        if !file.exists() {
+            write(&file, text)?;
+        }
+    }
+    let folder = folder.display();
+    print(&format!(
+        "{} is written; it runs as it is.\nNext:\n  diptych run -C {folder} --first 10    # and look at the contact sheet\n  diptych run -C {folder}\n  diptych serve -C {folder}\n",
+        file.display()
+    ))
+}
+
+/// A source as the configuration names it: an address or pattern as it is, a file by its whole path,
+/// so that it is found from the sprint's folder.
+fn source(prompts: &Path) -> Result<String> {
+    let name = prompts.to_string_lossy();
+    if name.contains("://") {
+        return Ok(name.into_owned());
+    }
+    Ok(std::path::absolute(prompts)?.to_string_lossy().into_owned())
+}
+
+pub fn slug_of(name: &str) -> String {
+    let slug: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+        .collect();
+    let slug = slug.trim_matches('-');
+    if slug.is_empty() { "sprint".to_owned() } else { slug.chars().take(64).collect() }
+}
+
+fn title_of(slug: &str) -> String {
+    let words = slug.replace('-', " ");
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_slugs_and_titles() {
+        assert_eq!(slug_of("My Sprint (2)"), "my-sprint--2");
+        assert_eq!(slug_of("日本"), "sprint");
+        assert_eq!(title_of("my-sprint"), "My sprint");
+    }
+}

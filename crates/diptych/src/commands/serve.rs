@@ -1,0 +1,79 @@
+//! `diptych serve`: the pages and the API, for every sprint of the server.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use diptych_stages::ctx::Progress;
+use diptych_web::{App, HostedSprint};
+
+use super::print;
+use crate::Usage;
+use crate::place::Server;
+
+/// Serves until it is interrupted.
+pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -> Result<()> {
+    let server = Server::find(folder)?;
+    let sprints = server.sprints()?;
+    if sprints.is_empty() {
+        return Err(Usage(format!(
+            "there is no sprint in {} nor in a folder directly below it: make one with `diptych new`",
+            server.folder.display()
+        ))
+        .into());
+    }
+    let (store, blobs) = server.open().await?;
+    let mut hosted = Vec::new();
+    for sprint in &sprints {
+        hosted.push(HostedSprint::new(server.ctx(sprint, &store, &blobs, Arc::clone(&progress)).await?));
+    }
+    let listener = tokio::net::TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("nothing can be served on {addr}: choose another address with --addr"))?;
+    let bound = listener.local_addr()?;
+    let mut text = String::from("serving\n");
+    for address in addresses(bound) {
+        text.push_str(&format!("  http://{address}\n"));
+    }
+    text.push_str("end with Ctrl-C\n");
+    print(&text)?;
+    let served = diptych_web::serve(listener, App::new(store.clone(), blobs, hosted), stop_signal()).await;
+    store.close().await;
+    served.context("the server stopped")
+}
+
+/// Ctrl-C, or the system's request to end.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
+            return;
+        }
+    }
+    interrupt.await.ok();
+}
+
+/// The addresses under which `bound` can be reached: with 0.0.0.0, this machine's and the network's.
+fn addresses(bound: SocketAddr) -> Vec<SocketAddr> {
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    let here: IpAddr =
+        if bound.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() };
+    let mut found = vec![SocketAddr::new(here, bound.port())];
+    // No packet is sent: connecting a datagram socket only asks which of our addresses would be used.
+    let outward = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    if let Ok(outward) = outward
+        && !outward.ip().is_loopback()
+        && !outward.ip().is_unspecified()
+    {
+        found.push(SocketAddr::new(outward.ip(), bound.port()));
+    }
+    found
+}

@@ -1,0 +1,11 @@
+//! The program from outside: the built binary in empty folders, as a user runs it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad_input;
+mod engines;
+mod kit;
+mod results;
+mod run;
+mod serve;
+mod server;

@@ -1,0 +1,117 @@
+//! From a prompt list to pairs, again and again.
+
+use std::process::Stdio;
+
+use crate::kit::{Sprint, until};
+
+const STAGES: [&str; 8] =
+    ["collect", "clean", "screen-prompts", "enhance", "screen-variants", "generate", "screen-images", "pair"];
+
+#[test]
+fn new_writes_a_sprint_once() {
+    let sprint = Sprint::empty();
+    let folder = sprint.path("a-sprint");
+    std::fs::write(sprint.path("prompts.txt"), "a red fox\n").unwrap();
+    sprint.ok(&["new", "a-sprint", "--prompts", "prompts.txt"]);
+    let text = std::fs::read_to_string(folder.join("sprint.toml")).unwrap();
+    let sources: Vec<&str> = text.lines().filter(|line| line.starts_with("sources")).collect();
+    assert_eq!(sources.len(), 1, "{text}");
+    assert!(sources[0].contains("prompts.txt") && sources[0].ends_with(']'), "{}", sources[0]);
+
+    let error = sprint.fails(&["new", "a-sprint"], 2);
+    assert!(error.contains("sprint.toml exists already"), "{error}");
+    assert_eq!(std::fs::read_to_string(folder.join("sprint.toml")).unwrap(), text);
+
+    let error = sprint.fails(&["new", "another", "--prompts", "nowhere.txt"], 2);
+    assert!(error.contains("nowhere.txt") && error.contains("no such file"), "{error}");
+    assert!(!sprint.path("another").exists());
+
+    let error = sprint.fails(&["run"], 2);
+    assert!(error.contains("there is no sprint.toml") && error.contains("diptych new"), "{error}");
+}
+
+#[test]
+fn real_prompts_become_pairs_and_a_second_run_does_nothing() {
+    let sprint = Sprint::new(25);
+    let printed = sprint.ok(&["run", "--quiet"]);
+    assert!(STAGES.iter().all(|stage| printed.contains(stage)), "{printed}");
+    let status = sprint.status();
+    let named: Vec<&str> =
+        status.0["stages"].as_array().unwrap().iter().map(|s| s["stage"].as_str().unwrap()).collect();
+    assert_eq!(named, STAGES);
+    assert_eq!(status.count("collect", "in"), 25);
+    assert_eq!(status.dropped("clean", "duplicate"), 1);
+    let prompts = status.count("screen-prompts", "out");
+    assert!(prompts >= 20, "{}", status.0);
+    assert_eq!(status.count("enhance", "in"), prompts * 2);
+    assert_eq!(status.count("generate", "in"), status.count("screen-variants", "out") * 2);
+    assert_eq!(status.pairs(), status.count("pair", "out"));
+    assert_eq!(status.0["responses"]["wanted"], status.pairs() * 3);
+    assert_eq!(status.0["responses"]["submitted"], 0);
+    assert_eq!(status.0["pairs"]["completed"], 0);
+    let blobs = sprint.blobs();
+    assert_eq!(blobs.len() as u64, status.count("generate", "out"));
+
+    let again = sprint.run();
+    assert_eq!(again.0, status.0);
+    assert_eq!(sprint.blobs(), blobs);
+}
+
+#[test]
+fn the_first_prompts_come_with_a_contact_sheet() {
+    let sprint = Sprint::new(12);
+    let printed = sprint.ok(&["run", "--first", "3", "--quiet"]);
+    let files: Vec<&str> = printed.lines().collect();
+    let find = |end: &str| {
+        let name = files.iter().find(|name| name.ends_with(end)).unwrap_or_else(|| panic!("{printed}"));
+        std::fs::read(sprint.path(name)).unwrap()
+    };
+    assert!(find(".png").starts_with(b"\x89PNG"));
+    let page = String::from_utf8(find(".html")).unwrap();
+    assert!(page.contains("<img"), "{page}");
+    let status = sprint.status();
+    assert_eq!(status.pairs(), 6, "{}", status.0);
+    assert_eq!(sprint.blobs().len(), 12);
+    assert_eq!(status.count("screen-prompts", "pending"), 9, "{}", status.0);
+}
+
+#[test]
+fn stages_are_chosen_by_name() {
+    let sprint = Sprint::new(6);
+    sprint.ok(&["run", "--until", "clean", "--quiet"]);
+    let status = sprint.status();
+    assert_eq!((status.count("clean", "out"), status.pairs()), (6, 0));
+    assert!(sprint.blobs().is_empty());
+
+    let dry = sprint.ok(&["run", "--dry-run"]);
+    let generate: Vec<&str> =
+        dry.lines().find(|line| line.starts_with("generate")).unwrap().split_whitespace().collect();
+    assert!(generate.contains(&"24"), "{dry}");
+    assert_eq!(sprint.status().0, status.0);
+
+    sprint.ok(&["run", "--until", "generate", "--quiet"]);
+    let made = sprint.status();
+    assert_eq!((made.count("generate", "out"), made.count("screen-images", "pending")), (24, 24));
+    assert_eq!(made.count("pair", "pending"), 12, "what is not screened yet is not dropped: {}", made.0);
+
+    let error = sprint.fails(&["run", "generat"], 2);
+    assert!(error.contains("no stage `generat`") && error.contains("screen-variants"), "{error}");
+    sprint.fails(&["run", "--until", "nowhere"], 2);
+    sprint.fails(&["walk"], 2);
+}
+
+#[test]
+fn a_second_run_at_the_same_time_is_refused() {
+    let sprint = Sprint::new(25);
+    sprint.edit("size = [64, 64]", "size = [768, 768]");
+    let mut first = sprint.command(&["run", "--quiet"]).stdout(Stdio::null()).spawn().unwrap();
+    until("the first run draws", || !sprint.blobs().is_empty());
+    let error = sprint.fails(&["run"], 1);
+    assert!(error.contains("another `diptych run` is at work"), "{error}");
+    sprint.status();
+    crate::kit::signal(&first, "INT");
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    let status = sprint.status();
+    assert!(status.count("generate", "pending") > 0, "{}", status.0);
+    assert_eq!(status.count("generate", "out"), sprint.blobs().len() as u64);
+}

@@ -1,0 +1,4 @@
+//! Engines that need no server.
+
+pub(crate) mod folder;
+pub(crate) mod rehearsal;

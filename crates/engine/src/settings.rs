@@ -1,0 +1,69 @@
+//! What an engine must be told. Plain data: whoever reads configuration files fills these in.
+
+use std::time::Duration;
+
+/// How an engine may be used, all its callers together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls under way at once; at least 1.
+    pub concurrency: usize,
+    /// Calls started within a minute, evenly spaced; unlimited where absent.
+    pub requests_per_minute: Option<u32>,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// How often a call that failed in passing, or gave nothing usable, is tried again.
+    pub retries: u32,
+}
+
+impl Default for Limits {
+    /// 8 at once, two minutes each, 4 retries.
+    fn default() -> Self {
+        Self { concurrency: 8, requests_per_minute: None, timeout: Duration::from_secs(120), retries: 4 }
+    }
+}
+
+/// A chat model behind an API that speaks OpenAI's chat completions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatSettings {
+    /// What the configuration calls it, for messages.
+    pub name: String,
+    /// The API's base address, like `https://api.example.org/v1`.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// How it may be used.
+    pub limits: Limits,
+}
+
+/// An image model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSettings {
+    /// What the configuration calls it, for messages.
+    pub key: String,
+    /// `rehearsal`, `openai`, `huggingface`, `fal`, `a1111` or `folder`.
+    pub engine: String,
+    /// The API's base address, the provider's public one where absent; for `folder`, the folder's path.
+    pub url: Option<String>,
+    /// The model's name there.
+    pub model: String,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// How it may be used.
+    pub limits: Limits,
+}
+
+impl ChatSettings {
+    /// How messages call it.
+    pub(crate) fn who(&self) -> String {
+        format!("chat `{}`", self.name)
+    }
+}
+
+impl ImageSettings {
+    /// How messages call it.
+    pub(crate) fn who(&self) -> String {
+        format!("model `{}` ({})", self.key, self.engine)
+    }
+}

@@ -1,0 +1,108 @@
+//! What people are shown: every picture re-encoded the same way, so that nothing tells who made it.
+//!
+//! The original's format, size, metadata and even its way of being encoded could give a model away. So
+//! each is decoded, put upright, fitted whole onto a canvas that both sides share, and written as a JPEG
+//! of one quality without metadata. The same bytes in give the same bytes out.
+
+use image::imageops::FilterType;
+use image::{DynamicImage, RgbImage};
+use jpeg_encoder::{ColorType, Encoder};
+
+use crate::{Limits, PictureError, decode};
+
+/// The colour around a picture that does not fill its canvas, and behind what is transparent: a neutral
+/// grey in the middle of what the eye sees, which flatters neither dark nor light pictures.
+pub const MAT: [u8; 3] = [119, 119, 119];
+
+/// High enough that the encoding is not what people compare; from 90 on, colour keeps its full resolution.
+const QUALITY: u8 = 90;
+
+/// The longest side of a canvas.
+const MOST: u32 = 8192;
+
+/// The picture as a JPEG of exactly this canvas: whole, scaled up or down to fit, centred on [`MAT`].
+///
+/// # Errors
+/// Where the bytes are no picture within the limits, or the canvas is not between 1 and 8,192 a side.
+pub fn for_display(bytes: &[u8], width: u32, height: u32, limits: &Limits) -> Result<Vec<u8>, PictureError> {
+    if !(1..=MOST).contains(&width) || !(1..=MOST).contains(&height) {
+        return Err(PictureError::Canvas { width, height, most: MOST });
+    }
+    jpeg(&fitted(&decode(bytes, limits)?, width, height))
+}
+
+/// The picture as a JPEG whose longer side is at most this, in its own proportions, never enlarged.
+///
+/// # Errors
+/// Where the bytes are no picture within the limits, or the side is not between 1 and 8,192.
+pub fn thumbnail(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>, PictureError> {
+    if !(1..=MOST).contains(&longest) {
+        return Err(PictureError::Canvas { width: longest, height: longest, most: MOST });
+    }
+    let picture = decode(bytes, limits)?;
+    let (width, height) = if picture.width().max(picture.height()) <= longest {
+        (picture.width(), picture.height())
+    } else {
+        fit(picture.width(), picture.height(), longest, longest)
+    };
+    jpeg(&scaled(&picture, width, height))
+}
+
+/// The picture fitted whole and centred onto a canvas of this size.
+pub(crate) fn fitted(picture: &DynamicImage, width: u32, height: u32) -> RgbImage {
+    let (inner_width, inner_height) = fit(picture.width(), picture.height(), width, height);
+    let inner = scaled(picture, inner_width, inner_height);
+    if (inner_width, inner_height) == (width, height) {
+        return inner;
+    }
+    let mut canvas = RgbImage::from_pixel(width, height, image::Rgb(MAT));
+    let (left, top) = ((width - inner_width) / 2, (height - inner_height) / 2);
+    image::imageops::replace(&mut canvas, &inner, left.into(), top.into());
+    canvas
+}
+
+/// The largest size of these proportions that fits onto the canvas; at least one pixel a side.
+fn fit(width: u32, height: u32, canvas_width: u32, canvas_height: u32) -> (u32, u32) {
+    let [w, h, cw, ch] = [width, height, canvas_width, canvas_height].map(u64::from);
+    let (inner_width, inner_height) =
+        if w * ch >= h * cw { (cw, (h * cw + w / 2) / w) } else { ((w * ch + h / 2) / h, ch) };
+    let clamp = |side: u64, most: u32| u32::try_from(side).unwrap_or(most).clamp(1, most);
+    (clamp(inner_width, canvas_width), clamp(inner_height, canvas_height))
+}
+
+fn scaled(picture: &DynamicImage, width: u32, height: u32) -> RgbImage {
+    let flat = flattened(picture);
+    if flat.dimensions() == (width, height) {
+        return flat;
+    }
+    image::imageops::resize(&flat, width, height, FilterType::CatmullRom)
+}
+
+/// Without transparency: what shines through is the mat.
+fn flattened(picture: &DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.to_rgb8();
+    }
+    let source = picture.to_rgba8();
+    let mut flat = RgbImage::new(source.width(), source.height());
+    for (to, from) in flat.pixels_mut().zip(source.pixels()) {
+        let alpha = u32::from(from.0[3]);
+        for ((to, from), mat) in to.0.iter_mut().zip(from.0).zip(MAT) {
+            let mixed = u32::from(from) * alpha + u32::from(mat) * (255 - alpha);
+            *to = u8::try_from((mixed + 127) / 255).unwrap_or(u8::MAX);
+        }
+    }
+    flat
+}
+
+pub(crate) fn jpeg(picture: &RgbImage) -> Result<Vec<u8>, PictureError> {
+    let (width, height) = picture.dimensions();
+    let (Ok(short_width), Ok(short_height)) = (u16::try_from(width), u16::try_from(height)) else {
+        return Err(PictureError::Canvas { width, height, most: MOST });
+    };
+    let mut out = Vec::new();
+    Encoder::new(&mut out, QUALITY)
+        .encode(picture.as_raw(), short_width, short_height, ColorType::Rgb)
+        .map_err(|error| PictureError::Encode { what: error.to_string() })?;
+    Ok(out)
+}

@@ -1,0 +1,86 @@
+//! Annotate: who gets which pair next, and what becomes of an answer. No HTTP here.
+
+use diptych_core::config::AnnotateConfig;
+use diptych_core::{AssignmentId, Choice, PersonId, Side, SprintId};
+use diptych_store::assignments::{Take, Taken};
+use diptych_store::responses::{Respond, Responded, TakenBack};
+use diptych_store::{Millis, Store};
+
+use crate::Result;
+
+/// How many pairs a person may hold at once.
+pub const MOST_AT_ONCE: usize = 10;
+
+/// The longest comment that is kept, in characters.
+pub const LONGEST_COMMENT: usize = 2_000;
+
+fn millis(seconds: u64) -> Millis {
+    i64::try_from(seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
+}
+
+/// This person's live assignments first, then new ones up to `count` (1 to [`MOST_AT_ONCE`]).
+/// The side of each is drawn here, by a fair coin.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn take(
+    store: &Store,
+    sprint: &SprintId,
+    config: &AnnotateConfig,
+    person: &PersonId,
+    count: usize,
+    now: Millis,
+) -> Result<Taken> {
+    let count = count.clamp(1, MOST_AT_ONCE);
+    let sides = (0..count).map(|_| if rand::random() { Side::Left } else { Side::Right }).collect();
+    let take = Take {
+        sprint: sprint.clone(),
+        person: person.clone(),
+        count,
+        sides,
+        now,
+        lease: millis(config.lease_s),
+        skip_cooldown: millis(config.skip_cooldown_s),
+    };
+    Ok(store.take(take).await?)
+}
+
+/// Takes an answer in; it is on disk when this returns.
+///
+/// # Errors
+/// Where the store fails; the answer is not kept then.
+pub async fn respond(
+    store: &Store,
+    person: &PersonId,
+    assignment: &AssignmentId,
+    choice: Choice,
+    duration_ms: Option<i64>,
+    comment: Option<String>,
+    now: Millis,
+) -> Result<Responded> {
+    let comment = comment.map(|text| text.chars().take(LONGEST_COMMENT).collect::<String>());
+    let comment = comment.filter(|text| !text.trim().is_empty());
+    let respond = Respond {
+        person: person.clone(),
+        assignment: assignment.clone(),
+        choice,
+        duration_ms: duration_ms.map(|ms| ms.clamp(0, 24 * 3600 * 1000)),
+        comment,
+        now,
+    };
+    Ok(store.respond(respond).await?)
+}
+
+/// Takes an answer, or a skip, back.
+///
+/// # Errors
+/// Where the store fails; the answer stands then.
+pub async fn take_back(
+    store: &Store,
+    config: &AnnotateConfig,
+    person: &PersonId,
+    assignment: &AssignmentId,
+    now: Millis,
+) -> Result<TakenBack> {
+    Ok(store.take_back(person, assignment, now, millis(config.lease_s)).await?)
+}

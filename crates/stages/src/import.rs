@@ -1,0 +1,202 @@
+//! Import: images that exist already become a sprint that runs like any other.
+//!
+//! Each model's folder is paired with the others by file stem. The sprint that is written collects
+//! the prompts as they are, rewrites nothing (`engine = "none"`), and takes its images from the
+//! folders, through a manifest each: so import adds no second way for pictures into the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::collect::unreadable;
+use crate::{Result, StageError};
+
+/// What will become of the folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Stems that every model has and that have a prompt: (stem, prompt, the file of each model).
+    pub rows: Vec<(String, String, BTreeMap<String, PathBuf>)>,
+    /// What did not match, in words.
+    pub unmatched: Vec<String>,
+}
+
+const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "gif"];
+
+/// Pairs the folders by file stem. A prompt comes from the manifest, or from a `.txt` beside an image.
+///
+/// # Errors
+/// Where a folder or the manifest cannot be read, or nothing matches.
+pub fn plan(models: &[(String, PathBuf)], manifest: Option<&Path>) -> Result<Plan> {
+    let mut images: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut unmatched = Vec::new();
+    for (key, folder) in models {
+        let entries =
+            std::fs::read_dir(folder).map_err(|error| unreadable(&folder.display().to_string(), &error))?;
+        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.sort();
+        for file in files {
+            let (Some(stem), Some(ending)) = (file.file_stem(), file.extension()) else { continue };
+            let (stem, ending) =
+                (stem.to_string_lossy().into_owned(), ending.to_string_lossy().to_lowercase());
+            if ENDINGS.contains(&ending.as_str()) {
+                if let Some(twin) = images.entry(stem.clone()).or_default().insert(key.clone(), file.clone())
+                {
+                    unmatched.push(format!(
+                        "{}: {} has the same stem; the former is used",
+                        file.display(),
+                        twin.display()
+                    ));
+                }
+            } else if ending == "txt" {
+                let text = std::fs::read_to_string(&file)
+                    .map_err(|error| unreadable(&file.display().to_string(), &error))?;
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                if !text.is_empty() {
+                    texts.entry(stem).or_insert(text);
+                }
+            }
+        }
+    }
+    if let Some(path) = manifest {
+        for (stem, prompt) in read_manifest(path)? {
+            texts.insert(stem, prompt);
+        }
+    }
+    let mut rows = Vec::new();
+    for (stem, files) in &images {
+        let missing: Vec<&str> =
+            models.iter().filter(|(key, _)| !files.contains_key(key)).map(|(key, _)| key.as_str()).collect();
+        match texts.get(stem) {
+            _ if !missing.is_empty() => unmatched.push(format!("{stem}: no image of {}", missing.join(", "))),
+            None => unmatched.push(format!("{stem}: no prompt")),
+            Some(prompt) => rows.push((stem.clone(), prompt.clone(), files.clone())),
+        }
+    }
+    for stem in texts.keys().filter(|stem| !images.contains_key(*stem)) {
+        unmatched.push(format!("{stem}: a prompt, but no image"));
+    }
+    if rows.is_empty() {
+        return Err(StageError::Nothing(format!(
+            "nothing matches: no file stem has an image of every model and a prompt ({})",
+            unmatched.first().map_or("the folders are empty", String::as_str)
+        )));
+    }
+    Ok(Plan { rows, unmatched })
+}
+
+/// `stem` (or `file_name`) and `prompt`, from csv, tsv or jsonl.
+fn read_manifest(path: &Path) -> Result<Vec<(String, String)>> {
+    let name = path.display().to_string();
+    let fail = |reason: String| StageError::Source { name: name.clone(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
+    let stem_of = |file: &str| {
+        Path::new(file).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    };
+    let (format, _) = crate::collect::format_of(path);
+    let mut rows = Vec::new();
+    if format == "jsonl" {
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let row: serde_json::Value = serde_json::from_str(line)
+                .map_err(|error| fail(format!("row {} is no JSON: {error}", number + 1)))?;
+            let field = |name: &str| row.get(name).and_then(serde_json::Value::as_str);
+            match (
+                field("stem").map(ToOwned::to_owned).or_else(|| field("file_name").map(stem_of)),
+                field("prompt"),
+            ) {
+                (Some(stem), Some(prompt)) => rows.push((stem, prompt.to_owned())),
+                _ => {
+                    return Err(fail(format!(
+                        "row {} lacks `stem` (or `file_name`) or `prompt`",
+                        number + 1
+                    )));
+                }
+            }
+        }
+        return Ok(rows);
+    }
+    let separator = if format == "tsv" { b'\t' } else { b',' };
+    let mut csv = csv::ReaderBuilder::new().delimiter(separator).from_reader(text.as_bytes());
+    let header = csv.headers().map_err(|error| fail(error.to_string()))?.clone();
+    let place = |name: &str| header.iter().position(|column| column == name);
+    let (Some(stem), Some(prompt)) = (place("stem").or_else(|| place("file_name")), place("prompt")) else {
+        let columns: Vec<&str> = header.iter().collect();
+        let columns = columns.join(", ");
+        return Err(fail(format!(
+            "it needs the columns `stem` (or `file_name`) and `prompt`; it has: {columns}"
+        )));
+    };
+    for record in csv.records() {
+        let record = record.map_err(|error| fail(error.to_string()))?;
+        if let (Some(stem), Some(prompt)) = (record.get(stem), record.get(prompt)) {
+            rows.push((stem_of(stem), prompt.to_owned()));
+        }
+    }
+    Ok(rows)
+}
+
+/// Writes the sprint: prompts, a manifest a model beside links to its images, and `sprint.toml`.
+///
+/// # Errors
+/// Where the folder holds a sprint already, or the disk refuses.
+pub fn write(folder: &Path, slug: &str, models: &[(String, PathBuf)], plan: &Plan) -> Result<()> {
+    let config = folder.join("sprint.toml");
+    let mut prompts = String::new();
+    let mut seen = BTreeSet::new();
+    for (stem, prompt, _) in &plan.rows {
+        seen.insert(prompt);
+        prompts.push_str(&json!({"prompt": prompt, "stem": stem}).to_string());
+        prompts.push('\n');
+    }
+    save(&folder.join("prompts.jsonl"), prompts.as_bytes())?;
+    let mut toml = format!(
+        "# A sprint of images that existed already: `diptych import images` wrote this.\n\n\
+         [sprint]\nslug = {slug:?}\ntitle = {slug:?}\n\n\
+         [collect]\nsources = [\"prompts.jsonl\"]\n\n\
+         # Every prompt is kept as it is, whatever its language.\n\
+         [clean]\nlanguages = []\nnear_duplicates = 1.0\nlength = {{ min = 1, max = 100000 }}\nheld_out = 0.0\n\n\
+         [screen]\ntext = [\"lexicon\"]\nimage = []\nremoves = \"row\"\n\n\
+         [enhance]\nengine = \"none\"\nevolutions = [\"quality\"]\n\n"
+    );
+    for (key, _) in models {
+        let mut manifest = String::new();
+        for (index, (_, _, files)) in plan.rows.iter().enumerate() {
+            let Some(file) = files.get(key) else { continue };
+            let name =
+                format!("{index}.{}", file.extension().unwrap_or_default().to_string_lossy().to_lowercase());
+            let target = folder.join("images").join(key).join(&name);
+            place(file, &target)?;
+            manifest.push_str(&json!({"file": name, "prompt_index": index}).to_string());
+            manifest.push('\n');
+        }
+        save(&folder.join("images").join(key).join("manifest.jsonl"), manifest.as_bytes())?;
+        toml.push_str(&format!(
+            "[[models]]\nkey = {key:?}\nname = {key:?}                  # its full repository id, for the dataset\nengine = \"folder\"\nurl = \"images/{key}\"\n\n"
+        ));
+    }
+    save(&config, toml.as_bytes())
+}
+
+/// A hard link where the disk allows it, a copy elsewhere.
+fn place(from: &Path, to: &Path) -> Result<()> {
+    let fail = |source| StageError::File { path: to.display().to_string(), source };
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent).map_err(fail)?;
+    }
+    if to.exists() {
+        std::fs::remove_file(to).map_err(fail)?;
+    }
+    if std::fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    std::fs::copy(from, to).map(|_| ()).map_err(fail)
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+    let fail = |source| StageError::File { path: path.display().to_string(), source };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(fail)?;
+    }
+    std::fs::write(path, bytes).map_err(fail)
+}

@@ -1,0 +1,96 @@
+//! Pair: puts two images of a variant side by side, and decides how both are shown.
+
+use diptych_core::seed;
+use diptych_core::variant::row_id;
+use diptych_core::{Stage, UnitKey};
+use diptych_store::pairs::{NewPair, PairSide};
+use diptych_store::sprints::StageMark;
+
+use crate::ctx::now;
+use crate::flow::PairUnit;
+use crate::{Ctx, Flow, Result};
+
+/// The longest side of the canvas on which people see images, in pixels.
+const CANVAS: i64 = 1024;
+
+/// Makes the wanted pairs the sprint's pairs.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn run(ctx: &Ctx) -> Result<()> {
+    // All of them, also where a run takes only the first prompts: a pair that is not among the wanted
+    // ones is withdrawn.
+    let everything = Ctx { first: None, ..ctx.clone() };
+    let flow = Flow::load(&everything).await?;
+    let several = ctx.config.model_pairs().len() > 1;
+    let keys: Vec<&str> = flow.pairs.iter().map(|pair| pair.key.as_str()).collect();
+    let overlap = ctx.config.annotate.overlap;
+    let mark_key = UnitKey::of(&["pairs", &overlap.to_string(), UnitKey::of(&keys).as_str()]).to_string();
+    ctx.progress.begin(Stage::Pair, Some(flow.pairs.len() as u64));
+    let unchanged =
+        ctx.store.stage_mark(&ctx.sprint, Stage::Pair).await?.is_some_and(|mark| mark.key == mark_key);
+    if unchanged {
+        return Ok(());
+    }
+    let pairs = flow.pairs.iter().map(|unit| new_pair(ctx, unit, several)).collect();
+    ctx.store.set_pairs(&ctx.sprint, pairs, overlap, now()).await?;
+    let mark = StageMark { key: mark_key, report: String::new() };
+    ctx.store.mark_stage(&ctx.sprint, Stage::Pair, mark, now()).await?;
+    ctx.progress.advance(flow.pairs.len() as u64);
+    Ok(())
+}
+
+fn new_pair(ctx: &Ctx, unit: &PairUnit, several: bool) -> NewPair {
+    let variant = &unit.variant.row;
+    let (first, second) = (unit.first.get(), unit.second.get());
+    let models = several.then_some((first.model.as_str(), second.model.as_str()));
+    let side = |image: &diptych_store::images::ImageRow| PairSide {
+        model: image.model.clone(),
+        image_key: image.key.clone(),
+        image: image.hash.clone(),
+        picture: random_name(),
+    };
+    NewPair {
+        key: unit.key.clone(),
+        row_id: row_id(variant.prompt, variant.evolution, models),
+        prompt_index: variant.prompt,
+        evolution: variant.evolution,
+        category: variant.category.clone(),
+        sub_category: variant.sub_category.clone(),
+        variant: variant.key.clone(),
+        prompt: variant.text.clone(),
+        split: unit.variant.split.clone(),
+        first: side(first),
+        second: side(second),
+        canvas: canvas(first.width.max(second.width), first.height.max(second.height)),
+        shuffle: (seed::draw(ctx.config.enhance.seed, unit.key.as_str(), 0) >> 1) as i64,
+    }
+}
+
+/// The canvas that holds both images, no side longer than [`CANVAS`].
+fn canvas(width: i64, height: i64) -> (u32, u32) {
+    let longest = width.max(height).max(1);
+    let scaled = |side: i64| {
+        let side = if longest > CANVAS { side * CANVAS / longest } else { side };
+        u32::try_from(side.max(1)).unwrap_or(1)
+    };
+    (scaled(width), scaled(height))
+}
+
+/// 128 random bits: a name that tells nothing.
+fn random_name() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canvas_keeps_its_shape_and_its_bound() {
+        assert_eq!(canvas(768, 768), (768, 768));
+        assert_eq!(canvas(2048, 1024), (1024, 512));
+        assert_eq!(canvas(1, 5000), (1, 1024));
+        assert_eq!(canvas(0, 0), (1, 1));
+    }
+}

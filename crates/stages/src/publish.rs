@@ -1,0 +1,484 @@
+//! Publish: the datasets of a sprint, as other people's tools read them; and the same tables for `sql`.
+//!
+//! Rows are read from the store, image bytes one by one from the blob store on their way into the
+//! files, so memory does not grow with the pictures. Only pairs that may be shown today are written.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use bytes::Bytes;
+use diptych_core::{ImageHash, PairId};
+use diptych_store::images::ImageRow;
+use diptych_store::pairs::PairRow;
+use diptych_store::responses::ResponseRow;
+use diptych_store::variants::VariantRow;
+use diptych_tables::card::{Card, CardModel};
+use diptych_tables::cells::{Image, Row};
+use diptych_tables::dataset::{DatasetWriter, Split};
+use diptych_tables::rows::{self, Preferences};
+use diptych_tables::{TableError, sql};
+use futures::{StreamExt, stream};
+use tokio::sync::mpsc;
+
+use crate::results::{self, Chosen, RULE};
+use crate::{Ctx, Flow, Result, StageError};
+
+/// So many images are read ahead of the writer.
+const AHEAD: usize = 16;
+
+/// A dataset that can be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dataset {
+    /// One row a prompt, with all its images.
+    Preferences,
+    /// One row a pair, with its responses.
+    Results,
+    /// One row a decided pair.
+    Binarized,
+}
+
+impl Dataset {
+    /// All of them.
+    pub const ALL: [Dataset; 3] = [Dataset::Preferences, Dataset::Results, Dataset::Binarized];
+
+    /// Its name on the command line and as a folder.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Dataset::Preferences => "preferences",
+            Dataset::Results => "results",
+            Dataset::Binarized => "binarized",
+        }
+    }
+
+    /// The one with this name.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dataset| dataset.as_str() == word)
+    }
+}
+
+/// What was written of one dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Which.
+    pub dataset: Dataset,
+    /// Its rows.
+    pub rows: u64,
+    /// Its Parquet files.
+    pub shards: usize,
+}
+
+/// Everything about a sprint that its tables say, but for image bytes.
+struct Material {
+    pairs: Vec<PairRow>,
+    responses: HashMap<PairId, Vec<ResponseRow>>,
+    images: HashMap<String, ImageRow>,
+    variants: HashMap<(i64, String), VariantRow>,
+    prompts: HashMap<i64, String>,
+}
+
+impl Material {
+    async fn load(ctx: &Ctx) -> Result<Self> {
+        let flow = Flow::load(ctx).await?;
+        // What screening has withheld since the pairs were made is not published.
+        let allowed: HashSet<&str> = flow.pairs.iter().map(|pair| pair.key.as_str()).collect();
+        let mut pairs = ctx.store.pairs(&ctx.sprint).await?;
+        pairs.retain(|pair| allowed.contains(pair.key.as_str()));
+        let prompts = ctx.store.clean_prompts(&ctx.sprint).await?;
+        Ok(Self {
+            pairs,
+            responses: ctx.store.responses(&ctx.sprint).await?,
+            images: ctx
+                .store
+                .images(&ctx.sprint)
+                .await?
+                .into_iter()
+                .map(|row| (row.key.to_string(), row))
+                .collect(),
+            variants: flow
+                .variants
+                .into_iter()
+                .filter_map(|unit| unit.row)
+                .map(|row| ((row.prompt.0, row.evolution.to_string()), row))
+                .collect(),
+            prompts: prompts.into_iter().map(|prompt| (prompt.index.0, prompt.text)).collect(),
+        })
+    }
+
+    fn responses(&self, pair: &PairRow) -> &[ResponseRow] {
+        self.responses.get(&pair.id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// `{hash}.{ext}`.
+    fn file_name(&self, key: &str, hash: &ImageHash) -> String {
+        let extension = self.images.get(key).map_or("bin", |image| image.format.as_str());
+        format!("{hash}.{extension}")
+    }
+
+    fn result(&self, pair: &PairRow) -> rows::ResultRow {
+        let given = self.responses(pair).iter().filter(|response| response.counts);
+        rows::ResultRow {
+            id: pair.row_id.clone(),
+            completed: pair.answered >= pair.overlap,
+            server_id: pair.id.to_string(),
+            image_1: format!("images/{}", self.file_name(pair.image_1_key.as_str(), &pair.image_1)),
+            image_2: format!("images/{}", self.file_name(pair.image_2_key.as_str(), &pair.image_2)),
+            prompt: pair.prompt.clone(),
+            model_1: pair.model_1.clone(),
+            model_2: pair.model_2.clone(),
+            evolution: pair.evolution.to_string(),
+            category: Some(pair.category.clone()),
+            sub_category: Some(pair.sub_category.clone()),
+            responses: given
+                .map(|response| rows::ResultResponse {
+                    answer: response.answer.to_string(),
+                    user: response.pseudonym.clone(),
+                    status: "submitted".to_owned(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The pairs by prompt, in the order of prompts.
+    fn by_prompt(&self) -> BTreeMap<i64, Vec<&PairRow>> {
+        let mut prompts: BTreeMap<i64, Vec<&PairRow>> = BTreeMap::new();
+        for pair in &self.pairs {
+            prompts.entry(pair.prompt_index.0).or_default().push(pair);
+        }
+        prompts
+    }
+
+    /// A prompt's row; `bytes` gives the bytes of an image, or none where only its name is wanted.
+    fn preference(
+        &self,
+        index: i64,
+        pairs: &[&PairRow],
+        bytes: &dyn Fn(&ImageHash) -> Option<Bytes>,
+    ) -> rows::PreferenceRow {
+        let mut row = rows::PreferenceRow {
+            prompt: self.prompts.get(&index).cloned().unwrap_or_default(),
+            category: pairs.first().map(|pair| pair.category.clone()),
+            subcategory: pairs.first().map(|pair| pair.sub_category.clone()),
+            ..Default::default()
+        };
+        for pair in pairs {
+            let evolution = pair.evolution.to_string();
+            if let Some(variant) = self.variants.get(&(index, evolution.clone())) {
+                row.style_prompt = Some(variant.style_prompt.clone());
+            }
+            row.variants.insert(evolution.clone(), pair.prompt.clone());
+            for (model, key, hash) in [
+                (&pair.model_1, &pair.image_1_key, &pair.image_1),
+                (&pair.model_2, &pair.image_2_key, &pair.image_2),
+            ] {
+                let image = Image { bytes: bytes(hash), path: Some(self.file_name(key.as_str(), hash)) };
+                row.images.insert((evolution.clone(), model.clone()), image);
+            }
+        }
+        row
+    }
+
+    /// The pairs of which the answers choose one image.
+    fn decided(&self) -> impl Iterator<Item = &PairRow> {
+        self.pairs.iter().filter(|pair| results::majority(&results::tally(self.responses(pair))).is_some())
+    }
+
+    /// A decided pair's row.
+    fn binarized(
+        &self,
+        ctx: &Ctx,
+        pair: &PairRow,
+        bytes: &dyn Fn(&ImageHash) -> Option<Bytes>,
+    ) -> Option<rows::BinarizedRow> {
+        let chosen = results::majority(&results::tally(self.responses(pair)))?;
+        let side = |first: bool| {
+            let (model, key, hash) = if first {
+                (&pair.model_1, &pair.image_1_key, &pair.image_1)
+            } else {
+                (&pair.model_2, &pair.image_2_key, &pair.image_2)
+            };
+            let name = ctx.config.model(model).map_or_else(|| model.clone(), |model| model.name.clone());
+            (Image { bytes: bytes(hash), path: Some(self.file_name(key.as_str(), hash)) }, name)
+        };
+        let first = chosen == Chosen::Image1;
+        let ((chosen, chosen_model), (rejected, rejected_model)) = (side(first), side(!first));
+        Some(rows::BinarizedRow {
+            id: pair.row_id.clone(),
+            prompt: pair.prompt.clone(),
+            chosen,
+            rejected,
+            chosen_model,
+            rejected_model,
+            evolution: pair.evolution.to_string(),
+            category: Some(pair.category.clone()),
+            sub_category: Some(pair.sub_category.clone()),
+        })
+    }
+
+    fn preferences(&self, ctx: &Ctx) -> Result<Preferences> {
+        let evolutions: Vec<String> = ctx.config.enhance.evolutions.iter().map(ToString::to_string).collect();
+        let models: Vec<String> = ctx.config.models.iter().map(|model| model.key.clone()).collect();
+        Preferences::new(&evolutions, &models).map_err(dataset_error)
+    }
+}
+
+fn dataset_error(error: TableError) -> StageError {
+    StageError::Dataset(Box::new(error))
+}
+
+fn split_of(pair: &PairRow) -> Split {
+    if pair.split == "test" { Split::Test } else { Split::Train }
+}
+
+/// What is on its way into the files.
+enum Piece {
+    Row(Split, Row),
+    File(String, Bytes),
+    /// All of it was sent. Without this the writer leaves nothing behind.
+    End,
+}
+
+/// Writes these datasets into `folder`, each into a folder with its name.
+///
+/// # Errors
+/// Where there is nothing to publish, an image cannot be read, or the disk refuses.
+pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result<Vec<Published>> {
+    let material = Material::load(ctx).await?;
+    if material.pairs.is_empty() {
+        return Err(StageError::Nothing("there are no pairs to publish: run `diptych run` first".to_owned()));
+    }
+    let mut published = Vec::new();
+    for dataset in datasets {
+        published.push(write(ctx, &material, folder, *dataset).await?);
+        if ctx.stop.is_cancelled() {
+            return Err(StageError::Interrupted);
+        }
+    }
+    Ok(published)
+}
+
+async fn write(ctx: &Ctx, material: &Material, folder: &Path, dataset: Dataset) -> Result<Published> {
+    // `datasets` loads no split without rows, so a dataset without any is not written.
+    if dataset == Dataset::Binarized && material.decided().next().is_none() {
+        return Ok(Published { dataset, rows: 0, shards: 0 });
+    }
+    let target = folder.join(dataset.as_str());
+    let features = match dataset {
+        Dataset::Preferences => material.preferences(ctx)?.features().clone(),
+        Dataset::Results => rows::results(),
+        Dataset::Binarized => rows::binarized(),
+    };
+    let card = card(ctx, material, dataset);
+    let (sender, mut pieces) = mpsc::channel::<Piece>(AHEAD);
+    let writer = tokio::task::spawn_blocking(move || -> Result<_, TableError> {
+        let mut writer = DatasetWriter::create(&target, features)?;
+        while let Some(piece) = pieces.blocking_recv() {
+            match piece {
+                Piece::Row(split, row) => writer.push(split, row)?,
+                Piece::File(path, bytes) => writer.add_file(&path, &bytes)?,
+                Piece::End => return writer.finish(&card).map(Some),
+            }
+        }
+        Ok(None)
+    });
+    let fed = feed(ctx, material, dataset, sender).await;
+    // The writer's own error says more than that it stopped listening.
+    let written =
+        writer.await.map_err(|error| StageError::Dataset(Box::new(error)))?.map_err(dataset_error)?;
+    fed?;
+    let Some(written) = written else { return Err(StageError::Interrupted) };
+    Ok(Published {
+        dataset,
+        rows: written.splits.iter().map(|split| split.rows).sum(),
+        shards: written.shards,
+    })
+}
+
+/// Reads the images and sends the rows, then the end.
+async fn feed(ctx: &Ctx, material: &Material, dataset: Dataset, pieces: mpsc::Sender<Piece>) -> Result<()> {
+    match dataset {
+        Dataset::Preferences => {
+            let columns = material.preferences(ctx)?;
+            let mut rows = stream::iter(material.by_prompt())
+                .map(|(index, pairs)| async move {
+                    let hashes = pairs.iter().flat_map(|pair| [&pair.image_1, &pair.image_2]);
+                    let bytes = read(ctx, hashes).await?;
+                    Ok::<_, StageError>((index, pairs, bytes))
+                })
+                .buffered(AHEAD / 4);
+            while let Some(next) = rows.next().await {
+                let (index, pairs, bytes) = next?;
+                let row = material.preference(index, &pairs, &|hash| bytes.get(hash).cloned());
+                let split = pairs.first().map_or(Split::Train, |pair| split_of(pair));
+                if pieces.send(Piece::Row(split, columns.row(row))).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Dataset::Results => {
+            let mut rows = stream::iter(&material.pairs)
+                .map(|pair| async move {
+                    Ok::<_, StageError>((pair, read(ctx, [&pair.image_1, &pair.image_2]).await?))
+                })
+                .buffered(AHEAD / 2);
+            while let Some(next) = rows.next().await {
+                let (pair, bytes) = next?;
+                let row = material.result(pair);
+                for (path, hash) in [(&row.image_1, &pair.image_1), (&row.image_2, &pair.image_2)] {
+                    let Some(bytes) = bytes.get(hash) else { continue };
+                    if pieces.send(Piece::File(path.clone(), bytes.clone())).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                if pieces.send(Piece::Row(split_of(pair), row.into())).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Dataset::Binarized => {
+            let mut rows = stream::iter(material.decided())
+                .map(|pair| async move {
+                    Ok::<_, StageError>((pair, read(ctx, [&pair.image_1, &pair.image_2]).await?))
+                })
+                .buffered(AHEAD / 2);
+            while let Some(next) = rows.next().await {
+                let (pair, bytes) = next?;
+                let Some(row) = material.binarized(ctx, pair, &|hash| bytes.get(hash).cloned()) else {
+                    continue;
+                };
+                if pieces.send(Piece::Row(split_of(pair), row.into())).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    pieces.send(Piece::End).await.ok();
+    Ok(())
+}
+
+async fn read<'a>(
+    ctx: &Ctx,
+    hashes: impl IntoIterator<Item = &'a ImageHash>,
+) -> Result<HashMap<ImageHash, Bytes>> {
+    let mut found = HashMap::new();
+    for hash in hashes {
+        if !found.contains_key(hash) {
+            found.insert(hash.clone(), ctx.blobs.image(hash).await?);
+        }
+    }
+    Ok(found)
+}
+
+fn card(ctx: &Ctx, material: &Material, dataset: Dataset) -> Card {
+    let config = &ctx.config;
+    let responses =
+        material.pairs.iter().flat_map(|pair| material.responses(pair)).filter(|response| response.counts);
+    let people: HashSet<&str> = responses.clone().map(|response| response.pseudonym.as_str()).collect();
+    let names = |classifiers: &[diptych_core::config::ClassifierUse]| {
+        classifiers.iter().map(|classifier| classifier.name.clone()).collect::<Vec<_>>()
+    };
+    let rehearsal = config.models.iter().any(|model| model.engine == "rehearsal");
+    let mut counts = vec![
+        ("prompts".to_owned(), material.by_prompt().len() as u64),
+        ("pairs".to_owned(), material.pairs.len() as u64),
+        ("responses".to_owned(), responses.clone().count() as u64),
+        ("people".to_owned(), people.len() as u64),
+    ];
+    let simulated = results::simulated(responses);
+    if simulated > 0 {
+        counts.push(("responses of simulated annotators, no person's taste".to_owned(), simulated));
+    }
+    Card {
+        dataset: dataset.as_str().to_owned(),
+        title: config.sprint.title.clone(),
+        question: config.sprint.question.clone(),
+        license: config.sprint.license.clone(),
+        row: match dataset {
+            Dataset::Preferences => "One row is a prompt with its variants and every image of them.",
+            Dataset::Results => "One row is a pair of images with every response that counts.",
+            Dataset::Binarized => "One row is a pair of which people chose one image.",
+        }
+        .to_owned(),
+        counts,
+        models: config
+            .models
+            .iter()
+            .map(|model| CardModel {
+                key: model.key.clone(),
+                name: model.name.clone(),
+                engine: model.engine.clone(),
+            })
+            .collect(),
+        text_screening: names(&config.screen.text),
+        image_screening: names(&config.screen.image),
+        rewriting: match config.chat.get(&config.enhance.engine) {
+            Some(chat) => format!("the chat model {}", chat.model),
+            None => config.enhance.engine.clone(),
+        },
+        rule: (dataset == Dataset::Binarized).then(|| RULE.to_owned()),
+        task_categories: vec!["text-to-image".to_owned()],
+        tags: if rehearsal { vec!["rehearsal".to_owned()] } else { Vec::new() },
+    }
+}
+
+/// The tables that `sql` sees. Images are named, their bytes left out.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn tables(ctx: &Ctx) -> Result<Vec<(String, sql::Table)>> {
+    let material = Material::load(ctx).await?;
+    let none = |_: &ImageHash| None;
+    let columns = material.preferences(ctx)?;
+    let preferences: Vec<Row> = material
+        .by_prompt()
+        .into_iter()
+        .map(|(index, pairs)| columns.row(material.preference(index, &pairs, &none)))
+        .collect();
+    let responses = material.pairs.iter().flat_map(|pair| {
+        material.responses(pair).iter().map(|response| rows::ResponseRow {
+            pair_id: pair.row_id.clone(),
+            pseudonym: response.pseudonym.clone(),
+            answer: response.answer.to_string(),
+            side: response.side.to_string(),
+            time: response.created_at,
+            duration_ms: response.duration_ms,
+            counts: response.counts,
+            why: response.why.clone(),
+        })
+    });
+    let mut annotators: BTreeMap<&str, i64> = BTreeMap::new();
+    for response in material.pairs.iter().flat_map(|pair| material.responses(pair)) {
+        *annotators.entry(&response.pseudonym).or_default() += i64::from(response.counts);
+    }
+    let results = sql::Table::of(&rows::results(), material.pairs.iter().map(|pair| material.result(pair)));
+    let results = results.map_err(dataset_error)?;
+    let prompts: BTreeMap<i64, String> =
+        material.prompts.iter().map(|(index, text)| (*index, text.clone())).collect();
+    let tables = [
+        (
+            "prompts",
+            sql::Table::of(&rows::prompts(), prompts.into_values().map(|prompt| rows::PromptRow { prompt })),
+        ),
+        ("preferences", sql::Table::of(columns.features(), preferences)),
+        ("train", Ok(results.clone())),
+        ("results", Ok(results)),
+        (
+            "binarized",
+            sql::Table::of(
+                &rows::binarized(),
+                material.pairs.iter().filter_map(|pair| material.binarized(ctx, pair, &none)),
+            ),
+        ),
+        ("responses", sql::Table::of(&rows::responses(), responses)),
+        (
+            "annotators",
+            sql::Table::of(
+                &rows::annotators(),
+                annotators.into_iter().map(|(pseudonym, responses)| rows::AnnotatorRow {
+                    pseudonym: pseudonym.to_owned(),
+                    responses,
+                }),
+            ),
+        ),
+    ];
+    tables.into_iter().map(|(name, table)| Ok((name.to_owned(), table.map_err(dataset_error)?))).collect()
+}

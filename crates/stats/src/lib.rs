@@ -1,0 +1,118 @@
+//! Numbers only: how far people agree, and how often a model wins.
+//!
+//! Answers come in as small integers or as counts; this crate knows no words, rows or models.
+
+/// How far the answers to pairs agree, as shares of the pairs with two or more answers. The three
+/// shares add up to 1, or are all 0 where there is no such pair.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Agreement {
+    /// Pairs with two or more answers.
+    pub pairs: usize,
+    /// Everybody gave the same answer.
+    pub unanimous: f64,
+    /// Over half, but not all, gave the same answer.
+    pub majority: f64,
+    /// No answer has more than half.
+    pub split: f64,
+}
+
+/// Measures agreement over pairs, each given as how often every answer was chosen.
+pub fn agreement<'a>(pairs: impl IntoIterator<Item = &'a [u32]>) -> Agreement {
+    let (mut unanimous, mut majority, mut split) = (0_usize, 0_usize, 0_usize);
+    for counts in pairs {
+        let total: u32 = counts.iter().sum();
+        let most = counts.iter().copied().max().unwrap_or(0);
+        if total < 2 {
+            continue;
+        } else if most == total {
+            unanimous += 1;
+        } else if 2 * most > total {
+            majority += 1;
+        } else {
+            split += 1;
+        }
+    }
+    let pairs = unanimous + majority + split;
+    let share = |count: usize| if pairs == 0 { 0.0 } else { count as f64 / pairs as f64 };
+    Agreement { pairs, unanimous: share(unanimous), majority: share(majority), split: share(split) }
+}
+
+/// Wins divided by all answers, ties and reports included: the ratio that the reference query
+/// computes. None where there is no answer.
+pub fn reference_ratio(wins: u64, answers: u64) -> Option<f64> {
+    (answers > 0).then(|| wins as f64 / answers as f64)
+}
+
+/// Wins divided by wins and losses: ties are left out. None where nothing is decided.
+pub fn decided_ratio(wins: u64, losses: u64) -> Option<f64> {
+    (wins + losses > 0).then(|| wins as f64 / (wins + losses) as f64)
+}
+
+/// The probability that a fair coin falls at least as unevenly as `wins` to `losses`: the exact
+/// two-sided sign test. Source: Conover, *Practical Nonparametric Statistics*, section 3.4.
+/// 1 where nothing is decided.
+pub fn sign_test(wins: u64, losses: u64) -> f64 {
+    let n = wins + losses;
+    let fewer = wins.min(losses);
+    if n == 0 || 2 * fewer == n {
+        return 1.0;
+    }
+    // Sum of C(n, i) / 2^n for i = 0..=fewer, each term from the one before, in logarithms so that
+    // a large n does not underflow.
+    let mut log_term = -(n as f64) * std::f64::consts::LN_2;
+    let mut sum = log_term.exp();
+    for i in 1..=fewer {
+        log_term += ((n - i + 1) as f64).ln() - (i as f64).ln();
+        sum += log_term.exp();
+    }
+    (2.0 * sum).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn agreement_of_known_pairs() {
+        let pairs: [&[u32]; 5] = [&[3, 0], &[2, 1], &[1, 1, 1], &[1, 0], &[2, 2]];
+        let found = agreement(pairs);
+        assert_eq!(found.pairs, 4); // one answer says nothing of agreement
+        assert_eq!((found.unanimous, found.majority, found.split), (0.25, 0.25, 0.5));
+    }
+
+    #[test]
+    fn ratios_of_known_counts() {
+        assert_eq!(reference_ratio(3, 12), Some(0.25));
+        assert_eq!(decided_ratio(3, 1), Some(0.75));
+        assert_eq!(reference_ratio(0, 0), None);
+        assert_eq!(decided_ratio(0, 0), None);
+    }
+
+    #[test]
+    fn the_sign_test_gives_tabled_values() {
+        // Binomial(10, 1/2): 2 · P(X ≤ 2) = 2 · 56/1024; Binomial(6): 2 · 1/64.
+        assert!((sign_test(8, 2) - 0.109_375).abs() < 1e-12);
+        assert!((sign_test(0, 6) - 0.031_25).abs() < 1e-12);
+        assert_eq!(sign_test(5, 5), 1.0);
+        assert_eq!(sign_test(0, 0), 1.0);
+        assert!(sign_test(5_000, 4_000) < 1e-20);
+    }
+
+    proptest! {
+        #[test]
+        fn shares_of_agreement_add_up(pairs in proptest::collection::vec(proptest::collection::vec(0_u32..4, 5), 0..40)) {
+            let found = agreement(pairs.iter().map(Vec::as_slice));
+            let sum = found.unanimous + found.majority + found.split;
+            let adds_up = (found.pairs == 0 && sum == 0.0) || (sum - 1.0).abs() < 1e-12;
+            prop_assert!(adds_up);
+        }
+
+        #[test]
+        fn the_sign_test_is_symmetric_and_a_probability(wins in 0_u64..3000, losses in 0_u64..3000) {
+            let p = sign_test(wins, losses);
+            prop_assert!((0.0..=1.0).contains(&p));
+            prop_assert_eq!(p, sign_test(losses, wins));
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Opening a database: which backend, its settings, its migrations, and what is refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, AnyPool, Connection as _};
+
+use crate::writer::Writer;
+use crate::{Connection, Result, StoreError, WriteFuture};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The database behind a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A file beside the sprints.
+    Sqlite,
+    /// A server that several programs may share.
+    Postgres,
+}
+
+/// A server's rows.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+    readers: AnyPool,
+    writer: Writer,
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite:PATH` or `postgres://…`), makes it where it does not
+    /// exist, and brings its tables up to date. A relative path starts at `folder`.
+    ///
+    /// # Errors
+    /// Where the database cannot be reached, is not ours, is newer than this program, or is locked.
+    pub async fn open(url: &str, folder: &Path) -> Result<Self> {
+        sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]).ok();
+        let (backend, address) = address(url, folder);
+        let shown = without_password(url);
+        let fail = |error: sqlx::Error| open_error(&shown, &error);
+
+        // Another program's file is left just as it is: not even its journal's mode is changed.
+        if backend == Backend::Sqlite {
+            Self::probe(url, folder).await?;
+        }
+        // A pool tries again and again, and then only says that it took too long: this says why.
+        connect(backend, &address).await.map_err(fail)?;
+        let writers = pool(backend, 1).connect(&address).await.map_err(fail)?;
+        migrate(backend, &writers, &shown).await?;
+        let readers = pool(backend, if backend == Backend::Sqlite { 4 } else { 8 })
+            .connect(&address)
+            .await
+            .map_err(fail)?;
+        Ok(Self { backend, readers, writer: Writer::start(backend, writers) })
+    }
+
+    /// Looks whether the database at `url` could be opened, and changes nothing: one sentence on it.
+    ///
+    /// # Errors
+    /// Where it could not.
+    pub async fn probe(url: &str, folder: &Path) -> Result<String> {
+        sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]).ok();
+        let (backend, address) = address(url, folder);
+        let shown = without_password(url);
+        if backend == Backend::Sqlite {
+            let path = folder.join(url.trim_start_matches("sqlite:").trim_start_matches("//"));
+            if !path.exists() {
+                return Ok("does not exist yet; the first run makes it".to_owned());
+            }
+        }
+        let address = address.replace("?mode=rwc", "?mode=ro");
+        let fail = |error: sqlx::Error| open_error(&shown, &error);
+        let mut connection = AnyConnection::connect(&address).await.map_err(fail)?;
+        refuse_others(backend, &mut connection, &shown).await?;
+        connection.close().await.map_err(fail)?;
+        Ok("answers".to_owned())
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Runs `change` in a transaction, together with other changes that are waiting, and answers
+    /// when that transaction is on disk.
+    ///
+    /// No other change runs at the same time, in this process or another: on SQLite by its write
+    /// lock, on PostgreSQL by an advisory lock. `change` may run twice, where a neighbour in its
+    /// group failed; only one of them is kept.
+    ///
+    /// # Errors
+    /// Whatever `change` gives, or the commit; nothing is changed then.
+    pub async fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> WriteFuture<'c, T> + Send + Sync + 'static,
+    {
+        self.writer.write(change).await
+    }
+
+    /// The one writer.
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// The pool for reading.
+    pub(crate) fn readers(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// Waits for what is being written, then closes all connections.
+    pub async fn close(&self) {
+        self.writer.stop().await;
+        self.readers.close().await;
+    }
+
+    /// Whether a row can be written and read right now.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub async fn ready(&self) -> Result<()> {
+        self.write(|connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE diptych SET made_by = made_by").execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+fn address(url: &str, folder: &Path) -> (Backend, String) {
+    match url.strip_prefix("sqlite:") {
+        None => (Backend::Postgres, url.to_owned()),
+        Some(path) => {
+            let path = folder.join(path.trim_start_matches("//"));
+            // What would mean something in an address.
+            let path = path.display().to_string().replace('%', "%25").replace('?', "%3F");
+            (Backend::Sqlite, format!("sqlite://{path}?mode=rwc"))
+        }
+    }
+}
+
+/// WAL and `synchronous = FULL`: a commit is on disk, through its log, before anybody hears of it.
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
+    PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; \
+    PRAGMA temp_store = MEMORY";
+
+async fn connect(backend: Backend, address: &str) -> Result<(), sqlx::Error> {
+    let mut connection = AnyConnection::connect(address).await?;
+    if backend == Backend::Sqlite {
+        sqlx::raw_sql(SQLITE_SETTINGS).execute(&mut connection).await?;
+    }
+    connection.close().await
+}
+
+fn pool(backend: Backend, connections: u32) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(30))
+        .test_before_acquire(false);
+    match backend {
+        Backend::Postgres => options
+            // A server may have been restarted while nobody asked; asking each time would double the way.
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    Ok(about.idle_for < Duration::from_secs(1) || connection.ping().await.is_ok())
+                })
+            })
+            // A plan made for an empty table would be kept, and go over all of it once it is full.
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql("SET plan_cache_mode = force_custom_plan").execute(connection).await?;
+                    Ok(())
+                })
+            }),
+        Backend::Sqlite => options.idle_timeout(None).max_lifetime(None).after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(SQLITE_SETTINGS).execute(connection).await?;
+                Ok(())
+            })
+        }),
+    }
+}
+
+async fn migrate(backend: Backend, pool: &AnyPool, shown: &str) -> Result<()> {
+    let mut connection = pool.acquire().await.map_err(|error| open_error(shown, &error))?;
+    refuse_others(backend, &mut connection, shown).await?;
+    drop(connection);
+    migrations(backend).run(pool).await.map_err(|error| StoreError::Open {
+        url: shown.to_owned(),
+        reason: format!("its tables cannot be brought up to date: {error}"),
+    })
+}
+
+fn migrations(backend: Backend) -> &'static Migrator {
+    match backend {
+        Backend::Sqlite => &SQLITE_MIGRATIONS,
+        Backend::Postgres => &POSTGRES_MIGRATIONS,
+    }
+}
+
+/// Refuses a database that is not ours, or newer than this program.
+async fn refuse_others(backend: Backend, connection: &mut AnyConnection, shown: &str) -> Result<()> {
+    let refuse = |reason: String| StoreError::Open { url: shown.to_owned(), reason };
+    let tables: Vec<String> = sqlx::query_scalar(match backend {
+        Backend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+        Backend::Postgres => {
+            "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
+        }
+    })
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|error| open_error(shown, &error))?;
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    let applied: i64 = match has("_sqlx_migrations") {
+        true => sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| open_error(shown, &error))?,
+        false => 0,
+    };
+    let in_the_way = |table: &str| match (backend, table) {
+        // Empty, it is a first start that was cut short, or that another server is in the midst of.
+        (_, "_sqlx_migrations") => applied > 0,
+        (Backend::Sqlite, _) => true,
+        // A PostgreSQL database may hold other programs' tables; only these would be in the way.
+        (Backend::Postgres, table) => table == "sprints" || table == "people",
+    };
+    let example = tables.iter().find(|table| in_the_way(table));
+    if let (Some(example), false) = (example, has("diptych")) {
+        return Err(refuse(format!(
+            "it belongs to another program (it has a table `{example}` and none of ours); name another one in diptych.toml"
+        )));
+    }
+    let newest = migrations(backend).iter().map(|migration| migration.version).max().unwrap_or(0);
+    if applied > newest {
+        return Err(refuse(format!(
+            "it was made by a newer diptych (its tables are at version {applied}, this program knows {newest}); update the program"
+        )));
+    }
+    Ok(())
+}
+
+fn open_error(shown: &str, error: &sqlx::Error) -> StoreError {
+    let text = error.to_string();
+    let reason = if text.contains("file is not a database") {
+        "the file is not a database; name another one in diptych.toml".to_owned()
+    } else if text.contains("database is locked") {
+        "another program has locked it; wait until that one is done, or end it".to_owned()
+    } else if text.contains("unable to open database file") {
+        "the file cannot be opened; check that its folder exists and may be written to".to_owned()
+    } else if text.contains("readonly") || text.contains("read-only") {
+        "it may not be written to; check its permissions".to_owned()
+    } else if text.contains("disk is full") {
+        return StoreError::Full;
+    } else {
+        format!("{text}; check that the address is right and that the database runs")
+    };
+    StoreError::Open { url: shown.to_owned(), reason }
+}
+
+/// The address without what stands between the user's name and the host.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    // The last one: a password may hold others.
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let name = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{name}@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert_eq!(without_password("postgres://me:secret@host/db"), "postgres://me@host/db");
+        assert_eq!(without_password("postgres://me:p@ss@host/db"), "postgres://me@host/db");
+        assert_eq!(without_password("sqlite:x.db"), "sqlite:x.db");
+    }
+}

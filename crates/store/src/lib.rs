@@ -1,0 +1,121 @@
+//! Rows and blobs: the only SQL on rows in the program, and the only object storage.
+//!
+//! One file a noun. The same queries run on SQLite and PostgreSQL; what differs stands in
+//! [`database`]. Everything that changes rows goes through [`Store::write`]: one writer a process
+//! that commits in groups, so a caller hears of its change only when the disk has it.
+
+pub mod assignments;
+pub mod blobs;
+pub mod calls;
+pub mod database;
+pub mod decisions;
+pub mod images;
+pub mod pairs;
+pub mod people;
+pub mod prompts;
+pub mod responses;
+pub mod simulate;
+pub mod sprints;
+pub mod variants;
+mod writer;
+
+pub use blobs::Blobs;
+pub use database::{Backend, Store};
+
+/// What can go wrong between the program and its rows and blobs.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be opened.
+    #[error("database {url}: {reason}")]
+    Open {
+        /// Where it is, without a password.
+        url: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A query failed.
+    #[error("the database refused a query")]
+    Query(#[from] sqlx::Error),
+    /// The disk or the database is full.
+    #[error("the disk that holds the database is full; nothing was changed: free some space and try again")]
+    Full,
+    /// The writer has stopped.
+    #[error("the database's writer has stopped; restart the program")]
+    Stopped,
+    /// The blob store failed.
+    #[error("blob store: {action} {name}")]
+    Blob {
+        /// For instance `cannot write`.
+        action: &'static str,
+        /// Which blob.
+        name: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The address of the blob store is not usable.
+    #[error("blob store {url}: {reason}")]
+    BlobStore {
+        /// The configured address.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A row holds a word that this program does not know.
+    #[error("table {table} holds `{word}`, which this program does not know")]
+    UnknownWord {
+        /// The table.
+        table: &'static str,
+        /// The word.
+        word: String,
+    },
+}
+
+/// What the store's functions give.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The future that a write gives back.
+pub type WriteFuture<'c, T> = std::pin::Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// A connection inside a write.
+pub type Connection = sqlx::AnyConnection;
+
+/// Milliseconds since 1970, UTC.
+pub type Millis = i64;
+
+/// `($1, $2), ($3, $4)…` for so many rows of so many columns.
+fn value_rows(rows: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * columns * 6);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            if column > 0 {
+                text.push_str(", ");
+            }
+            text.push('$');
+            text.push_str(&(row * columns + column + 1).to_string());
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// `$first, $first+1…` for so many values or a few more: few different texts, so that the database finds
+/// the statement prepared. [`padded`] gives the values.
+fn places(first: usize, values: usize) -> String {
+    let places: Vec<String> =
+        (first..first + values.next_power_of_two()).map(|place| format!("${place}")).collect();
+    places.join(", ")
+}
+
+/// The values for [`places`] of a list: the last one fills what is left.
+fn padded<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
+    let last = values.last().copied();
+    values.iter().copied().chain(last.into_iter().cycle()).take(values.len().next_power_of_two())
+}
+
+/// How many rows of so many columns one statement carries. SQLite finds each value's name by walking
+/// the list of all names, so many small statements are much faster than few large ones.
+fn rows_at_once(columns: usize) -> usize {
+    (1_000 / columns).max(1)
+}

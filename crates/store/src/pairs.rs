@@ -1,0 +1,340 @@
+//! Pairs: two images of one variant by two models, and what is left of their overlap.
+
+use std::sync::Arc;
+
+use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, SprintId, UnitKey};
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::{Backend, Connection, Millis, Result, Store, StoreError, rows_at_once, value_rows};
+
+/// A pair that the sprint wants, made of screened images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPair {
+    /// The hash of what it depends on.
+    pub key: UnitKey,
+    /// The id of its published row.
+    pub row_id: String,
+    /// Its prompt.
+    pub prompt_index: PromptIndex,
+    /// Its variant's evolution.
+    pub evolution: Evolution,
+    /// Its category.
+    pub category: String,
+    /// Its sub-category.
+    pub sub_category: String,
+    /// Its variant.
+    pub variant: UnitKey,
+    /// The variant's text.
+    pub prompt: String,
+    /// `train` or `test`.
+    pub split: String,
+    /// The first model's key, its image's unit and bytes.
+    pub first: PairSide,
+    /// The second model's key, its image's unit and bytes.
+    pub second: PairSide,
+    /// Width and height on which both images are shown.
+    pub canvas: (u32, u32),
+    /// Its place among pairs that are equally wanted.
+    pub shuffle: i64,
+}
+
+/// One half of a pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairSide {
+    /// The model's key.
+    pub model: String,
+    /// The image's unit.
+    pub image_key: UnitKey,
+    /// The image's bytes.
+    pub image: ImageHash,
+    /// The opaque name under which the image is shown.
+    pub picture: String,
+}
+
+/// A pair's row, for results and publishing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairRow {
+    /// The id.
+    pub id: PairId,
+    /// The hash of what it depends on.
+    pub key: UnitKey,
+    /// The id of its published row.
+    pub row_id: String,
+    /// Its prompt.
+    pub prompt_index: PromptIndex,
+    /// Its variant's evolution.
+    pub evolution: Evolution,
+    /// Its category.
+    pub category: String,
+    /// Its sub-category.
+    pub sub_category: String,
+    /// The variant's text.
+    pub prompt: String,
+    /// `train` or `test`.
+    pub split: String,
+    /// The first model's key.
+    pub model_1: String,
+    /// The second model's key.
+    pub model_2: String,
+    /// The first image's unit.
+    pub image_1_key: UnitKey,
+    /// The second image's unit.
+    pub image_2_key: UnitKey,
+    /// The first image's bytes.
+    pub image_1: ImageHash,
+    /// The second image's bytes.
+    pub image_2: ImageHash,
+    /// How many responses it wants.
+    pub overlap: i64,
+    /// How many of its responses count.
+    pub answered: i64,
+}
+
+/// Where a shown picture comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The image's bytes.
+    pub image: ImageHash,
+    /// The canvas to show it on: width and height.
+    pub canvas: (u32, u32),
+    /// Whether its pair may be seen.
+    pub current: bool,
+}
+
+/// How far a sprint is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Progress {
+    /// Pairs.
+    pub pairs: i64,
+    /// Pairs with all the responses that they want.
+    pub completed: i64,
+    /// Responses that count.
+    pub submitted: i64,
+    /// Responses that are wanted in all.
+    pub wanted: i64,
+}
+
+const COLUMNS: &str = "id, key, row_id, prompt_idx, evolution, category, sub_category, prompt, split, model_1, model_2, \
+    image_1_key, image_2_key, image_1, image_2, overlap, answered";
+
+impl Store {
+    /// Makes these the sprint's pairs: new ones are added, those that are not among them are
+    /// withdrawn with the leases on them, those that come back keep what was answered. Where the
+    /// overlap has become smaller than what a pair has, its latest leases are withdrawn and its
+    /// latest responses kept as `surplus`, which count again when there is room.
+    ///
+    /// # Errors
+    /// Where the database fails; nothing is changed then.
+    pub async fn set_pairs(
+        &self,
+        sprint: &SprintId,
+        pairs: Vec<NewPair>,
+        overlap: u32,
+        now: Millis,
+    ) -> Result<()> {
+        let (sprint, pairs, backend) = (sprint.clone(), Arc::new(pairs), self.backend());
+        self.write(move |connection| {
+            let (sprint, pairs) = (sprint.clone(), Arc::clone(&pairs));
+            Box::pin(async move {
+                sqlx::query("UPDATE pairs SET current = $2 WHERE sprint = $1 AND current")
+                    .bind(sprint.as_str())
+                    .bind(false)
+                    .execute(&mut *connection)
+                    .await?;
+                for rows in pairs.chunks(rows_at_once(26)) {
+                    let query = format!(
+                        "INSERT INTO pairs (id, sprint, key, row_id, prompt_idx, evolution, category, sub_category, \
+                         variant_key, prompt, split, model_1, model_2, image_1_key, image_2_key, image_1, image_2, \
+                         picture_1, picture_2, canvas_width, canvas_height, current, overlap, shuffle, slots, \
+                         created_at) VALUES {} ON CONFLICT (sprint, key) DO UPDATE SET current = excluded.current, \
+                         overlap = excluded.overlap, split = excluded.split, row_id = excluded.row_id",
+                        value_rows(rows.len(), 26)
+                    );
+                    let mut query = sqlx::query(AssertSqlSafe(query));
+                    for pair in rows {
+                        query = query
+                            .bind(PairId::new().as_str().to_owned())
+                            .bind(sprint.as_str())
+                            .bind(pair.key.as_str())
+                            .bind(&pair.row_id)
+                            .bind(pair.prompt_index.0)
+                            .bind(pair.evolution.as_str())
+                            .bind(&pair.category)
+                            .bind(&pair.sub_category)
+                            .bind(pair.variant.as_str())
+                            .bind(&pair.prompt)
+                            .bind(&pair.split)
+                            .bind(&pair.first.model)
+                            .bind(&pair.second.model)
+                            .bind(pair.first.image_key.as_str())
+                            .bind(pair.second.image_key.as_str())
+                            .bind(pair.first.image.as_str())
+                            .bind(pair.second.image.as_str())
+                            .bind(&pair.first.picture)
+                            .bind(&pair.second.picture)
+                            .bind(i64::from(pair.canvas.0))
+                            .bind(i64::from(pair.canvas.1))
+                            .bind(true)
+                            .bind(i64::from(overlap))
+                            .bind(pair.shuffle)
+                            .bind(i64::from(overlap))
+                            .bind(now);
+                    }
+                    query.execute(&mut *connection).await?;
+                }
+                // Leases on withdrawn pairs end; then what is left of each overlap follows from the rows.
+                sqlx::query(
+                    "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE sprint = $1 AND state = 'open' \
+                     AND pair IN (SELECT id FROM pairs WHERE sprint = $1 AND NOT current)",
+                )
+                .bind(sprint.as_str())
+                .bind(now)
+                .execute(&mut *connection)
+                .await?;
+                fit_overlap(connection, &sprint, now).await?;
+                if backend == Backend::Postgres {
+                    // Takes begin at once, and without its figures the database goes over all pairs for each.
+                    sqlx::query("ANALYZE pairs").execute(connection).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The sprint's pairs, in the order of their prompts.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn pairs(&self, sprint: &SprintId) -> Result<Vec<PairRow>> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM pairs WHERE sprint = $1 AND current ORDER BY prompt_idx, evolution, model_1, model_2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).fetch_all(self.readers()).await?;
+        rows.iter()
+            .map(|row| {
+                let evolution: String = row.try_get("evolution")?;
+                let unknown = |word: &str| StoreError::UnknownWord { table: "pairs", word: word.to_owned() };
+                let text = |column: &str| row.try_get::<String, _>(column);
+                Ok(PairRow {
+                    id: PairId::from_text(text("id")?),
+                    key: UnitKey::from_text(text("key")?),
+                    row_id: text("row_id")?,
+                    prompt_index: PromptIndex(row.try_get("prompt_idx")?),
+                    evolution: Evolution::from_word(&evolution).ok_or_else(|| unknown(&evolution))?,
+                    category: text("category")?,
+                    sub_category: text("sub_category")?,
+                    prompt: text("prompt")?,
+                    split: text("split")?,
+                    model_1: text("model_1")?,
+                    model_2: text("model_2")?,
+                    image_1_key: UnitKey::from_text(text("image_1_key")?),
+                    image_2_key: UnitKey::from_text(text("image_2_key")?),
+                    image_1: ImageHash::from_text(text("image_1")?),
+                    image_2: ImageHash::from_text(text("image_2")?),
+                    overlap: row.try_get("overlap")?,
+                    answered: row.try_get("answered")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The keys of the sprint's current pairs.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn pair_keys(&self, sprint: &SprintId) -> Result<std::collections::HashSet<String>> {
+        let keys: Vec<String> = sqlx::query_scalar("SELECT key FROM pairs WHERE sprint = $1 AND current")
+            .bind(sprint.as_str())
+            .fetch_all(self.readers())
+            .await?;
+        Ok(keys.into_iter().collect())
+    }
+
+    /// Where the picture with this opaque name comes from.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn picture(&self, name: &str) -> Result<Option<Picture>> {
+        // sqlx's common driver reads no booleans from SQLite, so this one comes as a number.
+        let row: Option<(String, i64, i64, i64)> = sqlx::query_as(
+            "SELECT image_1, canvas_width, canvas_height, CASE WHEN current THEN 1 ELSE 0 END FROM pairs \
+             WHERE picture_1 = $1 UNION ALL \
+             SELECT image_2, canvas_width, canvas_height, CASE WHEN current THEN 1 ELSE 0 END FROM pairs \
+             WHERE picture_2 = $1",
+        )
+        .bind(name)
+        .fetch_optional(self.readers())
+        .await?;
+        Ok(row.map(|(image, width, height, current)| Picture {
+            image: ImageHash::from_text(image),
+            canvas: (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0)),
+            current: current == 1,
+        }))
+    }
+
+    /// How far the sprint is.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn progress(&self, sprint: &SprintId) -> Result<Progress> {
+        Ok(sqlx::query_as(
+            "SELECT COUNT(*) AS pairs, \
+             CAST(COALESCE(SUM(CASE WHEN answered >= overlap THEN 1 ELSE 0 END), 0) AS BIGINT) AS completed, \
+             CAST(COALESCE(SUM(answered), 0) AS BIGINT) AS submitted, \
+             CAST(COALESCE(SUM(overlap), 0) AS BIGINT) AS wanted FROM pairs WHERE sprint = $1 AND current",
+        )
+        .bind(sprint.as_str())
+        .fetch_one(self.readers())
+        .await?)
+    }
+}
+
+/// Makes what stands on each pair fit its overlap, earliest first, and counts it anew: responses that
+/// count, then the leases for which those leave room.
+async fn fit_overlap(connection: &mut Connection, sprint: &SprintId, now: Millis) -> Result<()> {
+    for (from, to, beyond) in [("submitted", "surplus", ">"), ("surplus", "submitted", "<=")] {
+        let query = format!(
+            "UPDATE responses SET state = '{to}' WHERE sprint = $1 AND state = '{from}' AND id IN \
+             (SELECT placed.id FROM (SELECT responses.id, pairs.overlap, ROW_NUMBER() OVER \
+              (PARTITION BY responses.pair ORDER BY responses.created_at, responses.id) AS place \
+              FROM responses JOIN pairs ON pairs.id = responses.pair \
+              WHERE responses.sprint = $1 AND responses.state IN ('submitted', 'surplus')) AS placed \
+             WHERE placed.place {beyond} placed.overlap)"
+        );
+        sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).execute(&mut *connection).await?;
+    }
+    sqlx::query(
+        "UPDATE pairs SET answered = (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') \
+         WHERE sprint = $1",
+    )
+    .bind(sprint.as_str())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE state = 'open' AND id IN \
+         (SELECT placed.id FROM (SELECT assignments.id, pairs.overlap - pairs.answered AS room, ROW_NUMBER() OVER \
+          (PARTITION BY assignments.pair ORDER BY assignments.created_at, assignments.id) AS place \
+          FROM assignments JOIN pairs ON pairs.id = assignments.pair \
+          WHERE assignments.sprint = $1 AND assignments.state = 'open') AS placed WHERE placed.place > placed.room)",
+    )
+    .bind(sprint.as_str())
+    .bind(now)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE pairs SET held = (SELECT COUNT(*) FROM assignments WHERE pair = pairs.id AND state = 'open') \
+         WHERE sprint = $1",
+    )
+    .bind(sprint.as_str())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE pairs SET slots = overlap - answered - held, \
+         begun = CASE WHEN answered + held > 0 THEN 1 ELSE 0 END WHERE sprint = $1",
+    )
+    .bind(sprint.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! People: who they are, how programs and browsers prove it, what they may do, and under which
+//! pseudonym their answers are published.
+
+use diptych_core::{PersonId, SprintId};
+use sha2::{Digest, Sha256};
+
+use crate::{Connection, Millis, Result, Store};
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The id.
+    pub id: PersonId,
+    /// The name as the person wrote it first.
+    pub name: String,
+    /// Whether the program made this person up, for the demo.
+    pub simulated: bool,
+}
+
+/// A person as `users list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct PersonSummary {
+    /// The name.
+    pub name: String,
+    /// `person` or `simulated`.
+    pub kind: String,
+    /// How many responses count.
+    pub responses: i64,
+}
+
+/// What is kept of a secret: enough to know it again, not enough to use it.
+fn hash(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+impl Store {
+    /// The person with this name (in any case), made where there is none.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn person(&self, name: &str, simulated: bool, now: Millis) -> Result<Person> {
+        let (id, name) = (PersonId::new(), name.trim().to_owned());
+        self.write(move |connection| {
+            let (id, name) = (id.clone(), name.clone());
+            Box::pin(async move {
+                let (id, name, kind): (String, String, String) = sqlx::query_as(
+                    "INSERT INTO people (id, name, handle, kind, created_at) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (handle) DO UPDATE SET handle = excluded.handle RETURNING id, name, kind",
+                )
+                .bind(id.as_str())
+                .bind(&name)
+                .bind(name.to_lowercase())
+                .bind(if simulated { "simulated" } else { "person" })
+                .bind(now)
+                .fetch_one(connection)
+                .await?;
+                Ok(Person { id: PersonId::from_text(id), name, simulated: kind == "simulated" })
+            })
+        })
+        .await
+    }
+
+    /// Lets this secret stand for the person in programs.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn add_token(&self, person: &PersonId, token: &str, now: Millis) -> Result<()> {
+        self.keep_secret(
+            "INSERT INTO tokens (hash, person, created_at) VALUES ($1, $2, $3)",
+            person,
+            token,
+            now,
+        )
+        .await
+    }
+
+    /// Lets this secret stand for the person in a browser, until `expires_at`.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn add_session(&self, person: &PersonId, secret: &str, expires_at: Millis) -> Result<()> {
+        let query = "INSERT INTO sessions (hash, person, expires_at) VALUES ($1, $2, $3)";
+        self.keep_secret(query, person, secret, expires_at).await
+    }
+
+    async fn keep_secret(
+        &self,
+        query: &'static str,
+        person: &PersonId,
+        secret: &str,
+        at: Millis,
+    ) -> Result<()> {
+        let (hash, person) = (hash(secret), person.clone());
+        self.write(move |connection| {
+            let (hash, person) = (hash.clone(), person.clone());
+            Box::pin(async move {
+                sqlx::query(query).bind(hash).bind(person.as_str()).bind(at).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Ends a browser's session.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn end_session(&self, secret: &str) -> Result<()> {
+        let hash = hash(secret);
+        self.write(move |connection| {
+            let hash = hash.clone();
+            Box::pin(async move {
+                sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The person that a program's token stands for.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn person_of_token(&self, token: &str) -> Result<Option<Person>> {
+        let query = "SELECT people.id, name, kind FROM tokens JOIN people ON people.id = tokens.person WHERE hash = $1";
+        let row = sqlx::query_as(query).bind(hash(token)).fetch_optional(self.readers()).await?;
+        Ok(row.map(person))
+    }
+
+    /// The person that a browser's session stands for.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn person_of_session(&self, secret: &str, now: Millis) -> Result<Option<Person>> {
+        let query = "SELECT people.id, name, kind FROM sessions JOIN people ON people.id = sessions.person \
+                     WHERE hash = $1 AND expires_at > $2";
+        let row = sqlx::query_as(query).bind(hash(secret)).bind(now).fetch_optional(self.readers()).await?;
+        Ok(row.map(person))
+    }
+
+    /// Everybody, by name.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn people(&self) -> Result<Vec<PersonSummary>> {
+        Ok(sqlx::query_as(
+            "SELECT name, kind, (SELECT COUNT(*) FROM responses WHERE person = people.id AND state = 'submitted') \
+             AS responses FROM people ORDER BY handle",
+        )
+        .fetch_all(self.readers())
+        .await?)
+    }
+
+    /// The name under which a person's answers to this sprint are published: random, and never
+    /// changed once given.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub(crate) async fn pseudonym(
+        connection: &mut Connection,
+        sprint: &SprintId,
+        person: &PersonId,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO pseudonyms (sprint, person, pseudonym) VALUES ($1, $2, $3) ON CONFLICT (sprint, person) DO NOTHING",
+        )
+        .bind(sprint.as_str())
+        .bind(person.as_str())
+        // Version 4, not 7: a time in it would join a pseudonym to the moment of somebody's first answer.
+        .bind(uuid::Uuid::new_v4().to_string())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+fn person((id, name, kind): (String, String, String)) -> Person {
+    Person { id: PersonId::from_text(id), name, simulated: kind == "simulated" }
+}
+
+impl Store {
+    /// What a person may do in a sprint: `annotator` (also where nothing was said), `moderator` or
+    /// `organizer`.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn role(&self, sprint: &SprintId, person: &PersonId) -> Result<String> {
+        let role: Option<String> =
+            sqlx::query_scalar("SELECT role FROM roles WHERE sprint = $1 AND person = $2")
+                .bind(sprint.as_str())
+                .bind(person.as_str())
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(role.unwrap_or_else(|| "annotator".to_owned()))
+    }
+
+    /// Says what a person may do in a sprint.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn set_role(&self, sprint: &SprintId, person: &PersonId, role: &str) -> Result<()> {
+        let (sprint, person, role) = (sprint.clone(), person.clone(), role.to_owned());
+        self.write(move |connection| {
+            let (sprint, person, role) = (sprint.clone(), person.clone(), role.clone());
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3) \
+                     ON CONFLICT (person, sprint) DO UPDATE SET role = excluded.role",
+                )
+                .bind(person.as_str())
+                .bind(sprint.as_str())
+                .bind(role)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

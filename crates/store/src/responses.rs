@@ -1,0 +1,527 @@
+//! Responses: what people have answered, and what becomes of an answer that comes late or twice.
+
+use std::collections::{HashMap, HashSet};
+
+use diptych_core::answer::PREFERENCE;
+use diptych_core::{Answer, AssignmentId, Choice, PairId, PersonId, Side, SprintId};
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::assignments::give_back;
+use crate::{Connection, Millis, Result, Store, StoreError, padded, places, value_rows};
+
+/// For how long an answer may be replaced or taken back.
+pub const SECOND_THOUGHTS: Millis = 10 * 60 * 1000;
+
+/// An answer as it comes in.
+#[derive(Debug, Clone)]
+pub struct Respond {
+    /// Who answers.
+    pub person: PersonId,
+    /// To what.
+    pub assignment: AssignmentId,
+    /// What was pressed.
+    pub choice: Choice,
+    /// How long the pair was looked at, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// What the person adds.
+    pub comment: Option<String>,
+    /// Now.
+    pub now: Millis,
+}
+
+/// What becomes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Responded {
+    /// It is on disk, for the first time.
+    Recorded,
+    /// The same answer is on disk already.
+    Repeated,
+    /// It has replaced another one.
+    Replaced,
+    /// Another answer stands, and the time for second thoughts is over.
+    Settled,
+    /// The lease has ended and the pair is filled, or it was withdrawn.
+    Gone,
+    /// There is no such assignment of this person.
+    Unknown,
+}
+
+/// What becomes of taking an answer back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenBack {
+    /// The assignment is open again, with a fresh lease.
+    Open,
+    /// There is no answer to take back.
+    Nothing,
+    /// The time for second thoughts is over.
+    Settled,
+    /// It was skipped, or did not count, and others have filled the pair; or the pair was withdrawn.
+    Gone,
+    /// There is no such assignment of this person.
+    Unknown,
+}
+
+/// A response, for results and publishing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseRow {
+    /// Its pair.
+    pub pair: PairId,
+    /// Who answered: the name under which it is published.
+    pub pseudonym: String,
+    /// Whether the program made that person up, for the demo.
+    pub simulated: bool,
+    /// The answer.
+    pub answer: Answer,
+    /// Where the first image stood.
+    pub side: Side,
+    /// How long the pair was looked at, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// When it was first given.
+    pub created_at: Millis,
+    /// Whether it counts.
+    pub counts: bool,
+    /// Why it does not.
+    pub why: Option<String>,
+}
+
+/// One person's place on the leaderboard.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Standing {
+    /// The name under which the person appears.
+    pub pseudonym: String,
+    /// `person` or `simulated`.
+    pub kind: String,
+    /// Responses that count.
+    pub responses: i64,
+}
+
+struct Assignment {
+    person: PersonId,
+    sprint: SprintId,
+    pair: String,
+    side: Side,
+    state: String,
+    ended_at: Option<Millis>,
+    current: bool,
+    room: bool,
+    surplus: bool,
+    /// Whether the person has a pseudonym in the sprint.
+    named: bool,
+}
+
+impl Store {
+    /// Takes an answer in; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// Where the database fails; the answer is not kept then.
+    pub async fn respond(&self, respond: Respond) -> Result<Responded> {
+        self.writer().respond(respond).await
+    }
+
+    /// Takes an answer, or a skip, back.
+    ///
+    /// # Errors
+    /// Where the database fails; the answer stands then.
+    pub async fn take_back(
+        &self,
+        person: &PersonId,
+        assignment: &AssignmentId,
+        now: Millis,
+        lease: Millis,
+    ) -> Result<TakenBack> {
+        let (person, assignment) = (person.clone(), assignment.clone());
+        self.write(move |connection| {
+            let (person, assignment) = (person.clone(), assignment.clone());
+            Box::pin(async move { reopen(connection, &person, &assignment, now, lease).await })
+        })
+        .await
+    }
+
+    /// The responses to the sprint's current pairs, by pair, in the order in which they were given.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn responses(&self, sprint: &SprintId) -> Result<HashMap<PairId, Vec<ResponseRow>>> {
+        let rows = sqlx::query(
+            "SELECT responses.pair, pseudonym, people.kind, answer, side, duration_ms, responses.created_at, state \
+             FROM responses JOIN pseudonyms ON pseudonyms.person = responses.person \
+             AND pseudonyms.sprint = responses.sprint JOIN pairs ON pairs.id = responses.pair \
+             JOIN people ON people.id = responses.person \
+             WHERE responses.sprint = $1 AND pairs.current ORDER BY responses.created_at, responses.id",
+        )
+        .bind(sprint.as_str())
+        .fetch_all(self.readers())
+        .await?;
+        let mut by_pair: HashMap<PairId, Vec<ResponseRow>> = HashMap::new();
+        for row in &rows {
+            let unknown = |word: String| StoreError::UnknownWord { table: "responses", word };
+            let answer: String = row.try_get("answer")?;
+            let side: String = row.try_get("side")?;
+            let state: String = row.try_get("state")?;
+            let pair = PairId::from_text(row.try_get::<String, _>("pair")?);
+            by_pair.entry(pair.clone()).or_default().push(ResponseRow {
+                pair,
+                pseudonym: row.try_get("pseudonym")?,
+                simulated: row.try_get::<String, _>("kind")? == "simulated",
+                answer: Answer::from_word(&answer).ok_or_else(|| unknown(answer))?,
+                side: Side::from_word(&side).ok_or_else(|| unknown(side))?,
+                duration_ms: row.try_get("duration_ms")?,
+                created_at: row.try_get("created_at")?,
+                counts: state == "submitted",
+                why: (state != "submitted").then_some(state),
+            });
+        }
+        Ok(by_pair)
+    }
+
+    /// How many responses of this person count, in all and since `since`.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn responses_of(
+        &self,
+        sprint: &SprintId,
+        person: &PersonId,
+        since: Millis,
+    ) -> Result<(i64, i64)> {
+        Ok(sqlx::query_as(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN created_at >= $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
+             FROM responses WHERE sprint = $1 AND person = $2 AND state = 'submitted'",
+        )
+        .bind(sprint.as_str())
+        .bind(person.as_str())
+        .bind(since)
+        .fetch_one(self.readers())
+        .await?)
+    }
+
+    /// People by how many of their responses count.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn standings(&self, sprint: &SprintId, limit: i64) -> Result<Vec<Standing>> {
+        Ok(sqlx::query_as(
+            "SELECT pseudonym, people.kind, COUNT(*) AS responses FROM responses \
+             JOIN pseudonyms ON pseudonyms.person = responses.person AND pseudonyms.sprint = responses.sprint \
+             JOIN people ON people.id = responses.person WHERE responses.sprint = $1 AND state = 'submitted' \
+             GROUP BY pseudonym, people.kind ORDER BY responses DESC, pseudonym LIMIT $2",
+        )
+        .bind(sprint.as_str())
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?)
+    }
+}
+
+/// The most answers that are recorded at once: as many as fit into one statement (see `rows_at_once`).
+const TOGETHER: usize = 64;
+
+/// Records the answers of one transaction, and says what became of each.
+///
+/// Nearly all are first answers to holds, which do not touch each other: these go together, in four
+/// statements for up to [`TOGETHER`]. The others follow one by one, in their order.
+pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]) -> Result<Vec<Responded>> {
+    let mut outcomes = Vec::with_capacity(answers.len());
+    for answers in answers.chunks(TOGETHER) {
+        let assignments: Vec<&AssignmentId> = answers.iter().map(|respond| &respond.assignment).collect();
+        let found = find(connection, &assignments).await?;
+        let mut times: HashMap<&AssignmentId, usize> = HashMap::new();
+        for assignment in assignments {
+            *times.entry(assignment).or_default() += 1;
+        }
+        let first: Vec<Option<(&Respond, &Assignment, Answer)>> = answers
+            .iter()
+            .map(|respond| {
+                let mine = found.get(&respond.assignment).filter(|mine| mine.person == respond.person)?;
+                // Two about one assignment: the second is about what the first one did.
+                let plain = mine.state == "open"
+                    && mine.current
+                    && mine.named
+                    && times.get(&respond.assignment) == Some(&1);
+                plain.then(|| respond.choice.answer(mine.side))?.map(|answer| (*respond, mine, answer))
+            })
+            .collect();
+        answer_holds(connection, &first.iter().copied().flatten().collect::<Vec<_>>()).await?;
+        for (respond, first) in answers.iter().zip(first) {
+            outcomes.push(match first {
+                Some(_) => Responded::Recorded,
+                None => record(connection, respond).await?,
+            });
+        }
+    }
+    Ok(outcomes)
+}
+
+/// These assignments, whoever holds them.
+async fn find(
+    connection: &mut Connection,
+    assignments: &[&AssignmentId],
+) -> Result<HashMap<AssignmentId, Assignment>> {
+    let ids: Vec<&str> = assignments.iter().map(|assignment| assignment.as_str()).collect();
+    let query = format!(
+        "SELECT mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
+         CASE WHEN pairs.current THEN 1 ELSE 0 END AS current, pairs.slots, \
+         (SELECT COUNT(*) FROM responses r WHERE r.pair = mine.pair AND r.person = mine.person \
+          AND r.state = 'surplus') AS surplus, \
+         (SELECT COUNT(*) FROM assignments other WHERE other.pair = mine.pair AND other.person = mine.person \
+          AND other.id <> mine.id AND other.state IN ('open', 'answered')) AS others, \
+         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = mine.sprint AND p.person = mine.person) AS named \
+         FROM assignments mine JOIN pairs ON pairs.id = mine.pair WHERE mine.id IN ({})",
+        places(1, ids.len())
+    );
+    let mut query = sqlx::query(AssertSqlSafe(query));
+    for id in padded(&ids) {
+        query = query.bind(id);
+    }
+    let rows = query.fetch_all(connection).await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let side: String = row.try_get("side")?;
+        found.insert(
+            AssignmentId::from_text(row.try_get::<String, _>("id")?),
+            Assignment {
+                person: PersonId::from_text(row.try_get::<String, _>("person")?),
+                sprint: SprintId::from_text(row.try_get::<String, _>("sprint")?),
+                pair: row.try_get("pair")?,
+                side: Side::from_word(&side)
+                    .ok_or(StoreError::UnknownWord { table: "assignments", word: side })?,
+                state: row.try_get("state")?,
+                ended_at: row.try_get("ended_at")?,
+                current: row.try_get::<i64, _>("current")? == 1,
+                surplus: row.try_get::<i64, _>("surplus")? > 0,
+                named: row.try_get::<i64, _>("named")? > 0,
+                // One more may join: the overlap is not full, and this person has no other part in the pair.
+                room: row.try_get::<i64, _>("slots")? > 0 && row.try_get::<i64, _>("others")? == 0,
+            },
+        );
+    }
+    Ok(found)
+}
+
+/// The assignment, where it is this person's.
+async fn find_one(
+    connection: &mut Connection,
+    person: &PersonId,
+    assignment: &AssignmentId,
+) -> Result<Option<Assignment>> {
+    let mut found = find(connection, &[assignment]).await?;
+    Ok(found.remove(assignment).filter(|mine| mine.person == *person))
+}
+
+/// Turns holds into answers. A hold whose lease is over still has its place, as long as nobody took it back.
+async fn answer_holds(
+    connection: &mut Connection,
+    answers: &[(&Respond, &Assignment, Answer)],
+) -> Result<()> {
+    let Some(now) = answers.iter().map(|(respond, ..)| respond.now).max() else { return Ok(()) };
+    let ids: Vec<&str> = answers.iter().map(|(respond, ..)| respond.assignment.as_str()).collect();
+    let update = format!(
+        "UPDATE assignments SET state = 'answered', ended_at = $1 WHERE id IN ({})",
+        places(2, ids.len())
+    );
+    let mut update = sqlx::query(AssertSqlSafe(update)).bind(now);
+    for id in padded(&ids) {
+        update = update.bind(id);
+    }
+    update.execute(&mut *connection).await?;
+
+    // Each pair once a statement: several people may have answered it.
+    let mut pairs: Vec<&str> = answers.iter().map(|(_, mine, _)| mine.pair.as_str()).collect();
+    while !pairs.is_empty() {
+        let mut once = HashSet::new();
+        let (these, rest): (Vec<&str>, Vec<&str>) = pairs.into_iter().partition(|pair| once.insert(*pair));
+        let update = format!(
+            "UPDATE pairs SET held = held - 1, answered = answered + 1, begun = 1 WHERE id IN ({})",
+            places(1, these.len())
+        );
+        let mut update = sqlx::query(AssertSqlSafe(update));
+        for pair in padded(&these) {
+            update = update.bind(pair);
+        }
+        update.execute(&mut *connection).await?;
+        pairs = rest;
+    }
+
+    let insert = format!(
+        "INSERT INTO responses (id, assignment, sprint, pair, person, kind, answer, side, duration_ms, comment, \
+         state, created_at, updated_at) VALUES {} \
+         ON CONFLICT (pair, person) DO UPDATE SET assignment = excluded.assignment, answer = excluded.answer, \
+         side = excluded.side, duration_ms = excluded.duration_ms, comment = excluded.comment, \
+         state = excluded.state, created_at = excluded.created_at, updated_at = excluded.updated_at",
+        value_rows(answers.len(), 13)
+    );
+    let mut insert = sqlx::query(AssertSqlSafe(insert));
+    for (respond, mine, answer) in answers {
+        insert = insert
+            .bind(uuid::Uuid::now_v7().to_string())
+            .bind(respond.assignment.as_str())
+            .bind(mine.sprint.as_str())
+            .bind(&mine.pair)
+            .bind(respond.person.as_str())
+            .bind(PREFERENCE)
+            .bind(answer.as_str())
+            .bind(mine.side.as_str())
+            .bind(respond.duration_ms)
+            .bind(respond.comment.as_deref())
+            .bind("submitted")
+            .bind(respond.now)
+            .bind(respond.now);
+    }
+    insert.execute(connection).await?;
+    Ok(())
+}
+
+/// Records one answer, whatever has become of its assignment.
+async fn record(connection: &mut Connection, respond: &Respond) -> Result<Responded> {
+    let Some(mine) = find_one(connection, &respond.person, &respond.assignment).await? else {
+        return Ok(Responded::Unknown);
+    };
+    if mine.state == "answered" {
+        return replace(connection, respond, &mine).await;
+    }
+    if !mine.current {
+        return Ok(Responded::Gone);
+    }
+    let Some(answer) = respond.choice.answer(mine.side) else {
+        return skip(connection, respond, &mine).await;
+    };
+    if mine.state != "open" {
+        if !mine.room {
+            return Ok(Responded::Gone);
+        }
+        // It has given its place back; there still is one.
+        sqlx::query("UPDATE pairs SET held = held + 1, slots = slots - 1 WHERE id = $1")
+            .bind(&mine.pair)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !mine.named {
+        Store::pseudonym(connection, &mine.sprint, &respond.person).await?;
+    }
+    answer_holds(connection, &[(respond, &mine, answer)]).await?;
+    Ok(Responded::Recorded)
+}
+
+async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignment) -> Result<Responded> {
+    let (answer, created_at): (String, Millis) =
+        sqlx::query_as("SELECT answer, created_at FROM responses WHERE pair = $1 AND person = $2")
+            .bind(&mine.pair)
+            .bind(respond.person.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
+    let wanted = respond.choice.answer(mine.side);
+    if wanted.is_some_and(|wanted| wanted.as_str() == answer) {
+        return Ok(Responded::Repeated);
+    }
+    if respond.now - created_at > SECOND_THOUGHTS {
+        return Ok(Responded::Settled);
+    }
+    let Some(wanted) = wanted else {
+        // A skip in place of an answer: the answer is taken back and the pair goes back.
+        withdraw_response(connection, &mine.pair, &respond.person, respond.now).await?;
+        end_as_skipped(connection, respond).await?;
+        if mine.surplus {
+            // It did not count, so it leaves no place.
+            return Ok(Responded::Replaced);
+        }
+        sqlx::query(
+            "UPDATE pairs SET answered = answered - 1, slots = slots + 1, \
+             begun = CASE WHEN answered + held > 1 THEN 1 ELSE 0 END WHERE id = $1",
+        )
+        .bind(&mine.pair)
+        .execute(connection)
+        .await?;
+        return Ok(Responded::Replaced);
+    };
+    sqlx::query(
+        "UPDATE responses SET answer = $3, duration_ms = COALESCE($4, duration_ms), \
+         comment = COALESCE($5, comment), updated_at = $6 WHERE pair = $1 AND person = $2",
+    )
+    .bind(&mine.pair)
+    .bind(respond.person.as_str())
+    .bind(wanted.as_str())
+    .bind(respond.duration_ms)
+    .bind(respond.comment.as_deref())
+    .bind(respond.now)
+    .execute(connection)
+    .await?;
+    Ok(Responded::Replaced)
+}
+
+async fn skip(connection: &mut Connection, respond: &Respond, mine: &Assignment) -> Result<Responded> {
+    match mine.state.as_str() {
+        "open" => {
+            end_as_skipped(connection, respond).await?;
+            give_back(connection, &mine.pair).await?;
+            Ok(Responded::Recorded)
+        }
+        "skipped" => Ok(Responded::Repeated),
+        // Its lease has ended and its place is given back already; the skip is noted for its cool-down.
+        "expired" => {
+            end_as_skipped(connection, respond).await?;
+            Ok(Responded::Recorded)
+        }
+        _ => Ok(Responded::Gone),
+    }
+}
+
+async fn end_as_skipped(connection: &mut Connection, respond: &Respond) -> Result<()> {
+    sqlx::query("UPDATE assignments SET state = 'skipped', ended_at = $2 WHERE id = $1")
+        .bind(respond.assignment.as_str())
+        .bind(respond.now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn withdraw_response(
+    connection: &mut Connection,
+    pair: &str,
+    person: &PersonId,
+    now: Millis,
+) -> Result<()> {
+    sqlx::query("UPDATE responses SET state = 'taken_back', updated_at = $3 WHERE pair = $1 AND person = $2")
+        .bind(pair)
+        .bind(person.as_str())
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn reopen(
+    connection: &mut Connection,
+    person: &PersonId,
+    assignment: &AssignmentId,
+    now: Millis,
+    lease: Millis,
+) -> Result<TakenBack> {
+    let Some(mine) = find_one(connection, person, assignment).await? else { return Ok(TakenBack::Unknown) };
+    let answered = mine.state == "answered";
+    if !answered && mine.state != "skipped" {
+        return Ok(TakenBack::Nothing);
+    }
+    if now - mine.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
+        return Ok(TakenBack::Settled);
+    }
+    // An answer that counts leaves its own place to the hold; a skip and a surplus answer need a free one.
+    let has_place = answered && !mine.surplus;
+    if !mine.current || (!has_place && !mine.room) {
+        return Ok(TakenBack::Gone);
+    }
+    if answered {
+        withdraw_response(connection, &mine.pair, person, now).await?;
+    }
+    let pair_update = if has_place {
+        "UPDATE pairs SET answered = answered - 1, held = held + 1 WHERE id = $1"
+    } else {
+        "UPDATE pairs SET held = held + 1, slots = slots - 1, begun = 1 WHERE id = $1"
+    };
+    sqlx::query(pair_update).bind(&mine.pair).execute(&mut *connection).await?;
+    sqlx::query("UPDATE assignments SET state = 'open', ended_at = NULL, expires_at = $2 WHERE id = $1")
+        .bind(assignment.as_str())
+        .bind(now + lease)
+        .execute(connection)
+        .await?;
+    Ok(TakenBack::Open)
+}

@@ -1,0 +1,100 @@
+//! Sprints, and what their in-process stages were last run with.
+
+use diptych_core::{SprintId, Stage};
+
+use crate::{Millis, Result, Store};
+
+/// What an in-process stage was last run with, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct StageMark {
+    /// The hash of everything that its outcome depends on.
+    pub key: String,
+    /// Its report, as JSON.
+    pub report: String,
+}
+
+impl Store {
+    /// The sprint with this slug, made where there is none.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn sprint(&self, slug: &str, now: Millis) -> Result<SprintId> {
+        if let Some(id) = self.find_sprint(slug).await? {
+            return Ok(id);
+        }
+        let (new, slug) = (SprintId::new(), slug.to_owned());
+        self.write(move |connection| {
+            let (new, slug) = (new.clone(), slug.clone());
+            Box::pin(async move {
+                let id: String = sqlx::query_scalar(
+                    "INSERT INTO sprints (id, slug, created_at) VALUES ($1, $2, $3) \
+                     ON CONFLICT (slug) DO UPDATE SET slug = excluded.slug RETURNING id",
+                )
+                .bind(new.as_str())
+                .bind(slug)
+                .bind(now)
+                .fetch_one(connection)
+                .await?;
+                Ok(SprintId::from_text(id))
+            })
+        })
+        .await
+    }
+
+    /// The sprint with this slug.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn find_sprint(&self, slug: &str) -> Result<Option<SprintId>> {
+        let id: Option<String> = sqlx::query_scalar("SELECT id FROM sprints WHERE slug = $1")
+            .bind(slug)
+            .fetch_optional(self.readers())
+            .await?;
+        Ok(id.map(SprintId::from_text))
+    }
+
+    /// What a stage was last run with.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn stage_mark(&self, sprint: &SprintId, stage: Stage) -> Result<Option<StageMark>> {
+        Ok(sqlx::query_as("SELECT key, report FROM stage_marks WHERE sprint = $1 AND stage = $2")
+            .bind(sprint.as_str())
+            .bind(stage.as_str())
+            .fetch_optional(self.readers())
+            .await?)
+    }
+
+    /// Notes that a stage is done.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn mark_stage(
+        &self,
+        sprint: &SprintId,
+        stage: Stage,
+        mark: StageMark,
+        now: Millis,
+    ) -> Result<()> {
+        let sprint = sprint.clone();
+        self.write(move |connection| {
+            let (sprint, mark) = (sprint.clone(), mark.clone());
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO stage_marks (sprint, stage, key, report, finished_at) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (sprint, stage) DO UPDATE SET key = excluded.key, report = excluded.report, \
+                     finished_at = excluded.finished_at",
+                )
+                .bind(sprint.as_str())
+                .bind(stage.as_str())
+                .bind(mark.key)
+                .bind(mark.report)
+                .bind(now)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

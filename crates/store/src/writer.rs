@@ -1,0 +1,249 @@
+//! One writer a process, which commits in groups.
+//!
+//! A commit costs one flush of the disk, whatever it holds. So changes queue up while a commit is
+//! under way, and the next transaction takes all of them: alone, a change waits for one flush;
+//! under load, hundreds share one. Each caller hears of its change only after that commit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::AnyPool;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::assignments::{Take, Taken, take_all};
+use crate::responses::{Respond, Responded, record_all};
+use crate::{Backend, Connection, Result, StoreError, WriteFuture};
+
+/// The most changes in one transaction. More would only make the first of them wait longer.
+const GROUP: usize = 256;
+
+/// One way to the server for both. The key of the advisory lock, which all our writers take, is any number.
+const BEGIN_LOCKED: &str = "BEGIN; SELECT pg_advisory_xact_lock(4919131752989213764)";
+
+/// A change that waits for its turn. Answers and takes are most of the load and come together in groups,
+/// so each group's are done together, in few statements.
+enum Change {
+    Respond(Waiting<Respond, Responded>),
+    Take(Waiting<Take, Taken>),
+    Other(Box<dyn Other>),
+}
+
+impl Change {
+    /// Tells the caller the result once it is on disk, or why it is not.
+    fn tell(self, failure: Option<StoreError>) {
+        match self {
+            Self::Respond(waiting) => waiting.tell(failure),
+            Self::Take(waiting) => waiting.tell(failure),
+            Self::Other(other) => other.tell(failure),
+        }
+    }
+}
+
+/// What somebody waits for, and its result, kept inside until it may be told.
+struct Waiting<Q, T> {
+    asked: Q,
+    result: Mutex<Option<T>>,
+    caller: oneshot::Sender<Result<T>>,
+}
+
+impl<Q, T> Waiting<Q, T> {
+    fn new(asked: Q) -> (Self, oneshot::Receiver<Result<T>>) {
+        let (caller, answer) = oneshot::channel();
+        (Self { asked, result: Mutex::new(None), caller }, answer)
+    }
+
+    fn keep(&self, result: T) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    }
+
+    fn tell(self, failure: Option<StoreError>) {
+        let result = self.result.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match (failure, result) {
+            (Some(error), _) => Err(error),
+            (None, Some(result)) => Ok(result),
+            (None, None) => Err(StoreError::Stopped),
+        };
+        // Nobody may be waiting any more; the change is on disk all the same.
+        self.caller.send(outcome).ok();
+    }
+}
+
+/// Any other change, whatever its result.
+trait Other: Send + Sync {
+    fn run<'c>(&'c self, connection: &'c mut Connection) -> WriteFuture<'c, ()>;
+    fn tell(self: Box<Self>, failure: Option<StoreError>);
+}
+
+impl<T, F> Other for Waiting<F, T>
+where
+    T: Send + 'static,
+    F: for<'c> Fn(&'c mut Connection) -> WriteFuture<'c, T> + Send + Sync + 'static,
+{
+    fn run<'c>(&'c self, connection: &'c mut Connection) -> WriteFuture<'c, ()> {
+        Box::pin(async move {
+            self.keep((self.asked)(connection).await?);
+            Ok(())
+        })
+    }
+
+    fn tell(self: Box<Self>, failure: Option<StoreError>) {
+        Waiting::tell(*self, failure);
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Change>,
+    stop: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+    stopped: Arc<tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>>,
+}
+
+impl Writer {
+    pub(crate) fn start(backend: Backend, pool: AnyPool) -> Self {
+        let (queue, waiting) = mpsc::channel(1024);
+        let (stop, stop_signal) = oneshot::channel();
+        let task = tokio::spawn(write_groups(backend, pool, waiting, stop_signal));
+        Self {
+            queue,
+            stop: Arc::new(Mutex::new(Some(stop))),
+            stopped: Arc::new(tokio::sync::Mutex::new(Some(task))),
+        }
+    }
+
+    pub(crate) async fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> WriteFuture<'c, T> + Send + Sync + 'static,
+    {
+        let (waiting, answer) = Waiting::new(change);
+        self.send(Change::Other(Box::new(waiting)), answer).await
+    }
+
+    pub(crate) async fn respond(&self, respond: Respond) -> Result<Responded> {
+        let (waiting, answer) = Waiting::new(respond);
+        self.send(Change::Respond(waiting), answer).await
+    }
+
+    pub(crate) async fn take(&self, take: Take) -> Result<Taken> {
+        let (waiting, answer) = Waiting::new(take);
+        self.send(Change::Take(waiting), answer).await
+    }
+
+    async fn send<T>(&self, change: Change, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+        self.queue.send(change).await.map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Writes what is queued, then ends the task and closes its connection.
+    pub(crate) async fn stop(&self) {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(stop);
+        if let Some(task) = self.stopped.lock().await.take() {
+            task.await.ok();
+        }
+    }
+}
+
+async fn write_groups(
+    backend: Backend,
+    pool: AnyPool,
+    mut waiting: mpsc::Receiver<Change>,
+    mut stop: oneshot::Receiver<()>,
+) {
+    let mut group = Vec::with_capacity(GROUP);
+    loop {
+        tokio::select! {
+            biased;
+            received = waiting.recv_many(&mut group, GROUP) => if received == 0 { break },
+            _ = &mut stop => {
+                // Close the door, then write what is still inside.
+                waiting.close();
+                while waiting.recv_many(&mut group, GROUP).await > 0 {
+                    write_group(backend, &pool, &mut group).await;
+                }
+                break;
+            }
+        }
+        write_group(backend, &pool, &mut group).await;
+    }
+    pool.close().await;
+}
+
+async fn write_group(backend: Backend, pool: &AnyPool, group: &mut Vec<Change>) {
+    match transaction(backend, pool, group).await {
+        Ok(()) => group.drain(..).for_each(|change| change.tell(None)),
+        Err(error) if group.len() == 1 => {
+            if let Some(change) = group.pop() {
+                change.tell(Some(error));
+            }
+        }
+        // One of them failed and took the others with it: each on its own, so that only that one fails.
+        Err(_) => {
+            for change in group.drain(..) {
+                let failure = transaction(backend, pool, std::slice::from_ref(&change)).await.err();
+                change.tell(failure);
+            }
+        }
+    }
+}
+
+async fn transaction(backend: Backend, pool: &AnyPool, changes: &[Change]) -> Result<()> {
+    let mut connection = pool.acquire().await?;
+    let begin = match backend {
+        Backend::Sqlite => "BEGIN IMMEDIATE",
+        Backend::Postgres => BEGIN_LOCKED,
+    };
+    if let Err(error) = sqlx::raw_sql(begin).execute(&mut *connection).await {
+        roll_back(connection).await;
+        return Err(error.into());
+    }
+    if let Err(error) = run(&mut connection, changes).await {
+        roll_back(connection).await;
+        return Err(full_or(error));
+    }
+    if let Err(error) = sqlx::query("COMMIT").execute(&mut *connection).await {
+        roll_back(connection).await;
+        return Err(full_or(error.into()));
+    }
+    Ok(())
+}
+
+/// All of them came at the same time, so none has a claim to be first: answers, which may end a person's
+/// holds, come before takes, and each kind keeps its order.
+async fn run(connection: &mut Connection, changes: &[Change]) -> Result<()> {
+    let (mut responds, mut takes, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            Change::Respond(waiting) => responds.push(waiting),
+            Change::Take(waiting) => takes.push(waiting),
+            Change::Other(other) => others.push(other),
+        }
+    }
+    let asked: Vec<&Respond> = responds.iter().map(|waiting| &waiting.asked).collect();
+    for (waiting, result) in responds.iter().zip(record_all(connection, &asked).await?) {
+        waiting.keep(result);
+    }
+    let asked: Vec<&Take> = takes.iter().map(|waiting| &waiting.asked).collect();
+    for (waiting, result) in takes.iter().zip(take_all(connection, &asked).await?) {
+        waiting.keep(result);
+    }
+    for other in others {
+        other.run(connection).await?;
+    }
+    Ok(())
+}
+
+async fn roll_back(mut connection: sqlx::pool::PoolConnection<sqlx::Any>) {
+    if let Err(error) = sqlx::query("ROLLBACK").execute(&mut *connection).await {
+        // SQLite may have rolled back by itself (a full disk); a connection in an unknown state is
+        // not used again.
+        tracing::debug!(%error, "rollback failed; the connection is closed");
+        connection.close().await.ok();
+    }
+}
+
+fn full_or(error: StoreError) -> StoreError {
+    match &error {
+        StoreError::Query(inner) if inner.to_string().contains("disk is full") => StoreError::Full,
+        _ => error,
+    }
+}

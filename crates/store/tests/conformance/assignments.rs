@@ -1,0 +1,121 @@
+//! Taking pairs: who gets which, and when.
+
+use diptych_core::{Choice, Side};
+use diptych_store::Store;
+use diptych_store::assignments::{Held, Take, Taken};
+
+use crate::sample::{COOLDOWN, LEASE, NOW, Scene, pair, take};
+
+fn prompts(held: &[Held]) -> Vec<&str> {
+    held.iter().map(|held| held.prompt.as_str()).collect()
+}
+
+pub async fn a_person_keeps_what_it_holds(store: &Store) {
+    let scene = Scene::new(store, 5, 1).await;
+    let first = scene.take(&scene.ana, 2, NOW).await.held;
+    assert_eq!(first.len(), 2);
+    assert_eq!(first[0].expires_at, NOW + LEASE);
+    assert_eq!((first[0].category.as_str(), first[0].canvas), ("Animals", (1024, 768)));
+    assert_eq!(
+        scene.take(&scene.ana, 2, NOW + 1).await.held,
+        first,
+        "a page that is loaded again shows the same"
+    );
+    let more = scene.take(&scene.ana, 3, NOW + 2).await;
+    assert_eq!(more.held[..2], first[..]);
+    assert_eq!((more.held.len(), more.free_at), (3, None));
+    assert_eq!(scene.take(&scene.ana, 1, NOW + 3).await.held, first[..1]);
+    assert_eq!(scene.take(&scene.ben, 9, NOW + 3).await.held.len(), 2);
+    assert_eq!(scene.take(&scene.cem, 0, NOW + 3).await.held, []);
+}
+
+pub async fn nobody_holds_more_than_the_overlap(store: &Store) {
+    let scene = Scene::new(store, 1, 2).await;
+    scene.take_one(&scene.ana, NOW).await;
+    scene.take_one(&scene.ben, NOW).await;
+    assert_eq!(scene.take(&scene.cem, 1, NOW).await.held, []);
+}
+
+pub async fn begun_pairs_come_first(store: &Store) {
+    let scene = Scene::new(store, 4, 2).await;
+    let held = scene.take(&scene.ana, 3, NOW).await.held;
+    assert_eq!(
+        prompts(&held),
+        ["a heron, number 0", "a heron, number 1", "a heron, number 2"],
+        "in shuffled order"
+    );
+    scene.respond(&scene.ana, &held[2], Choice::Left, NOW).await;
+    scene.respond(&scene.ana, &held[0], Choice::Skip, NOW).await;
+    // Number 1 is held and number 2 answered: both are begun. Number 0 is as if nobody had seen it.
+    let bens = scene.take(&scene.ben, 4, NOW + 1).await.held;
+    let mut begun = prompts(&bens[..2]);
+    begun.sort_unstable();
+    assert_eq!(begun, ["a heron, number 1", "a heron, number 2"]);
+}
+
+pub async fn each_picture_stands_on_its_recorded_side(store: &Store) {
+    let scene = Scene::new(store, 2, 1).await;
+    let sides = vec![Side::Left, Side::Right];
+    let taken = store.take(Take { sides, ..take(&scene.sprint, &scene.ana, 2, NOW) }).await.unwrap();
+    assert_eq!(taken.held.len(), 2);
+    for held in &taken.held {
+        let number = if held.prompt.ends_with('0') { 0 } else { 1 };
+        let (first, second) = (&scene.pairs[number].first.picture, &scene.pairs[number].second.picture);
+        let expected = if number == 0 { (first, second) } else { (second, first) };
+        assert_eq!((&held.left, &held.right), expected, "{}", held.prompt);
+    }
+}
+
+pub async fn a_lease_ends_and_its_place_is_free(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let first = scene.take_one(&scene.ana, NOW).await;
+    assert_eq!(scene.take(&scene.ben, 1, NOW + LEASE - 1).await.held, []);
+    let bens = scene.take_one(&scene.ben, NOW + LEASE).await;
+    assert_ne!(first.id, bens.id);
+    assert_eq!(scene.take(&scene.ana, 1, NOW + LEASE).await.held, []);
+    // Who let a lease end may have the pair again.
+    scene.take_one(&scene.ana, NOW + 2 * LEASE).await;
+}
+
+pub async fn a_skipped_pair_stays_away_until_it_has_cooled_down(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let held = scene.take_one(&scene.ana, NOW).await;
+    scene.respond(&scene.ana, &held, Choice::Skip, NOW).await;
+    let nothing = scene.take(&scene.ana, 1, NOW + COOLDOWN - 1).await;
+    assert_eq!(nothing, Taken { held: Vec::new(), free_at: Some(NOW + COOLDOWN) });
+    let again = scene.take_one(&scene.ana, NOW + COOLDOWN).await;
+    assert_ne!(again.id, held.id);
+    assert!(store.responses(&scene.sprint).await.unwrap().is_empty(), "a skip is no response");
+}
+
+pub async fn who_gets_nothing_hears_when_to_come_back(store: &Store) {
+    let mut scene = Scene::new(store, 2, 1).await;
+    let anas = scene.take_one(&scene.ana, NOW).await;
+    let bens = scene.take_one(&scene.ben, NOW + 5).await;
+    assert_eq!(scene.take(&scene.cem, 1, NOW + 6).await.free_at, Some(NOW + LEASE), "Ana's lease ends first");
+    scene.respond(&scene.ana, &anas, Choice::Left, NOW + 7).await;
+    assert_eq!(scene.take(&scene.cem, 1, NOW + 8).await.free_at, Some(NOW + 5 + LEASE));
+    assert_eq!(scene.take(&scene.ana, 1, NOW + 8).await.free_at, Some(NOW + 5 + LEASE));
+    scene.respond(&scene.ben, &bens, Choice::Left, NOW + 9).await;
+    assert_eq!(scene.take(&scene.cem, 1, NOW + 10).await, Taken::default(), "all is done");
+
+    // A skipped pair that others have finished is nothing to wait for.
+    scene.pairs.push(pair(2));
+    scene.set_pairs(1, NOW + 11).await;
+    let cems = scene.take_one(&scene.cem, NOW + 11).await;
+    scene.respond(&scene.cem, &cems, Choice::Skip, NOW + 11).await;
+    let anas = scene.take_one(&scene.ana, NOW + 12).await;
+    scene.respond(&scene.ana, &anas, Choice::Left, NOW + 12).await;
+    assert_eq!(scene.take(&scene.cem, 1, NOW + 13).await, Taken::default());
+}
+
+pub async fn sprints_do_not_share_pairs(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let fish = store.sprint("fish", NOW).await.unwrap();
+    store.set_pairs(&fish, vec![pair(0)], 1, NOW).await.unwrap();
+    scene.take_one(&scene.ana, NOW).await;
+    let taken = store.take(take(&fish, &scene.ana, 5, NOW)).await.unwrap();
+    assert_eq!(taken.held.len(), 1, "the same person, the same unit, another sprint");
+    store.set_pairs(&fish, Vec::new(), 1, NOW).await.unwrap();
+    assert_eq!(scene.take(&scene.ana, 5, NOW).await.held.len(), 1);
+}

@@ -1,0 +1,71 @@
+//! A crowd at work: the overlap is exact at any concurrency, and every acknowledged answer is there.
+
+use std::collections::BTreeSet;
+
+use diptych_core::{Choice, Side, SprintId};
+use diptych_store::Store;
+use diptych_store::assignments::Take;
+use diptych_store::responses::Responded;
+
+use crate::place::Place;
+use crate::sample::{NOW, audit, pair, respond, take};
+
+const PEOPLE: usize = 32;
+const PAIRS: usize = 60;
+const OVERLAP: u32 = 3;
+
+pub async fn a_crowd_fills_every_pair_exactly(store: &Store) {
+    fill(std::slice::from_ref(store)).await;
+}
+
+/// On PostgreSQL several servers share a database. A SQLite file has one server, and maybe a command
+/// beside it: exact all the same.
+pub async fn two_programs_fill_every_pair_exactly(place: &Place) {
+    let other = place.open_again().await.unwrap();
+    fill(&[Store::clone(place), other]).await;
+}
+
+/// One person's whole sprint: takes, skips a little, answers, sends some answers twice.
+async fn annotate(store: Store, sprint: SprintId, number: usize) -> BTreeSet<String> {
+    let person = store.person(&format!("person {number}"), false, NOW).await.unwrap().id;
+    let mut acknowledged = BTreeSet::new();
+    for round in 0.. {
+        let sides = vec![if (number + round).is_multiple_of(2) { Side::Left } else { Side::Right }; 2];
+        let held = store.take(Take { sides, ..take(&sprint, &person, 2, NOW) }).await.unwrap().held;
+        if held.is_empty() {
+            break;
+        }
+        for (place, held) in held.iter().enumerate() {
+            if (number + round + place).is_multiple_of(11) {
+                store.respond(respond(&person, &held.id, Choice::Skip, NOW)).await.unwrap();
+                continue;
+            }
+            let answer = respond(&person, &held.id, Choice::Left, NOW);
+            let (one, same) = tokio::join!(store.respond(answer.clone()), store.respond(answer));
+            let both = [one.unwrap(), same.unwrap()];
+            assert!(both.contains(&Responded::Recorded) && both.contains(&Responded::Repeated), "{both:?}");
+            acknowledged.insert(held.id.as_str().to_owned());
+        }
+    }
+    acknowledged
+}
+
+async fn fill(stores: &[Store]) {
+    let store = &stores[0];
+    let sprint = store.sprint("birds", NOW).await.unwrap();
+    store.set_pairs(&sprint, (0..PAIRS).map(pair).collect(), OVERLAP, NOW).await.unwrap();
+    let crowd: Vec<_> = (0..PEOPLE)
+        .map(|number| tokio::spawn(annotate(stores[number % stores.len()].clone(), sprint.clone(), number)))
+        .collect();
+    let mut acknowledged = BTreeSet::new();
+    for person in crowd {
+        acknowledged.extend(person.await.unwrap());
+    }
+    for counters in audit(store, &sprint).await.values() {
+        assert_eq!((counters.answered, counters.held), (i64::from(OVERLAP), 0), "the crowd was large enough");
+    }
+    let kept =
+        crate::sample::everything_in(store, "SELECT assignment FROM responses WHERE state = 'submitted'")
+            .await;
+    assert_eq!(kept.lines().map(str::to_owned).collect::<BTreeSet<_>>(), acknowledged);
+}

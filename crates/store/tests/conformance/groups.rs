@@ -1,0 +1,67 @@
+//! Takes and answers that share a transaction: each has the end that it would have alone.
+
+use std::time::Duration;
+
+use diptych_core::Choice;
+use diptych_store::Store;
+use diptych_store::responses::Responded;
+use futures::future::join_all;
+
+use crate::sample::{NOW, Scene, audit, respond, take};
+
+/// Keeps the writer busy for a moment, so that what comes meanwhile is one group.
+async fn while_busy<T>(store: &Store, group: impl Future<Output = T>) -> T {
+    let busy = store.write(|_| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(())
+        })
+    });
+    // In this order: the busy one is in the writer's hands before the others come.
+    let (busy, outcome) = futures::join!(busy, group);
+    busy.unwrap();
+    outcome
+}
+
+pub async fn takes_of_one_group_share_the_places(store: &Store) {
+    let scene = Scene::new(store, 4, 2).await;
+    let calls = [(&scene.ana, 2), (&scene.ana, 3), (&scene.ben, 4), (&scene.cem, 4), (&scene.ana, 1)];
+    let takes = calls.map(|(person, count)| store.take(take(&scene.sprint, person, count, NOW)));
+    let taken: Vec<_> =
+        while_busy(store, join_all(takes)).await.into_iter().map(|taken| taken.unwrap().held).collect();
+    assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [2, 3, 4, 1, 1]);
+    assert_eq!(taken[1][..2], taken[0], "the second call finds what the first one took");
+    assert_eq!(taken[4][..], taken[0][..1]);
+    for counters in audit(store, &scene.sprint).await.values() {
+        assert_eq!((counters.held, counters.slots), (2, 0));
+    }
+}
+
+pub async fn answers_of_one_group_end_as_they_would_alone(store: &Store) {
+    let scene = Scene::new(store, 4, 3).await;
+    let (ana, ben) = (scene.take(&scene.ana, 4, NOW).await.held, scene.take(&scene.ben, 4, NOW).await.held);
+    let cem = scene.take(&scene.cem, 4, NOW).await.held;
+    let answers = [
+        // Three people on one pair.
+        (&scene.ana, &ana[0], Choice::Left, Responded::Recorded),
+        (&scene.ben, &ben[0], Choice::BothBad, Responded::Recorded),
+        (&scene.cem, &cem[0], Choice::Left, Responded::Recorded),
+        // One person about one pair, in this order.
+        (&scene.ana, &ana[1], Choice::Left, Responded::Recorded),
+        (&scene.ana, &ana[1], Choice::Left, Responded::Repeated),
+        (&scene.ana, &ana[1], Choice::Right, Responded::Replaced),
+        (&scene.ben, &ben[1], Choice::Skip, Responded::Recorded),
+        (&scene.ben, &ben[1], Choice::Right, Responded::Recorded),
+        (&scene.cem, &ana[2], Choice::Left, Responded::Unknown),
+        (&scene.cem, &cem[2], Choice::ToxicContent, Responded::Recorded),
+    ];
+    let calls = answers
+        .each_ref()
+        .map(|(person, held, choice, _)| store.respond(respond(person, &held.id, *choice, NOW)));
+    let outcomes: Vec<_> = while_busy(store, join_all(calls)).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes, answers.map(|(.., wanted)| wanted));
+    let counters = audit(store, &scene.sprint).await;
+    let mut answered: Vec<i64> = counters.values().map(|counters| counters.answered).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, [0, 1, 2, 3]);
+}

@@ -1,0 +1,134 @@
+//! What every backend of the store must do, written once and run on each.
+//!
+//! A conformance test is a plain function over a [`Store`](diptych_store::Store) or, where it opens
+//! one itself, over a [`Place`](place::Place). `conformance!` makes two tests of it: on SQLite, which
+//! needs nothing, and on a PostgreSQL server named by `DIPTYCH_TEST_POSTGRES`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends at what it did not expect"
+)]
+
+mod assignments;
+mod blobs;
+mod calls;
+mod crowd;
+mod decisions;
+mod groups;
+mod model;
+mod opening;
+mod pairs;
+mod people;
+mod place;
+mod prompts;
+mod responses;
+mod sample;
+mod second_thoughts;
+mod sprints;
+mod variants;
+mod writes;
+
+macro_rules! conformance {
+    ($($noun:ident: $($name:ident),+ $(,)?;)+) => {
+        mod sqlite {
+            $(mod $noun {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let place = crate::place::Place::sqlite().await;
+                    crate::$noun::$name(&place).await;
+                })+
+            })+
+        }
+        mod postgres {
+            $(mod $noun {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[ignore = "needs PostgreSQL: cargo xtask ci"]
+                async fn $name() {
+                    let place = crate::place::Place::postgres().await;
+                    crate::$noun::$name(&place).await;
+                })+
+            })+
+        }
+    };
+}
+
+conformance! {
+    opening:
+        a_database_is_found_again_as_it_was_left,
+        a_newer_database_is_refused,
+        a_database_of_another_program_is_refused,
+        a_start_that_was_cut_short_is_finished,
+        two_programs_may_start_at_once,
+        a_ready_store_says_so,
+        a_closed_store_refuses_changes;
+    sprints:
+        a_sprint_is_found_by_its_slug,
+        a_stage_mark_is_replaced_by_the_next;
+    prompts:
+        an_index_is_given_once,
+        a_changed_text_is_to_be_cleaned_again,
+        forgotten_prompts_come_back_under_their_index,
+        source_drops_are_kept_until_the_next_collect,
+        clean_counts_are_by_state_and_reason,
+        many_prompts_keep_their_order;
+    decisions:
+        decisions_are_kept_by_kind_and_policy,
+        the_first_decision_stands;
+    variants:
+        a_variant_that_is_there_stays,
+        a_failed_variant_is_replaced,
+        an_image_that_is_there_stays,
+        a_failed_image_is_replaced_and_both_are_paid;
+    calls:
+        a_call_is_kept_once,
+        what_was_spent_adds_up;
+    people:
+        names_differ_by_more_than_case,
+        a_token_stands_for_its_person,
+        a_session_ends,
+        secrets_are_not_kept_as_they_are;
+    pairs:
+        pairs_are_added_withdrawn_and_brought_back,
+        a_withdrawn_pair_takes_its_leases_along,
+        a_higher_overlap_opens_pairs_again,
+        a_lower_overlap_withdraws_the_leases_that_it_has_no_room_for,
+        responses_beyond_a_lower_overlap_are_kept_but_do_not_count,
+        a_picture_is_found_by_its_opaque_name,
+        progress_counts_what_counts;
+    assignments:
+        a_person_keeps_what_it_holds,
+        nobody_holds_more_than_the_overlap,
+        begun_pairs_come_first,
+        each_picture_stands_on_its_recorded_side,
+        a_lease_ends_and_its_place_is_free,
+        a_skipped_pair_stays_away_until_it_has_cooled_down,
+        who_gets_nothing_hears_when_to_come_back,
+        sprints_do_not_share_pairs;
+    responses:
+        a_choice_is_kept_as_an_answer_about_the_images,
+        the_same_answer_twice_is_one_response,
+        somebody_elses_assignment_is_unknown,
+        a_late_answer_is_taken_where_there_is_room,
+        a_late_answer_to_a_filled_pair_is_gone,
+        an_answer_to_a_withdrawn_pair_is_gone,
+        standings_count_by_pseudonym,
+        a_pseudonym_is_stable_and_tells_nothing;
+    second_thoughts:
+        an_answer_is_replaced_within_ten_minutes,
+        an_answer_is_taken_back_and_given_again,
+        a_skip_is_taken_back_where_there_is_room,
+        an_answer_becomes_a_skip,
+        a_surplus_answer_is_taken_back_where_there_is_room,
+        there_is_nothing_to_take_back_from_an_open_hold;
+    writes:
+        a_failing_change_fails_alone,
+        a_failed_change_leaves_nothing;
+    groups:
+        takes_of_one_group_share_the_places,
+        answers_of_one_group_end_as_they_would_alone;
+    crowd:
+        a_crowd_fills_every_pair_exactly,
+        two_programs_fill_every_pair_exactly;
+}

@@ -1,0 +1,215 @@
+//! Random lives of a few pairs, against a model of what was acknowledged.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use diptych_core::{Answer, AssignmentId, Choice, PersonId, Side, SprintId};
+use diptych_store::assignments::Take;
+use diptych_store::pairs::NewPair;
+use diptych_store::responses::{Responded, TakenBack};
+use diptych_store::{Millis, Store};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::place::Place;
+use crate::sample::{LEASE, MINUTE, NOW, audit, pair, respond, take};
+
+const PEOPLE: usize = 4;
+const PAIRS: usize = 3;
+
+/// One thing that happens. Indexes are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    Take { person: usize, count: usize, right: bool },
+    Respond { assignment: usize, choice: Choice },
+    TakeBack { assignment: usize },
+    Wait { minutes: i64 },
+    SetPairs { wanted: [bool; PAIRS], overlap: u32 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let choice = prop::sample::select(Choice::ALL);
+    prop_oneof![
+        4 => (0..PEOPLE, 1..=PAIRS, any::<bool>()).prop_map(|(person, count, right)| Step::Take { person, count, right }),
+        6 => (any::<usize>(), choice).prop_map(|(assignment, choice)| Step::Respond { assignment, choice }),
+        2 => any::<usize>().prop_map(|assignment| Step::TakeBack { assignment }),
+        2 => prop::sample::select(vec![1, 9, 11, 31, 61]).prop_map(|minutes| Step::Wait { minutes }),
+        1 => (any::<[bool; PAIRS]>(), 1..=3_u32).prop_map(|(wanted, overlap)| Step::SetPairs { wanted, overlap }),
+    ]
+}
+
+/// Somebody's hold as the model knows it.
+struct Known {
+    id: AssignmentId,
+    person: usize,
+    pair: String,
+    side: Side,
+}
+
+/// What has been acknowledged so far.
+struct Life<'s> {
+    store: &'s Store,
+    sprint: SprintId,
+    people: Vec<PersonId>,
+    pairs: Vec<NewPair>,
+    known: Vec<Known>,
+    /// (person, pair) → the answer that stands; it may be a surplus one.
+    answers: BTreeMap<(usize, String), Answer>,
+    now: Millis,
+}
+
+impl Life<'_> {
+    async fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Wait { minutes } => self.now += minutes * MINUTE,
+            Step::SetPairs { wanted, overlap } => {
+                let pairs = self.pairs.iter().zip(wanted).filter(|(_, wanted)| *wanted);
+                let pairs = pairs.map(|(pair, _)| pair.clone()).collect();
+                self.store.set_pairs(&self.sprint, pairs, overlap, self.now).await.unwrap();
+            }
+            Step::Take { person, count, right } => self.take(person, count, right).await,
+            Step::Respond { assignment, choice } if !self.known.is_empty() => {
+                self.respond(assignment % self.known.len(), choice).await;
+            }
+            Step::TakeBack { assignment } if !self.known.is_empty() => {
+                self.take_back(assignment % self.known.len()).await;
+            }
+            Step::Respond { .. } | Step::TakeBack { .. } => {}
+        }
+        self.check().await;
+    }
+
+    async fn take(&mut self, person: usize, count: usize, right: bool) {
+        let side = if right { Side::Right } else { Side::Left };
+        let request = take(&self.sprint, &self.people[person], count, self.now);
+        let taken = self.store.take(Take { sides: vec![side; count], ..request }).await.unwrap();
+        assert!(taken.held.len() <= count);
+        assert!(taken.held.is_empty() || taken.free_at.is_none());
+        assert!(taken.free_at.is_none_or(|at| at > self.now), "come back in the past");
+        for held in taken.held {
+            assert!(held.expires_at > self.now && held.expires_at <= self.now + LEASE);
+            let shows = |pair: &NewPair| held.left == pair.first.picture || held.right == pair.first.picture;
+            let pair = self.pairs.iter().find(|pair| shows(pair)).unwrap();
+            let side = if held.left == pair.first.picture { Side::Left } else { Side::Right };
+            let pair = pair.key.as_str().to_owned();
+            assert!(
+                !self.answers.contains_key(&(person, pair.clone())),
+                "a pair that was answered is shown again"
+            );
+            match self.known.iter().find(|known| known.id == held.id) {
+                Some(known) => assert_eq!((known.person, &known.pair, known.side), (person, &pair, side)),
+                None => self.known.push(Known { id: held.id, person, pair, side }),
+            }
+        }
+    }
+
+    async fn respond(&mut self, assignment: usize, choice: Choice) {
+        let Known { id, person, pair, side } = &self.known[assignment];
+        let place = (*person, pair.clone());
+        let answer = choice.answer(*side);
+        let before = self.answers.get(&place).copied();
+        let responded =
+            self.store.respond(respond(&self.people[*person], id, choice, self.now)).await.unwrap();
+        match responded {
+            // A skip may also be noted on an old hold of a pair that was answered through a later one.
+            Responded::Recorded => {
+                assert!(answer.is_none() || before.is_none(), "one person answers a pair once");
+            }
+            Responded::Replaced | Responded::Settled => assert!(before.is_some() && before != answer),
+            // A skip that is repeated changes nothing; nor does an answer.
+            Responded::Repeated => assert!(answer.is_none() || before == answer),
+            Responded::Gone => {}
+            Responded::Unknown => panic!("a person's own assignment is not known"),
+        }
+        match (responded, answer) {
+            (Responded::Recorded | Responded::Replaced, Some(answer)) => {
+                self.answers.insert(place, answer);
+            }
+            (Responded::Replaced, None) => {
+                self.answers.remove(&place);
+            }
+            _ => {}
+        }
+    }
+
+    async fn take_back(&mut self, assignment: usize) {
+        let Known { id, person, pair, .. } = &self.known[assignment];
+        let taken_back = self.store.take_back(&self.people[*person], id, self.now, LEASE).await.unwrap();
+        assert_ne!(taken_back, TakenBack::Unknown);
+        if taken_back == TakenBack::Open {
+            self.answers.remove(&(*person, pair.clone()));
+        }
+    }
+
+    /// The invariants, and that just the acknowledged answers stand.
+    async fn check(&self) {
+        let counters = audit(self.store, &self.sprint).await;
+        let standing = standing(self.store, &self.sprint).await;
+        let wanted: BTreeMap<(String, String), String> = self
+            .answers
+            .iter()
+            .map(|((person, pair), answer)| {
+                ((self.people[*person].as_str().to_owned(), pair.clone()), answer.as_str().to_owned())
+            })
+            .collect();
+        assert_eq!(standing, wanted, "answers that stand");
+        for (pair, counters) in counters {
+            let answers = self.answers.keys().filter(|(_, answered)| *answered == pair).count();
+            assert!(counters.answered <= i64::try_from(answers).unwrap());
+        }
+    }
+}
+
+/// The answers that stand, whether there is room for them to count or not.
+async fn standing(store: &Store, sprint: &SprintId) -> BTreeMap<(String, String), String> {
+    const QUERY: &str = "SELECT person, pairs.key, answer FROM responses JOIN pairs ON pairs.id = responses.pair \
+        WHERE responses.sprint = $1 AND state IN ('submitted', 'surplus')";
+    let sprint = sprint.clone();
+    let rows: Vec<(String, String, String)> = store
+        .write(move |connection| {
+            let sprint = sprint.clone();
+            Box::pin(
+                async move { Ok(sqlx::query_as(QUERY).bind(sprint.as_str()).fetch_all(connection).await?) },
+            )
+        })
+        .await
+        .unwrap();
+    rows.into_iter().map(|(person, pair, answer)| ((person, pair), answer)).collect()
+}
+
+async fn live(store: &Store, case: usize, steps: &[Step]) {
+    let sprint = store.sprint(&format!("case {case}"), NOW).await.unwrap();
+    let mut people = Vec::new();
+    for number in 0..PEOPLE {
+        people.push(store.person(&format!("person {number}"), false, NOW).await.unwrap().id);
+    }
+    let pairs: Vec<NewPair> = (0..PAIRS).map(pair).collect();
+    store.set_pairs(&sprint, pairs.clone(), 2, NOW).await.unwrap();
+    let mut life =
+        Life { store, sprint, people, pairs, known: Vec::new(), answers: BTreeMap::new(), now: NOW };
+    for step in steps {
+        life.step(step).await;
+    }
+}
+
+#[test]
+fn any_life_of_a_sprint_keeps_the_overlap_exact() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let place = runtime.block_on(Place::sqlite());
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let (case, started) = (Cell::new(0), Instant::now());
+    let lives = runner.run(&prop::collection::vec(step(), 1..60), |steps| {
+        case.set(case.get() + 1);
+        // A slow disk gets fewer cases, rather than a slow test.
+        if cases > 64 || started.elapsed() < Duration::from_secs(8) {
+            runtime.block_on(live(&place, case.get(), &steps));
+        }
+        Ok(())
+    });
+    if let Err(failure) = lives {
+        panic!("{failure}");
+    }
+    assert!(case.get() >= 8, "too few cases were tried");
+}

@@ -1,0 +1,204 @@
+//! Prompts out of Parquet files, row by row: only the column asked for is read, a page at a time.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use datafusion::arrow::array::{Array, AsArray, StringArray};
+use datafusion::arrow::compute::{can_cast_types, cast};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::error::ArrowError;
+use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use datafusion::parquet::errors::ParquetError;
+
+/// Why a column could not be read. The messages name the column, the caller names the file in front.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file cannot be opened.
+    #[error("`{}` cannot be opened", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no Parquet, or a broken one.
+    #[error("`{}` is no whole Parquet file", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        source: ParquetError,
+    },
+    /// Its data break off or do not decode after so many rows.
+    #[error("`{}` cannot be read after row {row}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// The last row that was read, from 1; 0 where none was.
+        row: u64,
+        /// What the reader said.
+        source: ArrowError,
+    },
+    /// There is no such column.
+    #[error("there is no column `{column}`; the columns are: {there}")]
+    NoColumn {
+        /// What was asked for.
+        column: String,
+        /// What there is.
+        there: String,
+    },
+    /// The column cannot be read as text.
+    #[error("the column `{column}` holds {kind}, not text")]
+    NotText {
+        /// The column.
+        column: String,
+        /// Its type.
+        kind: DataType,
+    },
+}
+
+/// The values of one column of a Parquet file, with their row numbers, counted from 1. A value is
+/// `None` where the row has none. After an error nothing more comes.
+///
+/// # Errors
+/// Where the file cannot be opened or is broken, and where there is no such column of text.
+pub fn read_parquet_column(path: &Path, column: &str) -> Result<ColumnRows, SourceError> {
+    let file = File::open(path).map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
+    let broken = |source| SourceError::Broken { path: path.to_owned(), source };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(broken)?;
+    let Ok(place) = builder.schema().index_of(column) else {
+        let there = builder.schema().fields().iter().map(|field| format!("`{}`", field.name()));
+        return Err(SourceError::NoColumn {
+            column: column.to_owned(),
+            there: there.collect::<Vec<_>>().join(", "),
+        });
+    };
+    let kind = builder.schema().field(place).data_type().clone();
+    if kind.is_nested() || kind.is_binary() || !can_cast_types(&kind, &DataType::Utf8) {
+        return Err(SourceError::NotText { column: column.to_owned(), kind });
+    }
+    let mask = ProjectionMask::roots(builder.parquet_schema(), [place]);
+    let reader = builder.with_projection(mask).with_batch_size(BATCH).build().map_err(broken)?;
+    Ok(ColumnRows { path: path.to_owned(), reader, batch: None, next: 0, row: 0, ended: false })
+}
+
+/// Rows decoded at once; prompts are short.
+const BATCH: usize = 1024;
+
+/// The rows of a column; see [`read_parquet_column`].
+pub struct ColumnRows {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    batch: Option<StringArray>,
+    next: usize,
+    row: u64,
+    ended: bool,
+}
+
+impl ColumnRows {
+    fn load(&mut self) -> Result<bool, ArrowError> {
+        let Some(batch) = self.reader.next() else {
+            return Ok(false);
+        };
+        let texts = cast(batch?.column(0), &DataType::Utf8)?;
+        self.batch = Some(texts.as_string::<i32>().clone());
+        self.next = 0;
+        Ok(true)
+    }
+}
+
+impl Iterator for ColumnRows {
+    type Item = Result<(u64, Option<String>), SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = &self.batch
+                && self.next < batch.len()
+            {
+                let value = batch.is_valid(self.next).then(|| batch.value(self.next).to_owned());
+                self.next += 1;
+                self.row += 1;
+                return Some(Ok((self.row, value)));
+            }
+            if self.ended {
+                return None;
+            }
+            match self.load() {
+                Ok(true) => {}
+                Ok(false) => self.ended = true,
+                Err(source) => {
+                    self.ended = true;
+                    self.batch = None;
+                    return Some(Err(SourceError::Data { path: self.path.clone(), row: self.row, source }));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::parquet::arrow::ArrowWriter;
+
+    use super::*;
+    use crate::cells::{Cell, Row, Rows};
+    use crate::features::{Column, Features, Kind};
+
+    fn write(path: &Path, rows: i64) {
+        let features = Features::new(vec![
+            Column::new("number", Kind::Int),
+            Column::new("prompt", Kind::Text),
+            Column::new("tags", Kind::Texts),
+        ])
+        .unwrap();
+        let mut table = Rows::new(&features);
+        for row in 0..rows {
+            let prompt = if row == 1 { Cell::Null } else { Cell::Text(format!("prompt {row}")) };
+            table.push(Row(vec![Cell::Int(row), prompt, Cell::Null])).unwrap();
+        }
+        let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), features.schema(), None).unwrap();
+        writer.write(&table.take().unwrap()).unwrap();
+        writer.close().unwrap();
+    }
+
+    #[test]
+    fn rows_come_with_their_numbers_and_numbers_are_read_as_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write(&path, 3000);
+        let rows: Vec<_> = read_parquet_column(&path, "prompt").unwrap().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 3000);
+        assert_eq!(rows[0], (1, Some("prompt 0".into())));
+        assert_eq!(rows[1], (2, None));
+        assert_eq!(rows[2999], (3000, Some("prompt 2999".into())));
+        let number = read_parquet_column(&path, "number").unwrap().nth(7).unwrap().unwrap();
+        assert_eq!(number, (8, Some("7".into())));
+    }
+
+    #[test]
+    fn a_wrong_column_and_a_broken_file_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        write(&path, 10);
+        let error = |column| read_parquet_column(&path, column).err().unwrap().to_string();
+        assert_eq!(error("text"), "there is no column `text`; the columns are: `number`, `prompt`, `tags`");
+        assert!(error("tags").starts_with("the column `tags` holds List"), "{}", error("tags"));
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(error("prompt").ends_with("is no whole Parquet file"));
+        // The footer stands, the pages do not.
+        let mut spoilt = whole;
+        for byte in &mut spoilt[4..80] {
+            *byte = 0xFF;
+        }
+        std::fs::write(&path, &spoilt).unwrap();
+        let last = read_parquet_column(&path, "prompt").unwrap().last();
+        let readable = read_parquet_column(&path, "number").unwrap().last();
+        assert!(matches!((last, readable), (Some(Err(_)), _) | (_, Some(Err(_)))));
+        assert!(matches!(
+            read_parquet_column(&folder.path().join("none.parquet"), "a"),
+            Err(SourceError::Open { .. })
+        ));
+    }
+}

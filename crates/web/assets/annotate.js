@@ -1,0 +1,252 @@
+// The annotate page: shows a pair, takes an answer, fetches the next pairs ahead.
+//
+// An answer goes into an outbox in the browser's storage before anything else, and leaves it only
+// when the server has said that it is on disk: a lost connection or a reload loses nothing.
+"use strict";
+
+const sprint = document.body.dataset.sprint;
+const AHEAD = 3;
+const $ = (id) => document.getElementById(id);
+const buttons = [...document.querySelectorAll("[name=answer]")];
+const button = (value) => buttons.find((one) => one.value === value);
+const words = { left: "left is better", right: "right is better", both_good: "both good", both_bad: "both bad",
+  toxic_content: "reported", skip: "skipped" };
+
+let current = null; // the pair that is shown: { assignment, images, since }
+let waiting = []; // pairs that are fetched, oldest first
+let last = null; // what undo takes back
+let done = new Set(); // assignments that were answered here
+let fetching = false;
+let finished = false;
+let timer = 0;
+
+// ---- The outbox
+
+const key = "diptych outbox " + sprint;
+const outbox = () => JSON.parse(localStorage.getItem(key) || "[]");
+const keep = (entries) => localStorage.setItem(key, JSON.stringify(entries));
+let sending = null;
+
+function post(entry) {
+  // An undo of something that was not sent yet only forgets it.
+  let entries = outbox();
+  if (entry.undo && entries.some((one) => one.id === entry.id && !one.undo && one !== sending?.entry)) {
+    entries = entries.filter((one) => one.id !== entry.id);
+    if (sending?.id !== entry.id) return keep(entries);
+  }
+  entries.push(entry);
+  keep(entries);
+  send();
+}
+
+async function send() {
+  if (sending) return;
+  let pause = 1000;
+  for (let entries = outbox(); entries.length; entries = outbox()) {
+    const entry = entries[0];
+    sending = { id: entry.id, entry };
+    let reply;
+    try {
+      reply = await fetch(`/api/v1/assignments/${entry.id}/response`, entry.undo ? { method: "DELETE" } : {
+        method: "PUT",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ answer: entry.answer, duration_ms: entry.duration_ms }),
+      });
+    } catch { reply = null }
+    if (reply === null || reply.status >= 500 || reply.status === 429) {
+      say("The server cannot be reached. Your answers are safe in this browser and are sent as soon as it answers.");
+      await new Promise((resume) => setTimeout(resume, pause));
+      pause = Math.min(pause * 2, 30000);
+      continue;
+    }
+    pause = 1000;
+    if (reply.status === 401) return leave();
+    // Everything else is final: saved, or no longer wanted.
+    keep(outbox().slice(1));
+    quiet();
+    if (reply.status === 201) count(1);
+    if (reply.status === 410) toast("Others had filled that pair already", false);
+    if (reply.status === 409) toast("Your first answer stands", false);
+  }
+  sending = null;
+}
+
+function leave() { location.href = "/enter?next=" + encodeURIComponent(location.pathname) }
+
+// ---- Pairs
+
+async function picture(side) {
+  const image = new Image(side.width, side.height);
+  image.src = side.url;
+  await image.decode();
+  return image;
+}
+
+function prepare(assignment) {
+  const pair = { assignment, images: Promise.all([picture(assignment.left), picture(assignment.right)]) };
+  pair.images.catch(() => {}); // looked at when the pair is shown
+  return pair;
+}
+
+async function fetchAhead() {
+  if (fetching || waiting.length >= AHEAD - 1) return;
+  fetching = true;
+  clearTimeout(timer);
+  try {
+    const reply = await fetch(`/api/v1/sprints/${sprint}/assignments`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ count: AHEAD }),
+    });
+    if (reply.status === 401) return leave();
+    if (!reply.ok) throw new Error((await reply.json()).detail);
+    const { assignments, retry_after_s: retry } = await reply.json();
+    const known = new Set(waiting.map((pair) => pair.assignment.id));
+    if (current) known.add(current.assignment.id);
+    const fresh = assignments.filter((one) => !known.has(one.id) && !done.has(one.id));
+    waiting.push(...fresh.map(prepare));
+    finished = assignments.length === 0 && retry === null;
+    const again = fresh.length === 0 && !finished ? Math.min(Math.max(retry ?? 2, 2), 30) : 0;
+    if (again && !current && waiting.length === 0) timer = setTimeout(fetchAhead, again * 1000);
+    if (!current) next();
+  } catch (error) {
+    say("New pairs cannot be fetched: " + error.message + ". Trying again.");
+    timer = setTimeout(fetchAhead, 5000);
+  } finally { fetching = false }
+}
+
+async function next() {
+  const pair = waiting.shift();
+  if (!pair) {
+    current = null;
+    return empty();
+  }
+  current = pair;
+  enable(false);
+  let images;
+  try { images = await pair.images } catch {
+    // One more try, then the pair is left to somebody else.
+    try { images = await (pair.images = prepare(pair.assignment).images) } catch {
+      done.add(pair.assignment.id);
+      post({ id: pair.assignment.id, answer: "skip", duration_ms: 0 });
+      return next();
+    }
+  }
+  if (current !== pair) return;
+  const { assignment } = pair;
+  images[0].alt = "First image";
+  images[1].alt = "Second image";
+  // Both in the same frame, decoded.
+  requestAnimationFrame(() => {
+    $("pictures").replaceChildren(...images);
+    $("prompt").textContent = assignment.prompt;
+    $("prompt").classList.toggle("long", assignment.prompt.length > 160);
+    $("category").textContent = assignment.category;
+    $("category").hidden = false;
+    const zoom = $("zoom").querySelectorAll("img");
+    zoom[0].src = images[0].src;
+    zoom[1].src = images[1].src;
+    pair.since = performance.now();
+    enable(true);
+  });
+  fetchAhead();
+}
+
+function empty() {
+  enable(false);
+  $("pictures").replaceChildren(document.createElement("i"), document.createElement("i"));
+  $("category").hidden = true;
+  $("prompt").textContent = finished
+    ? "You have compared every pair that there is for you. Thank you."
+    : "The last pairs are with other people; one may come back to you. This page looks by itself.";
+  if (!finished && !fetching && !timer) fetchAhead();
+}
+
+function enable(on) {
+  for (const one of buttons) one.disabled = one.value === "undo" ? !last : !on;
+}
+
+// ---- Answers
+
+function answer(value) {
+  if (value === "undo") return undo();
+  if (!current || button(value).disabled) return;
+  const { assignment, since } = current;
+  done.add(assignment.id);
+  last = { pair: current, value };
+  post({ id: assignment.id, answer: value, duration_ms: Math.round(performance.now() - since) });
+  toast((value === "skip" ? "Skipped" : value === "toxic_content" ? "Reported" : "Saved: " + side(words[value])), true);
+  current = null;
+  next();
+}
+
+function undo() {
+  if (!last) return;
+  const { pair, value } = last;
+  last = null;
+  done.delete(pair.assignment.id);
+  post({ id: pair.assignment.id, undo: true });
+  if (value !== "skip") count(-1);
+  if (current) waiting.unshift(current);
+  waiting.unshift(pair);
+  current = null;
+  finished = false;
+  toast("Taken back", false);
+  next();
+}
+
+/// On a phone held upright one picture stands above the other.
+function side(text) {
+  const upright = matchMedia("(max-width: 40rem) and (orientation: portrait)").matches;
+  return upright ? text.replace("left", "upper").replace("right", "lower") : text;
+}
+
+function count(by) { $("today").textContent = Math.max(0, Number($("today").textContent) + by) }
+
+let toastTimer = 0;
+function toast(text, undoable) {
+  const box = $("toast");
+  box.firstElementChild.textContent = text;
+  box.lastElementChild.hidden = !undoable;
+  box.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { box.hidden = true }, 4000);
+}
+
+function say(text) { $("notice").firstElementChild.textContent = text; $("notice").hidden = false }
+function quiet() { $("notice").hidden = true }
+
+async function progress() {
+  try {
+    const { responses, wanted } = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
+    const percent = wanted ? Math.floor(responses * 100 / wanted) : 0;
+    $("percent").textContent = percent;
+    $("opening").setAttribute("aria-valuenow", percent);
+    $("opening").style.setProperty("--done", percent + "%");
+  } catch { /* a figure that is late harms nobody */ }
+}
+
+// ---- Hands
+
+$("answers").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (event.submitter) answer(event.submitter.value);
+});
+$("toast").lastElementChild.addEventListener("click", undo);
+
+const keys = { 1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 3: "both_good", ArrowUp: "both_good",
+  4: "both_bad", ArrowDown: "both_bad", t: "toxic_content", s: "skip", z: "undo" };
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (pressed === "e") return $("zoom").togglePopover();
+  if (pressed === "g") return $("guidelines").togglePopover();
+  // While the pictures are enlarged the arrows scroll them.
+  if (!keys[pressed] || document.querySelector(":popover-open")) return;
+  event.preventDefault();
+  answer(keys[pressed]);
+});
+addEventListener("online", send);
+
+$("opening").style.setProperty("--done", $("opening").dataset.done + "%");
+send();
+fetchAhead();
+setInterval(progress, 15000);

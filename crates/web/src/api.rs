@@ -1,0 +1,398 @@
+//! The API: from requests to the stages, and from their words to statuses.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use diptych_core::{AssignmentId, Choice};
+use diptych_stages::annotate::{self, MOST_AT_ONCE};
+use diptych_stages::ctx::now;
+use diptych_store::responses::{Responded, TakenBack};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::problem::Problem;
+use crate::session::{SignedIn, Visitor};
+use crate::state::{App, HostedSprint};
+
+/// A sprint, as people may see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SprintSummary {
+    slug: String,
+    title: String,
+    question: String,
+    pairs: i64,
+    completed: i64,
+    responses: i64,
+    wanted: i64,
+    /// What a reader must know, for instance that images were not screened.
+    notes: Vec<String>,
+}
+
+/// The sprints of this server.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Sprints {
+    sprints: Vec<SprintSummary>,
+}
+
+/// How many pairs are asked for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TakeBody {
+    /// 1 to 10.
+    #[schema(minimum = 1, maximum = 10)]
+    count: usize,
+}
+
+/// A picture to be shown.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PictureOnSide {
+    /// Opaque; the same for every person.
+    url: String,
+    /// In pixels.
+    width: i64,
+    /// In pixels.
+    height: i64,
+}
+
+/// A pair that this person holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Assignment {
+    id: String,
+    prompt: String,
+    category: String,
+    left: PictureOnSide,
+    right: PictureOnSide,
+    /// Milliseconds since 1970, UTC.
+    expires_at: i64,
+}
+
+/// The pairs that this person holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Assignments {
+    assignments: Vec<Assignment>,
+    /// With an empty list: in how many seconds another person's lease may free a pair; null when
+    /// this person is finished.
+    retry_after_s: Option<i64>,
+}
+
+/// An answer.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResponseBody {
+    /// `left`, `right`, `both_good`, `both_bad`, `toxic_content` or `skip`.
+    answer: String,
+    /// How long the pair was looked at.
+    #[serde(default)]
+    duration_ms: Option<i64>,
+    /// What the person adds.
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+/// What became of an answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Saved {
+    /// `recorded`, `repeated` or `replaced`.
+    saved: &'static str,
+}
+
+/// One person's place.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Place {
+    pseudonym: String,
+    responses: i64,
+    /// Whether the program made this person up, for the demo.
+    simulated: bool,
+}
+
+/// People by how much they have answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Leaderboard {
+    people: Vec<Place>,
+}
+
+/// How far a sprint is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Progress {
+    pairs: i64,
+    completed: i64,
+    responses: i64,
+    wanted: i64,
+    /// This person's own, where somebody is signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mine: Option<Mine>,
+}
+
+/// One's own answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Mine {
+    responses: i64,
+    /// In the last 24 hours.
+    today: i64,
+}
+
+/// The sprints that this person may see.
+#[utoipa::path(get, path = "/api/v1/sprints", responses((status = 200, body = Sprints)))]
+pub(crate) async fn sprints(State(app): State<App>) -> Result<Json<Sprints>, Problem> {
+    let mut sprints = Vec::new();
+    for (slug, sprint) in app.sprints() {
+        let progress = app.store().progress(&sprint.ctx().sprint).await?;
+        sprints.push(SprintSummary {
+            slug: slug.clone(),
+            title: sprint.config().sprint.title.clone(),
+            question: sprint.config().sprint.question.clone(),
+            pairs: progress.pairs,
+            completed: progress.completed,
+            responses: progress.submitted,
+            wanted: progress.wanted,
+            notes: diptych_stages::results::notes(sprint.ctx()),
+        });
+    }
+    Ok(Json(Sprints { sprints }))
+}
+
+/// This person's live assignments first, then new ones up to `count`.
+#[utoipa::path(post, path = "/api/v1/sprints/{slug}/assignments", params(("slug" = String, Path)),
+    request_body = TakeBody, responses((status = 200, body = Assignments), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(crate) async fn take(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(slug): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Assignments>, Problem> {
+    let sprint = app.sprint(&slug)?;
+    let body: TakeBody = read(body)?;
+    if !(1..=MOST_AT_ONCE).contains(&body.count) {
+        return Err(Problem::bad_request(format!(
+            "`count` is {}: it must be 1 to {MOST_AT_ONCE}.",
+            body.count
+        )));
+    }
+    let now = now();
+    let (id, config) = (&sprint.ctx().sprint, &sprint.config().annotate);
+    let taken = annotate::take(app.store(), id, config, &person.id, body.count, now).await?;
+    let picture = |name: &str, (width, height): (i64, i64)| PictureOnSide {
+        url: format!("/pictures/{name}"),
+        width,
+        height,
+    };
+    let assignments = taken
+        .held
+        .iter()
+        .map(|held| Assignment {
+            id: held.id.to_string(),
+            prompt: held.prompt.clone(),
+            category: held.category.clone(),
+            left: picture(&held.left, held.canvas),
+            right: picture(&held.right, held.canvas),
+            expires_at: held.expires_at,
+        })
+        .collect();
+    // Rounded up, so that nobody comes back a moment too early.
+    let retry_after_s = taken.free_at.map(|free_at| (free_at - now).max(0) / 1000 + 1);
+    Ok(Json(Assignments { assignments, retry_after_s }))
+}
+
+/// Answers an assignment. The answer is on disk when this returns.
+#[utoipa::path(put, path = "/api/v1/assignments/{id}/response", params(("id" = String, Path)),
+    request_body = ResponseBody, responses((status = 201, body = Saved), (status = 200, body = Saved),
+    (status = 404, body = Problem), (status = 409, body = Problem), (status = 410, body = Problem),
+    (status = 413, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn respond(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body: ResponseBody = read(body)?;
+    let choice = Choice::from_word(&body.answer).ok_or_else(|| {
+        let known: Vec<&str> = Choice::ALL.iter().map(|choice| choice.as_str()).collect();
+        let word: String = body.answer.chars().take(60).collect();
+        Problem::unknown_answer(format!("`{word}` is none of {}.", known.join(", ")))
+    })?;
+    let assignment = AssignmentId::from_text(id);
+    let responded = annotate::respond(
+        app.store(),
+        &person.id,
+        &assignment,
+        choice,
+        body.duration_ms,
+        body.comment,
+        now(),
+    )
+    .await?;
+    let saved = |status: StatusCode, saved: &'static str| Ok((status, Json(Saved { saved })).into_response());
+    match responded {
+        Responded::Recorded => saved(StatusCode::CREATED, "recorded"),
+        Responded::Repeated => saved(StatusCode::OK, "repeated"),
+        Responded::Replaced => saved(StatusCode::OK, "replaced"),
+        Responded::Settled => {
+            Err(Problem::settled("Your first answer stands: 10 minutes have passed since."))
+        }
+        Responded::Gone => Err(Problem::gone("Others have filled this pair meanwhile, or it was withdrawn.")),
+        Responded::Unknown => Err(Problem::not_found("You hold no such assignment.")),
+    }
+}
+
+/// Takes an answer back, within 10 minutes; the assignment is open again with a fresh lease.
+#[utoipa::path(delete, path = "/api/v1/assignments/{id}/response", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 410, body = Problem)))]
+pub(crate) async fn take_back(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let assignment = AssignmentId::from_text(id);
+    let of = app.store().sprint_of_assignment(&assignment).await?;
+    let config = app
+        .sprints()
+        .find(|(_, sprint)| Some(&sprint.ctx().sprint) == of.as_ref())
+        .map(|(_, sprint)| sprint.config().annotate.clone())
+        .ok_or_else(|| Problem::not_found("You hold no such assignment."))?;
+    match annotate::take_back(app.store(), &config, &person.id, &assignment, now()).await? {
+        // Taking back what is taken back already has the same end.
+        TakenBack::Open | TakenBack::Nothing => Ok(StatusCode::NO_CONTENT),
+        TakenBack::Settled => Err(Problem::settled("Your answer stands: 10 minutes have passed since.")),
+        TakenBack::Gone => Err(Problem::gone("Others have filled this pair meanwhile, or it was withdrawn.")),
+        TakenBack::Unknown => Err(Problem::not_found("You hold no such assignment.")),
+    }
+}
+
+/// People by how much they have answered.
+#[utoipa::path(get, path = "/api/v1/sprints/{slug}/leaderboard", params(("slug" = String, Path)),
+    responses((status = 200, body = Leaderboard), (status = 404, body = Problem)))]
+pub(crate) async fn leaderboard(
+    State(app): State<App>,
+    Path(slug): Path<String>,
+) -> Result<Json<Leaderboard>, Problem> {
+    let sprint = app.sprint(&slug)?;
+    let standings = app.store().standings(&sprint.ctx().sprint, 100).await?;
+    let people = standings
+        .into_iter()
+        .map(|standing| Place {
+            pseudonym: standing.pseudonym,
+            responses: standing.responses,
+            simulated: standing.kind == "simulated",
+        })
+        .collect();
+    Ok(Json(Leaderboard { people }))
+}
+
+/// How far a sprint is.
+#[utoipa::path(get, path = "/api/v1/sprints/{slug}/progress", params(("slug" = String, Path)),
+    responses((status = 200, body = Progress), (status = 404, body = Problem)))]
+pub(crate) async fn progress(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+) -> Result<Json<Progress>, Problem> {
+    let sprint = app.sprint(&slug)?;
+    let progress = app.store().progress(&sprint.ctx().sprint).await?;
+    let mine = match person {
+        None => None,
+        Some(person) => {
+            let since = now() - 24 * 3600 * 1000;
+            let (responses, today) =
+                app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
+            Some(Mine { responses, today })
+        }
+    };
+    Ok(Json(Progress {
+        pairs: progress.pairs,
+        completed: progress.completed,
+        responses: progress.submitted,
+        wanted: progress.wanted,
+        mine,
+    }))
+}
+
+/// The report: for everybody where the organizer opened it or the sprint is done, else for organizers.
+#[utoipa::path(get, path = "/api/v1/sprints/{slug}/results", params(("slug" = String, Path)),
+    responses((status = 200, description = "The report, as `diptych report --json` prints it"),
+    (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(crate) async fn results(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+) -> Result<Response, Problem> {
+    let sprint = app.sprint(&slug)?;
+    may_see_results(&app, sprint, person.as_ref()).await?;
+    Ok(Json(&*sprint.report().await?).into_response())
+}
+
+/// Refuses the results of a sprint that are not open to this person.
+pub(crate) async fn may_see_results(
+    app: &App,
+    sprint: &HostedSprint,
+    person: Option<&diptych_store::people::Person>,
+) -> Result<(), Problem> {
+    if sprint.config().annotate.public_results {
+        return Ok(());
+    }
+    if let Some(person) = person
+        && app.store().role(&sprint.ctx().sprint, &person.id).await? == "organizer"
+    {
+        return Ok(());
+    }
+    let progress = app.store().progress(&sprint.ctx().sprint).await?;
+    if progress.pairs > 0 && progress.completed == progress.pairs {
+        return Ok(());
+    }
+    Err(Problem::forbidden(
+        "The results are shown when the sprint is done, or when its organizer opens them.",
+    ))
+}
+
+/// The process is alive.
+#[utoipa::path(get, path = "/healthz", responses((status = 200)))]
+pub(crate) async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// Rows and blobs can be written.
+#[utoipa::path(get, path = "/readyz", responses((status = 200), (status = 503, body = Problem)))]
+pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
+    app.store().ready().await?;
+    app.blobs().ready().await?;
+    Ok("ready\n")
+}
+
+/// Figures for Prometheus.
+#[utoipa::path(get, path = "/metrics", responses((status = 200)))]
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+    let mut text = String::new();
+    for (name, help) in [
+        ("pairs", "Pairs of the sprint."),
+        ("pairs_completed", "Pairs with all the responses that they want."),
+        ("responses", "Responses that count."),
+        ("responses_wanted", "Responses that are wanted in all."),
+    ] {
+        text.push_str(&format!("# HELP diptych_{name} {help}\n# TYPE diptych_{name} gauge\n"));
+        for (slug, sprint) in app.sprints() {
+            let progress = app.store().progress(&sprint.ctx().sprint).await?;
+            let value = match name {
+                "pairs" => progress.pairs,
+                "pairs_completed" => progress.completed,
+                "responses" => progress.submitted,
+                _ => progress.wanted,
+            };
+            text.push_str(&format!("diptych_{name}{{sprint=\"{slug}\"}} {value}\n"));
+        }
+    }
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(crate::TOO_LARGE),
+        _ => Problem::bad_request("The request broke off."),
+    })?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("The body is not as described: {error}.")))
+}

@@ -1,0 +1,96 @@
+//! The web server: pages, API, sign-in, pictures. Handlers translate; rules live in the stages.
+
+mod api;
+mod openapi;
+mod pages;
+mod pictures;
+mod problem;
+mod session;
+mod state;
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::problem::Problem;
+
+pub use openapi::document as openapi_document;
+pub use pages::results_page;
+pub use session::new_secret;
+pub use state::{App, HostedSprint};
+
+/// The largest request body, in bytes: an answer with its comment is far below.
+const LARGEST_BODY: usize = 64 << 10;
+const TOO_LARGE: &str = "A request may have 64 kB at the most.";
+
+/// Pages may load what this server serves and nothing else; nothing inline.
+const POLICY: &str = "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; \
+    connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/enter", get(pages::enter).post(session::enter))
+        .route("/leave", post(session::leave))
+        .route("/s/{slug}", get(pages::annotate))
+        .route("/s/{slug}/results", get(pages::results))
+        .route("/pictures/{name}", get(pictures::show))
+        .route("/assets/{version}/{name}", get(pages::asset))
+        .route("/favicon.svg", get(pages::favicon))
+        .route("/api/openapi.json", get(openapi::serve))
+        .route("/api/v1/sprints", get(api::sprints))
+        .route("/api/v1/sprints/{slug}/assignments", post(api::take))
+        .route("/api/v1/assignments/{id}/response", put(api::respond).delete(api::take_back))
+        .route("/api/v1/sprints/{slug}/leaderboard", get(api::leaderboard))
+        .route("/api/v1/sprints/{slug}/progress", get(api::progress))
+        .route("/api/v1/sprints/{slug}/results", get(api::results))
+        .route("/healthz", get(api::alive))
+        .route("/readyz", get(api::ready))
+        .route("/metrics", get(api::metrics))
+        .fallback(pages::not_found)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn(refuse_large))
+        .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
+        .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(header(header::REFERRER_POLICY, "same-origin"))
+        .layer(header(header::CACHE_CONTROL, "no-store"))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .with_state(app)
+}
+
+/// Refuses a body that says that it is too large before any of it is read; the limit above stops the rest.
+async fn refuse_large(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match length.and_then(|length| length.parse::<u64>().ok()) {
+        Some(length) if length > LARGEST_BODY as u64 => Problem::too_large(TOO_LARGE).into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+/// Serves until `shutdown` is done; answers that are under way are finished first.
+///
+/// # Errors
+/// Where the listener fails.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    app: App,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(shutdown)
+        .await
+}

@@ -1,0 +1,443 @@
+//! The pages: home, sign-in, annotate, results. Each is a template and the plain data that it shows.
+
+use std::sync::OnceLock;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use diptych_core::config::SprintConfig;
+use diptych_stages::results::Report;
+use diptych_store::people::Person;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::api::may_see_results;
+use crate::problem::Problem;
+use crate::session::{Visitor, local_path};
+use crate::state::App;
+
+const CSS: &str = include_str!("../assets/design.css");
+const ANNOTATE_JS: &str = include_str!("../assets/annotate.js");
+const PAGE_JS: &str = include_str!("../assets/page.js");
+const LOGO: &str = include_str!("../assets/logo.svg");
+
+/// Changes with the assets, so that browsers may keep them for good.
+fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let digest = Sha256::digest([CSS, ANNOTATE_JS, PAGE_JS].concat().as_bytes());
+        hex::encode(&digest[..6])
+    })
+}
+
+pub(crate) async fn asset(Path((_, name)): Path<(String, String)>) -> Result<Response, Problem> {
+    let (kind, text) = match name.as_str() {
+        "design.css" => ("text/css; charset=utf-8", CSS),
+        "annotate.js" => ("text/javascript; charset=utf-8", ANNOTATE_JS),
+        "page.js" => ("text/javascript; charset=utf-8", PAGE_JS),
+        _ => return Err(Problem::not_found("There is no such file.")),
+    };
+    let headers =
+        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    Ok((headers, text).into_response())
+}
+
+pub(crate) async fn favicon() -> Response {
+    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "public, max-age=86400")];
+    (headers, LOGO).into_response()
+}
+
+/// What every page shows around its own content.
+struct Frame {
+    version: &'static str,
+    title: String,
+    person: Option<String>,
+    /// Which of the header's links is the page itself.
+    here: &'static str,
+    /// The style sheet, for a page that is a file by itself.
+    inline: Option<&'static str>,
+}
+
+impl Frame {
+    fn new(title: impl Into<String>, person: Option<&Person>, here: &'static str) -> Self {
+        Self {
+            version: version(),
+            title: title.into(),
+            person: person.map(|person| person.name.clone()),
+            here,
+            inline: None,
+        }
+    }
+}
+
+fn page(template: &impl Template) -> Result<Html<String>, Problem> {
+    template.render().map(Html).map_err(|error| {
+        tracing::error!(%error, "a page cannot be rendered");
+        Problem::internal("The page cannot be shown.")
+    })
+}
+
+struct SprintCard {
+    slug: String,
+    title: String,
+    question: String,
+    pairs: i64,
+    responses: i64,
+    percent: i64,
+    done: bool,
+    notes: String,
+    results: bool,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home {
+    frame: Frame,
+    sprints: Vec<SprintCard>,
+}
+
+pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Result<Html<String>, Problem> {
+    let mut sprints = Vec::new();
+    for (slug, sprint) in app.sprints() {
+        let progress = app.store().progress(&sprint.ctx().sprint).await?;
+        sprints.push(SprintCard {
+            slug: slug.clone(),
+            title: sprint.config().sprint.title.clone(),
+            question: sprint.config().sprint.question.clone(),
+            pairs: progress.pairs,
+            responses: progress.submitted,
+            percent: percent(progress.submitted, progress.wanted),
+            done: progress.pairs > 0 && progress.completed == progress.pairs,
+            notes: diptych_stages::results::notes(sprint.ctx()).join(" "),
+            results: may_see_results(&app, sprint, person.as_ref()).await.is_ok(),
+        });
+    }
+    page(&Home { frame: Frame::new("Diptych", person.as_ref(), "sprints"), sprints })
+}
+
+/// Rounded down, so that 100 is said only when it is.
+fn percent(part: i64, whole: i64) -> i64 {
+    if whole > 0 { part * 100 / whole } else { 0 }
+}
+
+#[derive(Template)]
+#[template(path = "enter.html")]
+struct Enter {
+    frame: Frame,
+    next: String,
+    message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+pub(crate) async fn enter(Query(next): Query<Next>) -> Html<String> {
+    enter_page(&local_path(&next.next), None)
+}
+
+/// The sign-in page, with what was wrong the last time.
+pub(crate) fn enter_page(next: &str, message: Option<&str>) -> Html<String> {
+    let frame = Frame::new("Sign in", None, "");
+    let enter = Enter { frame, next: next.to_owned(), message: message.map(ToOwned::to_owned) };
+    // The template has no condition that can fail; a page without its form would help nobody.
+    Html(enter.render().unwrap_or_default())
+}
+
+#[derive(Template)]
+#[template(path = "annotate.html")]
+struct Annotate {
+    frame: Frame,
+    slug: String,
+    question: String,
+    notes: String,
+    percent: i64,
+    today: i64,
+}
+
+pub(crate) async fn annotate(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+) -> Result<Response, Problem> {
+    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found().await) };
+    let Some(person) = person else {
+        return Ok(Redirect::to(&format!("/enter?next=/s/{slug}")).into_response());
+    };
+    let progress = app.store().progress(&sprint.ctx().sprint).await?;
+    let since = diptych_stages::ctx::now() - 24 * 3600 * 1000;
+    let (_, today) = app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
+    let frame = Frame::new(sprint.config().sprint.title.clone(), Some(&person), "");
+    let html = page(&Annotate {
+        frame,
+        slug,
+        question: sprint.config().sprint.question.clone(),
+        notes: diptych_stages::results::notes(sprint.ctx()).join(" "),
+        percent: percent(progress.submitted, progress.wanted),
+        today,
+    })?;
+    Ok(html.into_response())
+}
+
+/// One category's line in the chart: where the first model stands between 0 and 100 %.
+struct ChartRow {
+    category: String,
+    /// Of the decided answers, in percent; none where nothing is decided.
+    share: Option<f64>,
+    /// Where it is drawn, in percent of the chart's width; in the middle where nothing is decided.
+    place: f64,
+    reference: String,
+    responses: String,
+    verdict: String,
+    /// `a`, `b`, `tie` or `open`.
+    mark: &'static str,
+}
+
+struct ModelRow {
+    name: String,
+    full_name: String,
+    mark: &'static str,
+    wins: String,
+    reference: String,
+    decided: String,
+}
+
+#[derive(Template)]
+#[template(path = "results.html")]
+struct Results {
+    frame: Frame,
+    slug: String,
+    sprint: String,
+    finding: String,
+    lede: String,
+    pairs: String,
+    responses: String,
+    both_good: String,
+    both_bad: String,
+    overlap: u32,
+    first: String,
+    second: String,
+    two_models: bool,
+    rows: Vec<ChartRow>,
+    models: Vec<ModelRow>,
+    agreement: Vec<(&'static str, f64, String, &'static str)>,
+    side: Option<String>,
+    notes: Vec<String>,
+    complete: String,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message {
+    frame: Frame,
+    heading: String,
+    text: String,
+    link: String,
+    link_text: String,
+}
+
+pub(crate) async fn results(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+) -> Result<Response, Problem> {
+    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found().await) };
+    if let Err(problem) = may_see_results(&app, sprint, person.as_ref()).await {
+        let message = Message {
+            frame: Frame::new("Results", person.as_ref(), "results"),
+            heading: "Not open yet".to_owned(),
+            text: problem.detail.clone(),
+            link: format!("/s/{slug}"),
+            link_text: "Compare pictures".to_owned(),
+        };
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
+        return Ok((status, page(&message)?).into_response());
+    }
+    let report = sprint.report().await?;
+    let config = sprint.config();
+    let title = config.sprint.title.clone();
+    let frame = Frame::new(format!("Results · {title}"), person.as_ref(), "results");
+    Ok(page(&shown(frame, slug, title, &named(config), config.annotate.overlap, &report))?.into_response())
+}
+
+/// The results as one file that needs no server.
+///
+/// # Errors
+/// Where the page cannot be rendered.
+pub fn results_page(config: &SprintConfig, report: &Report) -> Result<String, askama::Error> {
+    let title = config.sprint.title.clone();
+    let mut frame = Frame::new(format!("Results · {title}"), None, "results");
+    frame.inline = Some(CSS);
+    shown(frame, config.sprint.slug.clone(), title, &named(config), config.annotate.overlap, report).render()
+}
+
+fn named(config: &SprintConfig) -> Vec<(String, String)> {
+    config.models.iter().map(|model| (model.key.clone(), model.name.clone())).collect()
+}
+
+fn shown(
+    frame: Frame,
+    slug: String,
+    sprint: String,
+    models: &[(String, String)],
+    overlap: u32,
+    report: &Report,
+) -> Results {
+    let first = models.first().map(|model| model.0.clone()).unwrap_or_default();
+    let second = models.get(1).map(|model| model.0.clone()).unwrap_or_default();
+    let better = |model: &str| format!("{model} better");
+    let count =
+        |verdict: &str| report.categories.iter().filter(|category| category.verdict == verdict).count();
+    let (leads, follows, ties) = (count(&better(&first)), count(&better(&second)), count("tie"));
+    let open = report.categories.len() - leads - follows - ties;
+    let two_models = models.len() == 2;
+    let finding = if report.responses == 0 {
+        "No answers yet".to_owned()
+    } else if !two_models {
+        format!("{} models compared", models.len())
+    } else if leads + follows == 0 {
+        "No category is decided yet".to_owned()
+    } else {
+        format!(
+            "{first} is ahead in {leads} of {} categories, {second} in {follows}",
+            report.categories.len()
+        )
+    };
+    let lede = if report.responses == 0 {
+        "Results will stand here as soon as somebody has compared a pair.".to_owned()
+    } else {
+        let ties = match ties {
+            0 => "None is a tie.".to_owned(),
+            1 => "One is a tie.".to_owned(),
+            n => format!("{n} are ties."),
+        };
+        let open = match open {
+            0 => String::new(),
+            1 => " In one, the answers so far do not decide.".to_owned(),
+            n => format!(" In {n}, the answers so far do not decide."),
+        };
+        ties + &open
+    };
+    let share = |answer: &str| {
+        let given = report.answers.get(answer).copied().unwrap_or(0);
+        shown_percent((report.responses > 0).then(|| given as f64 / report.responses as f64))
+    };
+    let mut rows: Vec<ChartRow> = report
+        .categories
+        .iter()
+        .map(|category| {
+            let model = category.models.iter().find(|model| model.model == first);
+            let ratio = model.map(|model| model.win_ratio);
+            let share = ratio.and_then(|ratio| ratio.decided).map(|figure| figure.value * 100.0);
+            ChartRow {
+                category: category.category.clone(),
+                share,
+                place: share.unwrap_or(50.0),
+                reference: shown_percent(ratio.and_then(|ratio| ratio.reference).map(|figure| figure.value)),
+                responses: thousands(category.responses),
+                mark: match category.verdict.as_str() {
+                    "tie" => "tie",
+                    verdict if verdict == better(&first) => "a",
+                    verdict if verdict == better(&second) => "b",
+                    _ => "open",
+                },
+                // A model's key is written as it is; words begin with a capital.
+                verdict: match category.verdict.as_str() {
+                    "tie" => "Tie".to_owned(),
+                    "not decided" => "Not decided".to_owned(),
+                    better => better.to_owned(),
+                },
+            }
+        })
+        .collect();
+    rows.sort_by(|a, b| b.share.unwrap_or(50.0).total_cmp(&a.share.unwrap_or(50.0)));
+    let agreement = &report.agreement;
+    Results {
+        frame,
+        slug,
+        sprint,
+        finding,
+        lede,
+        pairs: thousands(report.pairs),
+        responses: thousands(report.responses),
+        both_good: share("both_good"),
+        both_bad: share("both_bad"),
+        overlap,
+        two_models,
+        rows,
+        models: report
+            .models
+            .iter()
+            .map(|model| ModelRow {
+                name: model.model.clone(),
+                full_name: models
+                    .iter()
+                    .find(|known| known.0 == model.model)
+                    .map_or_else(String::new, |m| m.1.clone()),
+                mark: if model.model == first { "a" } else { "b" },
+                wins: thousands(model.wins),
+                reference: shown_percent(model.win_ratio.reference.map(|figure| figure.value)),
+                decided: shown_percent(model.win_ratio.decided.map(|figure| figure.value)),
+            })
+            .collect(),
+        first,
+        second,
+        agreement: [
+            ("Unanimous", agreement.unanimous.value, "Everybody gave the same answer."),
+            ("Majority", agreement.majority.value, "Over half gave the same answer."),
+            ("Split", agreement.split.value, "No answer has more than half."),
+        ]
+        .map(|(name, value, says)| (name, value * 100.0, shown_percent(Some(value)), says))
+        .into(),
+        side: report.side_bias.map(|figure| shown_percent(Some(figure.value))),
+        notes: report.notes.clone(),
+        complete: thousands(report.completed),
+    }
+}
+
+fn shown_percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.0}\u{a0}%", share * 100.0))
+}
+
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub(crate) async fn not_found() -> Response {
+    let message = Message {
+        frame: Frame::new("Not found", None, ""),
+        heading: "There is nothing here".to_owned(),
+        text: "The address may be mistyped, or what it led to is gone.".to_owned(),
+        link: "/".to_owned(),
+        link_text: "All sprints".to_owned(),
+    };
+    match page(&message) {
+        Ok(html) => (StatusCode::NOT_FOUND, html).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_for_people() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(shown_percent(Some(0.625)), "62\u{a0}%");
+        assert_eq!(percent(999, 1000), 99);
+        assert_eq!(percent(0, 0), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! Errors as RFC 9457 has them, each with a stable `type`.
+
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use diptych_stages::StageError;
+use diptych_store::StoreError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What went wrong with a request.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem it is: stable, for programs.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The kind in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened here and what to do.
+    pub detail: String,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident = $status:ident, $kind:literal, $title:literal;)+) => {
+        impl Problem {
+            $($(#[$doc])* pub(crate) fn $name(detail: impl Into<String>) -> Self {
+                Self { kind: $kind, title: $title, status: StatusCode::$status.as_u16(), detail: detail.into() }
+            })+
+        }
+    };
+}
+
+problems! {
+    /// The request is not of the form that the API describes.
+    bad_request = BAD_REQUEST, "/problems/bad-request", "The request cannot be read";
+    /// The word for the answer is not one of those that there are.
+    unknown_answer = UNPROCESSABLE_ENTITY, "/problems/unknown-answer", "There is no such answer";
+    /// The body is too large.
+    too_large = PAYLOAD_TOO_LARGE, "/problems/too-large", "The request is too large";
+    /// Nobody is signed in.
+    sign_in = UNAUTHORIZED, "/problems/sign-in", "Sign in first";
+    /// Signed in, and not allowed.
+    forbidden = FORBIDDEN, "/problems/forbidden", "Not allowed";
+    /// There is no such thing, or it is not this person's.
+    not_found = NOT_FOUND, "/problems/not-found", "Not found";
+    /// Another answer stands and can no longer be replaced.
+    settled = CONFLICT, "/problems/settled", "Another answer stands";
+    /// The lease has ended and the pair is filled, or it was withdrawn.
+    gone = GONE, "/problems/gone", "The pair is no longer open";
+    /// The server cannot do it now.
+    unavailable = SERVICE_UNAVAILABLE, "/problems/unavailable", "Not now";
+    /// A defect.
+    internal = INTERNAL_SERVER_ERROR, "/problems/internal", "The server failed";
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        let kind = header::HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let mut causes = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            causes.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        tracing::error!(error = causes, "a request failed at the store");
+        match error {
+            StoreError::Full => Self::unavailable(
+                "The server's disk is full. Nothing was changed; tell the organizer and try again.",
+            ),
+            StoreError::Stopped => Self::unavailable("The server is stopping. Try again in a moment."),
+            _ => Self::unavailable("The server's database does not answer. Nothing was changed; try again."),
+        }
+    }
+}
+
+impl From<StageError> for Problem {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Store(error) => error.into(),
+            other => {
+                tracing::error!(error = %other, "a request failed");
+                Self::internal("The server could not do this. Nothing was changed.")
+            }
+        }
+    }
+}
+
+/// A handler that panicked is a defect; the connection gets an answer all the same.
+pub(crate) fn of_panic(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::internal("The server could not do this. Tell the organizer.").into_response()
+}

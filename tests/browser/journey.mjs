@@ -1,0 +1,123 @@
+// A visitor's way through the pages, in a real browser: `node journey.mjs http://127.0.0.1:PORT`.
+// The server serves a demo sprint. Every claim is asserted; screenshots stay beside this file.
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const base = process.argv[2];
+const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+const models = ["noto", "fluent", "rehearsal/", "\"dev\"", "\"sd\""];
+
+async function visitor(name, options, steps) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => { if (message.type() === "error") complaints.push(message.text()) });
+  page.on("pageerror", (error) => complaints.push(error.message));
+  const loaded = [];
+  let weight = 0;
+  page.on("response", async (response) => {
+    const kind = response.headers()["content-type"] ?? "";
+    if (kind.startsWith("image/jpeg")) return;
+    const body = await response.body().catch(() => null);
+    if (body) { weight += body.length; loaded.push({ url: response.url(), text: body.toString() }) }
+  });
+  await page.goto(base + "/s/demo");
+  assert.match(page.url(), /\/enter/, "a stranger is asked to sign in");
+  await page.fill("#name", name);
+  weight = 0;
+  await page.click("form.enter button[type=submit]");
+  await shown(page);
+  assert.ok(weight < 60_000, `the first load weighs ${weight} bytes without the pictures`);
+  // The results page may name models; the annotate page, and all that it loads, may not.
+  for (const { url, text } of loaded) {
+    for (const model of models) assert.ok(!text.includes(model), `${url} tells a model: ${model}`);
+  }
+  await steps(page, context, complaints);
+  assert.deepEqual(complaints, [], `${name}: the console is clean`);
+  await context.close();
+}
+
+const shown = (page) => page.waitForFunction(() =>
+  document.querySelectorAll("#pictures img").length === 2 && !document.querySelector("[value=left]").disabled, null, { timeout: 20_000 });
+const mine = async (page) => (await (await page.request.get(base + "/api/v1/sprints/demo/progress")).json()).mine.responses;
+async function counts(page, wanted) {
+  for (let tries = 0; tries < 50; tries++) {
+    if (await mine(page) === wanted) return;
+    await page.waitForTimeout(100);
+  }
+  assert.equal(await mine(page), wanted);
+}
+const sources = (page) => page.$$eval("#pictures img", (all) => all.map((one) => one.src).join());
+
+await visitor("Wide Visitor", { viewport: { width: 1280, height: 900 }, colorScheme: "light" }, async (page) => {
+  const sizes = await page.$$eval("#pictures img", (all) => all.map((one) => [one.complete, one.naturalWidth, one.naturalHeight]));
+  assert.deepEqual(sizes[0], sizes[1], "both pictures have one canvas and are there at once");
+  assert.ok(sizes[0][0] && sizes[0][1] > 0);
+  await page.screenshot({ path: "annotate-wide.png" });
+  let answered = 0;
+  for (const key of ["1", "ArrowRight", "3", "ArrowDown"]) {
+    const before = await sources(page);
+    await page.keyboard.press(key);
+    await page.waitForFunction((old) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() !== old, before);
+    await shown(page);
+    answered += 1;
+    await counts(page, answered);
+  }
+  const before = await sources(page);
+  await page.keyboard.press("s");
+  await page.waitForFunction((old) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() !== old, before);
+  await shown(page);
+  await counts(page, answered);
+  await page.keyboard.press("z");
+  await page.waitForFunction((old) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() === old, before);
+  await shown(page);
+  await page.keyboard.press("t");
+  await shown(page);
+  await counts(page, answered + 1);
+  await page.keyboard.press("z");
+  await counts(page, answered);
+  await shown(page);
+  await page.keyboard.press("e");
+  assert.ok(await page.isVisible("#zoom"), "E enlarges");
+  await page.keyboard.press("e");
+  await page.keyboard.press("g");
+  assert.ok(await page.isVisible("#guidelines"), "G shows the guidelines");
+  await page.screenshot({ path: "guidelines.png" });
+  await page.keyboard.press("g");
+  await page.goto(base + "/");
+  await page.screenshot({ path: "home-wide.png" });
+  assert.match(await page.textContent("main"), /A rehearsal/);
+  assert.match(await page.textContent("main"), /not screened/, "what was not screened is said");
+  await page.goto(base + "/s/demo/results");
+  assert.match(await page.textContent("main"), /Where each model wins/);
+  await page.screenshot({ path: "results-wide.png", fullPage: true });
+});
+
+await visitor("Phone Visitor", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2, colorScheme: "dark" }, async (page, context, complaints) => {
+  await page.screenshot({ path: "annotate-phone.png" });
+  const boxes = await Promise.all((await page.$$("#pictures img")).map((one) => one.boundingBox()));
+  assert.ok(boxes[1].y >= boxes[0].y + boxes[0].height, "one picture stands above the other");
+  assert.ok(await page.isVisible("text=Upper"), "upper and lower, not left and right");
+  const scrolls = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth || document.documentElement.scrollHeight > innerHeight + 1);
+  assert.ok(!scrolls, "everything fits on the screen");
+  await page.tap("[value=left]");
+  await shown(page);
+  await counts(page, 1);
+  // A lost connection loses nothing, not even over a reload.
+  await context.setOffline(true);
+  await page.tap("[value=both_good]");
+  await page.waitForTimeout(500);
+  const kept = await page.evaluate(() => JSON.parse(localStorage.getItem("diptych outbox demo")).length);
+  assert.equal(kept, 1, "the answer waits in the browser");
+  await context.setOffline(false);
+  await page.reload();
+  await shown(page);
+  await counts(page, 2);
+  // The browser itself complains of requests that failed while it was offline.
+  complaints.length = 0;
+});
+
+await browser.close();
+console.log("browser: 2 visitors passed");
