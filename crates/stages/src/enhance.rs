@@ -302,15 +302,34 @@ impl Writer {
         // A token is at least one byte, so this is more than the prompt can cost.
         let most = cost(config, text.len() as u64 + 16, u64::from(config.max_tokens));
         let reserve = self.spending.reserve(most)?;
+        let asked = serde_json::json!({
+            "purpose": purpose, "user": request.user, "max_tokens": config.max_tokens,
+            "temperature": config.temperature, "attempt": attempt,
+        })
+        .to_string();
         let reply = match self.engine.complete(&request).await {
             Ok(reply) => reply,
             Err(error) => {
                 return match work::judge(error) {
                     Verdict::Drop(reason) => Ok(Err(NoText::Ended(UnitState::Dropped, short(&reason)))),
                     Verdict::Fail(reason) => {
-                        // It may have been paid for; what it used, nobody has said.
+                        // It may have been paid for, and nobody has said what it used: the most that it
+                        // can have cost is kept, under a name that is no answer to this call.
                         reserve.settle(most);
-                        Ok(Err(NoText::Ended(UnitState::Failed, short(&reason))))
+                        let reason = short(&reason);
+                        let call = CallRow {
+                            key: UnitKey::of(&["unusable", key.as_str(), &now().to_string()]).to_string(),
+                            engine: self.name.clone(),
+                            model: config.model.clone(),
+                            request: asked,
+                            reply: reason.clone(),
+                            input_tokens: 0,
+                            output_tokens: 0,
+                            cost: most,
+                            request_id: None,
+                        };
+                        self.ctx.store.record_call(&self.ctx.sprint, call, now()).await?;
+                        Ok(Err(NoText::Ended(UnitState::Failed, reason)))
                     }
                     Verdict::Later(message) => Ok(Err(NoText::Later(message))),
                     Verdict::Stop(error) => Err(error),
@@ -327,11 +346,7 @@ impl Writer {
             key: key.to_string(),
             engine: self.name.clone(),
             model: reply.model,
-            request: serde_json::json!({
-                "purpose": purpose, "user": request.user, "max_tokens": config.max_tokens,
-                "temperature": config.temperature, "attempt": attempt,
-            })
-            .to_string(),
+            request: asked,
             reply: text.clone(),
             input_tokens: i64::try_from(reply.usage.input_tokens).unwrap_or(i64::MAX),
             output_tokens: i64::try_from(reply.usage.output_tokens).unwrap_or(i64::MAX),

@@ -167,7 +167,7 @@ pub fn painting(canvas: &mut Canvas, manner: Manner, random: &mut Random) {
     let weave = (unit / 300.0).max(1.0);
     let mut wear = 0.0;
     canvas.map(|x, y, old| {
-        if x as usize % 4 == 0 {
+        if (x as usize).is_multiple_of(4) {
             wear = clouds(x / unit * 0.8, y / unit * 0.8) - 0.5;
         }
         let cloth = ((x / weave) as i32 + (y / weave) as i32) % 2;
@@ -253,7 +253,7 @@ pub fn illustration(canvas: &mut Canvas, manner: Manner, random: &mut Random) {
     canvas.map_masked(|x, y, old, subject| {
         let light = luma(old);
         // It changes slowly.
-        if x as usize % 4 == 0 {
+        if (x as usize).is_multiple_of(4) {
             wash = clouds(shift + x / unit * 0.5, shift + y / unit * 0.5) - 0.5;
         }
         let grain = speck(x as i32, y as i32, 41) - 0.5;
