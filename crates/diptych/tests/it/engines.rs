@@ -184,6 +184,25 @@ fn what_is_no_picture_is_paid_for_too() {
     assert_eq!(server.calls().1, 2);
 }
 
+#[test]
+fn what_is_no_text_is_still_paid_for_the_next_day() {
+    let server = Server::start();
+    let sprint = sprint(&server, 1);
+    // An output token for one unit of money, and at most a hundred in an answer.
+    sprint.edit(
+        "api_key_env = \"WRITER_KEY\"",
+        "api_key_env = \"WRITER_KEY\"\nmax_tokens = 100\nprice = { input = 0.0, output = 1e6 }",
+    );
+    sprint.edit("# max = 200.0 ", "max = 320.0 ");
+    server.does(|_| (200, "content-type: text/html\r\n", b"<html>Welcome</html>".to_vec()));
+    let status = sprint.run();
+    assert_eq!(status.count("enhance", "failed"), 2, "{}", status.0);
+    assert_eq!(server.calls().0, 3, "what is no answer is asked for again");
+    let said = sprint.fails(&["run", "--retry-failed", "--quiet"], 1);
+    assert!(said.contains("the budget of 320.00 is spent"), "{said}");
+    assert_eq!(server.calls().0, 0, "three answers of at most 100 each may have been paid for");
+}
+
 /// Ends a run in the middle in this way; the next one makes up for it.
 fn ended_in_the_middle(with: &str, status: Option<i32>) {
     let server = Server::start();

@@ -59,6 +59,12 @@ fn the_report_adds_up() {
 }
 
 #[test]
+fn the_report_is_printed_as_it_was() {
+    // The demo's people and pairs come from seeds, so its figures are the same everywhere.
+    insta::assert_snapshot!("report", demo().ok(&["report"]));
+}
+
+#[test]
 fn sql_sees_every_table() {
     let sprint = demo();
     let rows = |query: &str| -> Vec<Value> {
