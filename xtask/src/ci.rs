@@ -31,7 +31,10 @@ pub fn run(root: &Path) -> Result<()> {
     // All at once and as a workspace: a package by itself would be built anew, with its own choice of
     // its dependencies' features.
     step("the tests that the test command leaves out");
-    let mut ignored = cargo(root, &["test", "--workspace", "--locked", "--", "--ignored"]);
+    let mut ignored = with_small_disk(
+        &folder.join("small-disk"),
+        &cargo(root, &["test", "--workspace", "--locked", "--", "--ignored"]),
+    )?;
     ignored.env("DIPTYCH_TEST_POSTGRES", &database).env("DIPTYCH_TEST_PYTHON", &python);
     check(ignored.envs(s3.environment()))?;
     drop(s3);
@@ -66,6 +69,30 @@ pub fn cargo(root: &Path, args: &[&str]) -> Command {
         }
     }
     command
+}
+
+/// The command with a file system of 16 MiB at this folder, which nobody else sees and which goes
+/// when it ends: a test fills it.
+fn with_small_disk(place: &Path, inner: &Command) -> Result<Command> {
+    fs::create_dir_all(place)?;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c"])
+        .arg("mount -t tmpfs -o size=16m tmpfs \"$DIPTYCH_TEST_SMALL_DISK\" && exec \"$@\"")
+        .arg("sh")
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env("DIPTYCH_TEST_SMALL_DISK", place);
+    if let Some(folder) = inner.get_current_dir() {
+        command.current_dir(folder);
+    }
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Ok(command)
 }
 
 /// Runs it to a good end.

@@ -6,6 +6,7 @@ mod place;
 mod progress;
 mod table;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,10 +22,12 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     let level = if args.quiet { "error" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DIPTYCH_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+        // What ends the queue's worker comes back as an error, and is said once.
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},apalis_core=off")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .with_target(false)
         .init();

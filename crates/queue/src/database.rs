@@ -44,7 +44,10 @@ pub(crate) struct Rows {
 impl Database {
     pub async fn open(url: &QueueUrl) -> Result<Self, QueueError> {
         let place = place(url);
-        open(url).await.map_err(|source| QueueError::Open { place, source })
+        open(url).await.map_err(|source| match QueueError::from(source) {
+            QueueError::Query(source) => QueueError::Open { place, source },
+            full => full,
+        })
     }
 
     pub async fn push(&self, queue: &str, units: Vec<Unit>) -> Result<usize, QueueError> {

@@ -74,13 +74,35 @@ pub enum QueueError {
     },
     /// A query failed.
     #[error("the work queue's database refused a query; run the command again to go on")]
-    Query(#[from] sqlx::Error),
+    Query(#[source] sqlx::Error),
+    /// The disk is full.
+    #[error("the disk that holds the work queue is full; free some space and run the command again to go on")]
+    Full,
     /// The worker ended by itself.
     #[error("the work queue's worker stopped; run the command again to go on")]
-    Worker(#[from] apalis_core::error::WorkerError),
+    Worker(#[source] apalis_core::error::WorkerError),
     /// A unit cannot be written down.
     #[error("a unit of work cannot be written as JSON")]
     Encode(#[from] serde_json::Error),
+}
+
+impl From<sqlx::Error> for QueueError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_full(&error) { Self::Full } else { Self::Query(error) }
+    }
+}
+
+impl From<apalis_core::error::WorkerError> for QueueError {
+    fn from(error: apalis_core::error::WorkerError) -> Self {
+        if is_full(&error) { Self::Full } else { Self::Worker(error) }
+    }
+}
+
+/// Whether SQLite or PostgreSQL had no room for what was to be written.
+fn is_full(error: &dyn std::error::Error) -> bool {
+    let text = error.to_string();
+    // 4874 is SQLITE_IOERR_SHMSIZE: its file of shared memory cannot grow.
+    ["disk is full", "No space left on device", "(code: 4874)"].iter().any(|sign| text.contains(sign))
 }
 
 /// A named queue of units.

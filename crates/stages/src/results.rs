@@ -56,15 +56,19 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-/// Shares of the completed pairs with two or more responses; they add up to 1.
+/// Shares of the completed pairs with two or more responses; they add up to 1, and are absent where
+/// there is no such pair.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Agreement {
     /// Everybody gave the same answer.
-    pub unanimous: Figure,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unanimous: Option<Figure>,
     /// Over half, but not all, gave the same answer.
-    pub majority: Figure,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub majority: Option<Figure>,
     /// No answer has more than half.
-    pub split: Figure,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Figure>,
 }
 
 /// How often a model wins.
@@ -106,11 +110,12 @@ pub struct CategoryReport {
     pub verdict: String,
 }
 
-/// How far people agree within a category.
+/// How far people agree within a category; absent as in [`Agreement`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CategoryAgreement {
     /// Everybody gave the same answer.
-    pub unanimous: Figure,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unanimous: Option<Figure>,
 }
 
 /// What a rule makes of the pairs.
@@ -216,7 +221,7 @@ impl<'a> Group<'a> {
         self.tallies.iter().flat_map(|(_, tally)| tally).map(|count| u64::from(*count)).sum()
     }
 
-    fn agreement(&self) -> stats::Agreement {
+    fn agreement(&self) -> Option<stats::Agreement> {
         stats::agreement(
             self.tallies
                 .iter()
@@ -291,9 +296,9 @@ fn of_rows(slug: &str, pairs: &[PairRow], responses: &HashMap<PairId, Vec<Respon
         responses: all.responses(),
         answers,
         agreement: Agreement {
-            unanimous: Figure { value: agreement.unanimous },
-            majority: Figure { value: agreement.majority },
-            split: Figure { value: agreement.split },
+            unanimous: Figure::some(agreement.map(|shares| shares.unanimous)),
+            majority: Figure::some(agreement.map(|shares| shares.majority)),
+            split: Figure::some(agreement.map(|shares| shares.split)),
         },
         models: all.model_reports(),
         categories: categories
@@ -302,7 +307,9 @@ fn of_rows(slug: &str, pairs: &[PairRow], responses: &HashMap<PairId, Vec<Respon
                 category: category.to_owned(),
                 pairs: group.pairs,
                 responses: group.responses(),
-                agreement: CategoryAgreement { unanimous: Figure { value: group.agreement().unanimous } },
+                agreement: CategoryAgreement {
+                    unanimous: Figure::some(group.agreement().map(|shares| shares.unanimous)),
+                },
                 models: group.model_reports(),
                 verdict: verdict(&group),
             })
@@ -417,9 +424,8 @@ mod tests {
         assert_eq!((report.pairs, report.completed, report.responses, report.provisional), (3, 3, 9, false));
         assert_eq!(report.answers["image_1"], 4);
         let third = 1.0 / 3.0;
-        assert_eq!(report.agreement.unanimous.value, third);
-        assert_eq!(report.agreement.majority.value, third);
-        assert_eq!(report.agreement.split.value, third);
+        let shares = [report.agreement.unanimous, report.agreement.majority, report.agreement.split];
+        assert_eq!(shares, [Some(Figure { value: third }); 3]);
         let dev = &report.models[0];
         assert_eq!((dev.model.as_str(), dev.wins), ("dev", 4));
         assert_eq!(dev.win_ratio.reference.unwrap().value, 4.0 / 9.0);

@@ -3,8 +3,8 @@
 //! Answers come in as small integers or as counts; this crate knows no words, rows or models.
 
 /// How far the answers to pairs agree, as shares of the pairs with two or more answers. The three
-/// shares add up to 1, or are all 0 where there is no such pair.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// shares add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Agreement {
     /// Pairs with two or more answers.
     pub pairs: usize,
@@ -16,8 +16,9 @@ pub struct Agreement {
     pub split: f64,
 }
 
-/// Measures agreement over pairs, each given as how often every answer was chosen.
-pub fn agreement<'a>(pairs: impl IntoIterator<Item = &'a [u32]>) -> Agreement {
+/// Measures agreement over pairs, each given as how often every answer was chosen. None where no
+/// pair has two answers.
+pub fn agreement<'a>(pairs: impl IntoIterator<Item = &'a [u32]>) -> Option<Agreement> {
     let (mut unanimous, mut majority, mut split) = (0_usize, 0_usize, 0_usize);
     for counts in pairs {
         let total: u32 = counts.iter().sum();
@@ -33,8 +34,13 @@ pub fn agreement<'a>(pairs: impl IntoIterator<Item = &'a [u32]>) -> Agreement {
         }
     }
     let pairs = unanimous + majority + split;
-    let share = |count: usize| if pairs == 0 { 0.0 } else { count as f64 / pairs as f64 };
-    Agreement { pairs, unanimous: share(unanimous), majority: share(majority), split: share(split) }
+    let share = |count: usize| count as f64 / pairs as f64;
+    (pairs > 0).then(|| Agreement {
+        pairs,
+        unanimous: share(unanimous),
+        majority: share(majority),
+        split: share(split),
+    })
 }
 
 /// Wins divided by all answers, ties and reports included: the ratio that the reference query
@@ -76,9 +82,10 @@ mod tests {
     #[test]
     fn agreement_of_known_pairs() {
         let pairs: [&[u32]; 5] = [&[3, 0], &[2, 1], &[1, 1, 1], &[1, 0], &[2, 2]];
-        let found = agreement(pairs);
+        let found = agreement(pairs).unwrap();
         assert_eq!(found.pairs, 4); // one answer says nothing of agreement
         assert_eq!((found.unanimous, found.majority, found.split), (0.25, 0.25, 0.5));
+        assert_eq!(agreement([[1, 0].as_slice()]), None);
     }
 
     #[test]
@@ -102,10 +109,14 @@ mod tests {
     proptest! {
         #[test]
         fn shares_of_agreement_add_up(pairs in proptest::collection::vec(proptest::collection::vec(0_u32..4, 5), 0..40)) {
-            let found = agreement(pairs.iter().map(Vec::as_slice));
-            let sum = found.unanimous + found.majority + found.split;
-            let adds_up = (found.pairs == 0 && sum == 0.0) || (sum - 1.0).abs() < 1e-12;
-            prop_assert!(adds_up);
+            let told = pairs.iter().filter(|counts| counts.iter().sum::<u32>() > 1).count();
+            match agreement(pairs.iter().map(Vec::as_slice)) {
+                None => prop_assert_eq!(told, 0),
+                Some(found) => {
+                    prop_assert_eq!(found.pairs, told);
+                    prop_assert!((found.unanimous + found.majority + found.split - 1.0).abs() < 1e-12);
+                }
+            }
         }
 
         #[test]

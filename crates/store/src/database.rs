@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 
 use crate::writer::Writer;
-use crate::{Connection, Result, StoreError, WriteFuture};
+use crate::{Connection, Result, StoreError, WriteFuture, is_full};
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -190,9 +190,12 @@ async fn migrate(backend: Backend, pool: &AnyPool, shown: &str) -> Result<()> {
     let mut connection = pool.acquire().await.map_err(|error| open_error(shown, &error))?;
     refuse_others(backend, &mut connection, shown).await?;
     drop(connection);
-    migrations(backend).run(pool).await.map_err(|error| StoreError::Open {
-        url: shown.to_owned(),
-        reason: format!("its tables cannot be brought up to date: {error}"),
+    migrations(backend).run(pool).await.map_err(|error| match error {
+        full if is_full(&full) => StoreError::Full,
+        error => StoreError::Open {
+            url: shown.to_owned(),
+            reason: format!("its tables cannot be brought up to date: {error}"),
+        },
     })
 }
 
@@ -246,6 +249,9 @@ async fn refuse_others(backend: Backend, connection: &mut AnyConnection, shown: 
 }
 
 fn open_error(shown: &str, error: &sqlx::Error) -> StoreError {
+    if is_full(error) {
+        return StoreError::Full;
+    }
     let text = error.to_string();
     let reason = if text.contains("file is not a database") {
         "the file is not a database; name another one in diptych.toml".to_owned()
@@ -255,8 +261,6 @@ fn open_error(shown: &str, error: &sqlx::Error) -> StoreError {
         "the file cannot be opened; check that its folder exists and may be written to".to_owned()
     } else if text.contains("readonly") || text.contains("read-only") {
         "it may not be written to; check its permissions".to_owned()
-    } else if text.contains("disk is full") {
-        return StoreError::Full;
     } else {
         format!("{text}; check that the address is right and that the database runs")
     };

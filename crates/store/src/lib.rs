@@ -35,7 +35,7 @@ pub enum StoreError {
     },
     /// A query failed.
     #[error("the database refused a query")]
-    Query(#[from] sqlx::Error),
+    Query(#[source] sqlx::Error),
     /// The disk or the database is full.
     #[error("the disk that holds the database is full; nothing was changed: free some space and try again")]
     Full,
@@ -69,6 +69,19 @@ pub enum StoreError {
         /// The word.
         word: String,
     },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_full(&error) { Self::Full } else { Self::Query(error) }
+    }
+}
+
+/// Whether SQLite or PostgreSQL had no room for what was to be written.
+fn is_full(error: &dyn std::error::Error) -> bool {
+    let text = error.to_string();
+    // 4874 is SQLITE_IOERR_SHMSIZE: its file of shared memory cannot grow.
+    ["disk is full", "No space left on device", "(code: 4874)"].iter().any(|sign| text.contains(sign))
 }
 
 /// What the store's functions give.

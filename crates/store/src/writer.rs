@@ -198,11 +198,11 @@ async fn transaction(backend: Backend, pool: &AnyPool, changes: &[Change]) -> Re
     }
     if let Err(error) = run(&mut connection, changes).await {
         roll_back(connection).await;
-        return Err(full_or(error));
+        return Err(error);
     }
     if let Err(error) = sqlx::query("COMMIT").execute(&mut *connection).await {
         roll_back(connection).await;
-        return Err(full_or(error.into()));
+        return Err(error.into());
     }
     Ok(())
 }
@@ -238,12 +238,5 @@ async fn roll_back(mut connection: sqlx::pool::PoolConnection<sqlx::Any>) {
         // not used again.
         tracing::debug!(%error, "rollback failed; the connection is closed");
         connection.close().await.ok();
-    }
-}
-
-fn full_or(error: StoreError) -> StoreError {
-    match &error {
-        StoreError::Query(inner) if inner.to_string().contains("disk is full") => StoreError::Full,
-        _ => error,
     }
 }

@@ -223,7 +223,7 @@ struct Results {
     two_models: bool,
     rows: Vec<ChartRow>,
     models: Vec<ModelRow>,
-    agreement: Vec<(&'static str, f64, String, &'static str)>,
+    agreement: Vec<(&'static str, Option<f64>, String, &'static str)>,
     side: Option<String>,
     notes: Vec<String>,
     complete: String,
@@ -386,11 +386,14 @@ fn shown(
         first,
         second,
         agreement: [
-            ("Unanimous", agreement.unanimous.value, "Everybody gave the same answer."),
-            ("Majority", agreement.majority.value, "Over half gave the same answer."),
-            ("Split", agreement.split.value, "No answer has more than half."),
+            ("Unanimous", agreement.unanimous, "Everybody gave the same answer."),
+            ("Majority", agreement.majority, "Over half gave the same answer."),
+            ("Split", agreement.split, "No answer has more than half."),
         ]
-        .map(|(name, value, says)| (name, value * 100.0, shown_percent(Some(value)), says))
+        .map(|(name, figure, says)| {
+            let value = figure.map(|figure| figure.value);
+            (name, value.map(|share| share * 100.0), shown_percent(value), says)
+        })
         .into(),
         side: report.side_bias.map(|figure| shown_percent(Some(figure.value))),
         notes: report.notes.clone(),

@@ -43,9 +43,9 @@ pub fn for_people(report: &Report) -> String {
     let _ = writeln!(
         text,
         "agreement  unanimous {}, majority {}, split {}",
-        percent(Some(agreement.unanimous)),
-        percent(Some(agreement.majority)),
-        percent(Some(agreement.split))
+        percent(agreement.unanimous),
+        percent(agreement.majority),
+        percent(agreement.split)
     );
     for rule in &report.rules {
         let _ = writeln!(text, "rule       {} decides {} pairs", rule.rule, rule.kept);

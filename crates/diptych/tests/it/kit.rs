@@ -22,13 +22,22 @@ pub struct Sprint {
 impl Sprint {
     /// What `diptych new` makes of the first `count` prompts, with small images.
     pub fn new(count: usize) -> Self {
-        let lines: Vec<&str> = PROMPTS.lines().take(count).collect();
-        Self::with("prompts.jsonl", (lines.join("\n") + "\n").as_bytes())
+        Self::empty().of("prompts.jsonl", &first(count))
+    }
+
+    /// The same, in a folder below this one.
+    pub fn below(folder: &Path, count: usize) -> Self {
+        let dir = tempfile::tempdir_in(folder).unwrap();
+        Self { dir, env: BTreeMap::new() }.of("prompts.jsonl", &first(count))
     }
 
     /// What `diptych new` makes of this file.
     pub fn with(name: &str, content: &[u8]) -> Self {
-        let sprint = Self::empty();
+        Self::empty().of(name, content)
+    }
+
+    fn of(self, name: &str, content: &[u8]) -> Self {
+        let sprint = self;
         let file = sprint.path(name);
         std::fs::write(&file, content).unwrap();
         sprint.ok(&["new", sprint.dir.path().to_str().unwrap(), "--prompts", file.to_str().unwrap()]);
@@ -112,6 +121,11 @@ impl Sprint {
         found.sort();
         found
     }
+}
+
+/// The first of the real prompts, as a file.
+fn first(count: usize) -> Vec<u8> {
+    PROMPTS.lines().take(count).flat_map(|line| [line, "\n"]).collect::<String>().into_bytes()
 }
 
 /// What `status --json` prints.

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod engines;
+mod full_disk;
 mod kit;
 mod results;
 mod run;
