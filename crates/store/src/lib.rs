@@ -20,7 +20,7 @@ pub mod variants;
 mod writer;
 
 pub use blobs::Blobs;
-pub use database::{Backend, Store};
+pub use database::{Backend, Store, postgres_address};
 
 /// What can go wrong between the program and its rows and blobs.
 #[derive(Debug, thiserror::Error)]
@@ -127,8 +127,10 @@ fn padded<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
     values.iter().copied().chain(last.into_iter().cycle()).take(values.len().next_power_of_two())
 }
 
-/// How many rows of so many columns one statement carries. SQLite finds each value's name by walking
-/// the list of all names, so many small statements are much faster than few large ones.
+/// How many rows of so many columns one statement carries: few, for both databases. SQLite finds each
+/// value's name by walking the list of all names. To PostgreSQL over TLS, what is longer than one record
+/// of 16 kB is several writes, and sqlx 0.9.0 leaves Nagle's algorithm on, by which the last one waits
+/// 40 ms for the server's acknowledgement (sqlx issue 4335).
 fn rows_at_once(columns: usize) -> usize {
-    (1_000 / columns).max(1)
+    (400 / columns).max(1)
 }

@@ -214,7 +214,7 @@ impl Store {
 }
 
 /// The most answers that are recorded at once: as many as fit into one statement (see `rows_at_once`).
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 30;
 
 /// Records the answers of one transaction, and says what became of each.
 ///
