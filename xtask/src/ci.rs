@@ -396,6 +396,9 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
         fs::copy(tests.join(file), place.join(file)).with_context(|| format!("tests/browser/{file}"))?;
     }
     if !place.join("node_modules").join("playwright-core").exists() {
+        if output(Command::new("npm").arg("--version")).is_err() {
+            debian("/usr/bin/npm", &["nodejs", "npm"])?;
+        }
         check(Command::new("npm").current_dir(&place).args([
             "install",
             "--silent",

@@ -91,6 +91,8 @@ pub struct Usage {
 pub struct ImageRequest {
     /// The text, as sent.
     pub prompt: String,
+    /// The source prompt, without the words of style that an evolution adds; rehearsal draws what it names.
+    pub subject: Option<String>,
     /// The prompt's category; rehearsal draws each in a manner of its own.
     pub category: Option<String>,
     /// Width in pixels.

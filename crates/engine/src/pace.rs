@@ -82,7 +82,10 @@ impl Pace {
             let wait = bound.mul_f64(SmallRng::from_os_rng().random::<f64>());
             retried += 1;
             tracing::debug!(retried, ?wait, ?asked, %error, "will try again");
-            sleep(wait).await;
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.limits.stop.cancelled() => return Err(error),
+            }
         }
     }
 
@@ -92,8 +95,18 @@ impl Pace {
         Fut: Future<Output = Result<T, EngineError>>,
     {
         // The semaphore is never closed; were it, calling without a place would only be impolite.
-        let _place = self.places.acquire().await.ok();
-        self.wait_for_turn().await?;
+        let turn = async {
+            let place = self.places.acquire().await.ok();
+            self.wait_for_turn().await.map(|()| place)
+        };
+        // Who stops lets calls that are under way end, and begins none.
+        let _place = tokio::select! {
+            biased;
+            () = self.limits.stop.cancelled() => {
+                return Err(EngineError::transient(format!("{} was not called: the run is being stopped", self.who)));
+            }
+            place = turn => place?,
+        };
         timeout(self.limits.timeout, attempt())
             .await
             .unwrap_or_else(|_elapsed| Err(no_answer(&self.who, self.limits.timeout)))

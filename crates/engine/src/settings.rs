@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 /// How an engine may be used, all its callers together.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Calls under way at once; at least 1.
     pub concurrency: usize,
@@ -13,17 +15,25 @@ pub struct Limits {
     pub timeout: Duration,
     /// How often a call that failed in passing, or gave nothing usable, is tried again.
     pub retries: u32,
+    /// Cancelled when no call may begin any more; those under way go on to their end.
+    pub stop: CancellationToken,
 }
 
 impl Default for Limits {
     /// 8 at once, two minutes each, 4 retries.
     fn default() -> Self {
-        Self { concurrency: 8, requests_per_minute: None, timeout: Duration::from_secs(120), retries: 4 }
+        Self {
+            concurrency: 8,
+            requests_per_minute: None,
+            timeout: Duration::from_secs(120),
+            retries: 4,
+            stop: CancellationToken::new(),
+        }
     }
 }
 
 /// A chat model behind an API that speaks OpenAI's chat completions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ChatSettings {
     /// What the configuration calls it, for messages.
     pub name: String,
@@ -38,7 +48,7 @@ pub struct ChatSettings {
 }
 
 /// An image model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ImageSettings {
     /// What the configuration calls it, for messages.
     pub key: String,

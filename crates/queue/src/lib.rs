@@ -75,6 +75,11 @@ pub enum QueueError {
     /// A query failed.
     #[error("the work queue's database refused a query; run the command again to go on")]
     Query(#[source] sqlx::Error),
+    /// Another program holds the queue.
+    #[error(
+        "another program holds the work queue locked; wait until that one is done, or end it, and run the command again"
+    )]
+    Locked,
     /// The disk is full.
     #[error("the disk that holds the work queue is full; free some space and run the command again to go on")]
     Full,
@@ -88,7 +93,14 @@ pub enum QueueError {
 
 impl From<sqlx::Error> for QueueError {
     fn from(error: sqlx::Error) -> Self {
-        if is_full(&error) { Self::Full } else { Self::Query(error) }
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        if is_full(&error) {
+            Self::Full
+        } else if code.is_some_and(|code| ["5", "261", "517", "773", "55P03"].contains(&&*code)) {
+            Self::Locked
+        } else {
+            Self::Query(error)
+        }
     }
 }
 

@@ -92,7 +92,7 @@ where
     F: Fn(Unit) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Outcome> + Send + 'static,
 {
-    let gate = Arc::new(Semaphore::new(concurrency));
+    let gate = Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS)));
     let (handler, stopped, counted) = (Arc::clone(handler), stop.child_token(), Arc::clone(tally));
     // When the watcher fails, what waits at the gate is given back too.
     let give_back = stopped.clone();

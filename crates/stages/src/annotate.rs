@@ -58,7 +58,8 @@ pub async fn respond(
     comment: Option<String>,
     now: Millis,
 ) -> Result<Responded> {
-    let comment = comment.map(|text| text.chars().take(LONGEST_COMMENT).collect::<String>());
+    let comment =
+        comment.map(|text| text.chars().filter(|c| *c != '\0').take(LONGEST_COMMENT).collect::<String>());
     let comment = comment.filter(|text| !text.trim().is_empty());
     let respond = Respond {
         person: person.clone(),

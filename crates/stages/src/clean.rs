@@ -28,10 +28,9 @@ const BATCH: usize = 20_000;
 /// # Errors
 /// Where there is no prompt, no prompt is kept, a language is unknown, or the store fails.
 pub async fn run(ctx: &Ctx) -> Result<()> {
-    let Some(collected) = ctx.store.stage_mark(&ctx.sprint, Stage::Collect).await? else {
-        return Err(StageError::Nothing(
-            "there are no prompts to clean: run `diptych run collect` first".to_owned(),
-        ));
+    let collected = ctx.store.stage_mark(&ctx.sprint, Stage::Collect).await?;
+    let Some(collected) = collected.filter(|mark| !mark.key.is_empty()) else {
+        return Err(StageError::Nothing("collect is not done: run `diptych run collect` first".to_owned()));
     };
     let key = fingerprint(&ctx.config, &collected.key);
     ctx.progress.begin(Stage::Clean, None);
@@ -40,6 +39,7 @@ pub async fn run(ctx: &Ctx) -> Result<()> {
         return Ok(());
     }
     let mut cleaner = Cleaner::new(&ctx.config.clean)?;
+    ctx.store.unmark_stage(&ctx.sprint, Stage::Clean).await?;
     let mut prompts = ctx.store.prompts(&ctx.sprint);
     let (mut kept, mut batch) = (0, Vec::with_capacity(BATCH));
     loop {
@@ -120,6 +120,10 @@ impl Cleaner {
 
     /// Decides about the next prompts, in order.
     pub fn clean(&mut self, prompts: Vec<(PromptIndex, String)>) -> Vec<CleanOutcome> {
+        if self.config.keep_all {
+            let kept = |(index, text)| CleanOutcome { index, outcome: Ok((text, self.split(index))) };
+            return prompts.into_iter().map(kept).collect();
+        }
         let normal: Vec<String> = prompts.par_iter().map(|(_, text)| normalize(text)).collect();
         let repeats = self.exact.push_batch(&normal);
         self.exact_rows.extend(prompts.iter().map(|(index, _)| *index));
@@ -231,6 +235,14 @@ mod tests {
                 Some("A red fox in the snow at dawn, soft light, by the frozen river bank")
             );
         }
+    }
+
+    #[test]
+    fn what_is_to_be_kept_is_kept_as_it_stands() {
+        let config = CleanConfig { keep_all: true, ..CleanConfig::default() };
+        let texts = ["a  fox", "a fox", "a fox", "<b>ein Fuchs im tiefen Schnee am Fluss</b>", "x"];
+        let kept: Vec<_> = outcomes(&config, &texts, 2).into_iter().map(|(text, _)| text.unwrap()).collect();
+        assert_eq!(kept, texts);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use diptych_picture::Limits;
 use diptych_store::images::ImageRow;
@@ -20,7 +21,7 @@ const ROWS: usize = 60;
 struct SheetRow {
     category: String,
     text: String,
-    images: BTreeMap<String, ImageRow>,
+    images: BTreeMap<String, Arc<ImageRow>>,
 }
 
 /// Writes `contact-sheet.html` and `contact-sheet.png` into the sprint's folder: a row per variant,
@@ -42,7 +43,7 @@ pub async fn write(ctx: &Ctx) -> Result<Vec<PathBuf>> {
                 images: BTreeMap::new(),
             })
             .images
-            .insert(unit.model.clone(), row.clone());
+            .insert(unit.model.clone(), Arc::clone(row));
     }
     let models: Vec<&str> = ctx.config.models.iter().map(|model| model.key.as_str()).collect();
     let mut html = head(ctx, &models);
@@ -75,6 +76,11 @@ pub async fn write(ctx: &Ctx) -> Result<Vec<PathBuf>> {
         tiles.push(row);
     }
     html.push_str("</table>\n");
+    let more = rows.len().saturating_sub(ROWS);
+    if more > 0 {
+        let _ = writeln!(html, "<p>{more} more variants are made and not shown here.</p>");
+        ctx.progress.note(&format!("the contact sheet shows the first {ROWS} variants, and not {more} more"));
+    }
     let page = ctx.folder.join("contact-sheet.html");
     save(&page, html.as_bytes())?;
     let mut written = vec![page];

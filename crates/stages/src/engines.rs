@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use diptych_core::config::{ChatConfig, ModelConfig};
 use diptych_engine::{Chat, ChatSettings, EngineError, ImageMaker, ImageSettings, Limits};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Ctx, Result, StageError};
 
@@ -20,8 +21,10 @@ fn setup(error: &EngineError) -> StageError {
 ///
 /// # Errors
 /// Where it cannot be used as it is configured.
-pub fn chat(name: &str, config: &ChatConfig) -> Result<Arc<dyn Chat>> {
-    diptych_engine::chat(&chat_settings(name, config)).map_err(|error| setup(&error))
+pub fn chat(name: &str, config: &ChatConfig, stop: &CancellationToken) -> Result<Arc<dyn Chat>> {
+    let mut settings = chat_settings(name, config);
+    settings.limits.stop = stop.clone();
+    diptych_engine::chat(&settings).map_err(|error| setup(&error))
 }
 
 /// The settings of `[chat.NAME]`.
@@ -36,6 +39,7 @@ pub fn chat_settings(name: &str, config: &ChatConfig) -> ChatSettings {
             requests_per_minute: config.requests_per_minute,
             timeout: Duration::from_secs(config.timeout_s),
             retries: config.retries,
+            stop: CancellationToken::new(),
         },
     }
 }
@@ -45,7 +49,9 @@ pub fn chat_settings(name: &str, config: &ChatConfig) -> ChatSettings {
 /// # Errors
 /// Where it cannot be used as it is configured.
 pub fn image_maker(ctx: &Ctx, config: &ModelConfig) -> Result<Arc<dyn ImageMaker>> {
-    diptych_engine::image_maker(&image_settings(&ctx.folder, config)).map_err(|error| setup(&error))
+    let mut settings = image_settings(&ctx.folder, config);
+    settings.limits.stop = ctx.stop.clone();
+    diptych_engine::image_maker(&settings).map_err(|error| setup(&error))
 }
 
 /// The settings of one of `[[models]]` of the sprint in this folder.
@@ -65,6 +71,7 @@ pub fn image_settings(folder: &Path, config: &ModelConfig) -> ImageSettings {
             requests_per_minute: config.requests_per_minute,
             timeout: Duration::from_secs(config.timeout_s),
             retries: config.retries,
+            stop: CancellationToken::new(),
         },
     }
 }

@@ -12,6 +12,7 @@ use diptych_core::{Evolution, Stage, UnitKey, seed};
 use diptych_engine::{Chat, ChatRequest};
 use diptych_store::calls::CallRow;
 use diptych_store::variants::{UnitState, VariantRow};
+use diptych_text::templates::BadAnswer;
 use diptych_text::{rules, templates};
 use rayon::prelude::*;
 
@@ -27,8 +28,12 @@ const BATCH: usize = 10_000;
 /// How often an answer that cannot be used is asked for again.
 const ATTEMPTS: u32 = 3;
 
-/// The longest style prompt or variant, in characters. Image models read far less.
-const LONGEST: usize = 2_000;
+/// The longest style prompt or variant, in characters: our templates ask for at most 90 words, and image
+/// models read little more.
+const LONGEST: usize = 1_200;
+
+/// Put before an answer that the server says was cut off, in the table of calls.
+const CUT_OFF: &str = "cut off: ";
 
 /// The instructions for a chat model, each a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +169,7 @@ struct Writer {
 
 async fn by_chat(ctx: &Ctx, chat: &ChatConfig, pending: Vec<VariantUnit>) -> Result<()> {
     let name = ctx.config.enhance.engine.clone();
-    let engine = crate::engines::chat(&name, chat)?;
+    let engine = crate::engines::chat(&name, chat, &ctx.stop)?;
     let writer = Arc::new(Writer {
         ctx: ctx.clone(),
         name,
@@ -251,8 +256,8 @@ impl Writer {
         values: &[(&str, &str)],
         unit: &VariantUnit,
     ) -> Result<Result<String, NoText>> {
-        let text =
-            templates::fill(template, values).map_err(|error| StageError::Template(error.to_string()))?;
+        let text = templates::fill(template, values)
+            .map_err(|error| StageError::Template(format!("templates/{purpose}.txt: {error}")))?;
         let mut last = (UnitState::Dropped, String::new());
         for attempt in 0..ATTEMPTS {
             let reply = match self.call(purpose, &text, attempt, unit).await? {
@@ -264,7 +269,11 @@ impl Writer {
                 }
                 Err(no_text) => return Ok(Err(no_text)),
             };
-            match templates::parse_answer(&reply, LONGEST) {
+            let parsed = match reply.starts_with(CUT_OFF) {
+                true => Err(BadAnswer::CutOff),
+                false => templates::parse_answer(&reply, LONGEST),
+            };
+            match parsed {
                 Ok(text) => return Ok(Ok(text)),
                 Err(bad) => last = (UnitState::Dropped, bad.reason().to_owned()),
             }
@@ -311,7 +320,9 @@ impl Writer {
             Ok(reply) => reply,
             Err(error) => {
                 return match work::judge(error) {
-                    Verdict::Drop(reason) => Ok(Err(NoText::Ended(UnitState::Dropped, short(&reason)))),
+                    Verdict::Drop(reason) => {
+                        Ok(Err(NoText::Ended(UnitState::Dropped, short(&format!("refused: {reason}")))))
+                    }
                     Verdict::Fail(reason) => {
                         // It may have been paid for, and nobody has said what it used: the most that it
                         // can have cost is kept, under a name that is no answer to this call.
@@ -338,9 +349,11 @@ impl Writer {
         };
         let paid = cost(config, reply.usage.input_tokens, reply.usage.output_tokens);
         reserve.settle(paid);
-        let text = match reply.refusal {
-            Some(words) => format!("{}{words}", templates::REFUSAL),
-            None => reply.text,
+        let text = match (reply.refusal, reply.finish_reason.as_deref()) {
+            (Some(words), _) => format!("{}{words}", templates::REFUSAL),
+            (None, Some("content_filter")) => format!("{}{}", templates::REFUSAL, reply.text),
+            (None, Some("length")) => format!("{CUT_OFF}{}", reply.text),
+            (None, _) => reply.text,
         };
         let call = CallRow {
             key: key.to_string(),
@@ -365,7 +378,12 @@ pub(crate) fn cost(config: &ChatConfig, input_tokens: u64, output_tokens: u64) -
         .map_or(0.0, |price| (input_tokens as f64 * price.input + output_tokens as f64 * price.output) / 1e6)
 }
 
-/// A reason that fits into a table of counts.
+/// The word under which a dropped row is counted, of its whole reason: what stands before its details.
+pub(crate) fn counted(reason: &str) -> &str {
+    reason.split_once(": ").map_or(reason, |(word, _)| word)
+}
+
+/// A reason as rows keep it.
 pub(crate) fn short(reason: &str) -> String {
     reason.lines().next().unwrap_or_default().chars().take(200).collect()
 }
@@ -377,6 +395,9 @@ fn instructions(ctx: &Ctx) -> Result<Instructions> {
         match std::fs::read_to_string(&path) {
             Ok(text) => Ok(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(default.to_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(StageError::Template(
+                format!("{}: it is not UTF-8 text: save it as UTF-8", path.display()),
+            )),
             Err(source) => Err(StageError::File { path: path.display().to_string(), source }),
         }
     };

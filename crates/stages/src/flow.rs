@@ -5,6 +5,7 @@
 //! parameter changes the keys of just what depends on it, so only that is pending again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use diptych_core::config::{ModelConfig, Removes, SprintConfig};
 use diptych_core::{
@@ -98,6 +99,8 @@ pub struct Variant {
     pub row: VariantRow,
     /// Its prompt's split.
     pub split: String,
+    /// Its prompt's text.
+    pub source: String,
 }
 
 /// An image that the sprint wants.
@@ -106,13 +109,13 @@ pub struct ImageUnit {
     /// The hash of what it depends on.
     pub key: UnitKey,
     /// Its variant.
-    pub variant: Screened<Variant>,
+    pub variant: Arc<Screened<Variant>>,
     /// Its model's key.
     pub model: String,
     /// The seed that all models of the variant share.
     pub seed: u64,
     /// What it has become, where it was made.
-    pub row: Option<ImageRow>,
+    pub row: Option<Arc<ImageRow>>,
 }
 
 /// A pair that the sprint wants, of images that may be shown.
@@ -121,11 +124,11 @@ pub struct PairUnit {
     /// The hash of what it depends on.
     pub key: UnitKey,
     /// Its variant.
-    pub variant: Variant,
+    pub variant: Arc<Screened<Variant>>,
     /// The first model's image.
-    pub first: Screened<ImageRow>,
+    pub first: Screened<Arc<ImageRow>>,
     /// The second model's image.
-    pub second: Screened<ImageRow>,
+    pub second: Screened<Arc<ImageRow>>,
 }
 
 /// All stages from screen-prompts on.
@@ -139,7 +142,7 @@ pub struct Flow {
     /// The images that are wanted.
     pub images: Vec<ImageUnit>,
     /// Images whose screening is pending.
-    pub images_to_screen: Vec<ImageRow>,
+    pub images_to_screen: Vec<Arc<ImageRow>>,
     /// The pairs that are wanted.
     pub pairs: Vec<PairUnit>,
     /// The counts of every stage, in order.
@@ -163,13 +166,20 @@ impl Flow {
 
         let mut prompts = store.clean_prompts(sprint).await?;
         if let Some(first) = ctx.first {
-            prompts.truncate(first);
+            // Screening may remove some: enough are looked at that so many come through.
+            prompts.truncate(first.saturating_mul(2).saturating_add(50));
         }
         let decided = store.decisions(sprint, Kind::Prompt, text_policy.name()).await?;
         let mut screened = screen(Stage::ScreenPrompts, prompts, &decided, &text_policy, |prompt| {
             crate::screen::content_of_text(&prompt.text)
         });
         let prompts_to_screen = std::mem::take(&mut screened.pending);
+        if let Some(first) = ctx.first {
+            let beyond = screened.admitted.len().saturating_sub(first) as u64;
+            screened.admitted.truncate(first);
+            screened.counts.out -= beyond;
+            screened.counts.r#in -= beyond;
+        }
         counts.push(screened.counts);
 
         let rows: HashMap<UnitKey, VariantRow> =
@@ -183,9 +193,13 @@ impl Flow {
                 Some(row) => match row.state {
                     UnitState::Done => {
                         enhance.out();
-                        made.push(Variant { row: row.clone(), split: unit.prompt.get().split.clone() });
+                        made.push(Variant {
+                            row: row.clone(),
+                            split: unit.prompt.get().split.clone(),
+                            source: unit.prompt.get().text.clone(),
+                        });
                     }
-                    UnitState::Dropped => enhance.dropped(&row.reason),
+                    UnitState::Dropped => enhance.dropped(crate::enhance::counted(&row.reason)),
                     UnitState::Failed => enhance.failed(),
                 },
             }
@@ -204,9 +218,9 @@ impl Flow {
         }
         counts.push(screened.counts);
 
-        let rows: HashMap<UnitKey, ImageRow> =
-            store.images(sprint).await?.into_iter().map(|row| (row.key.clone(), row)).collect();
-        let images = plan_images(config, &screened.admitted, rows);
+        let rows: HashMap<UnitKey, Arc<ImageRow>> =
+            store.images(sprint).await?.into_iter().map(|row| (row.key.clone(), Arc::new(row))).collect();
+        let images = plan_images(config, screened.admitted, rows);
         let mut generate = Counts::of(Stage::Generate);
         let mut made = Vec::new();
         for unit in &images {
@@ -215,9 +229,9 @@ impl Flow {
                 Some(row) => match row.state {
                     UnitState::Done => {
                         generate.out();
-                        made.push(row.clone());
+                        made.push(Arc::clone(row));
                     }
-                    UnitState::Dropped => generate.dropped(&row.reason),
+                    UnitState::Dropped => generate.dropped(crate::enhance::counted(&row.reason)),
                     UnitState::Failed => generate.failed(),
                 },
             }
@@ -234,7 +248,7 @@ impl Flow {
         if config.screen.removes == Removes::Row {
             let removed: HashSet<PromptIndex> =
                 screened_images.removed.iter().map(|image| image.prompt_index).collect();
-            let of_row = |image: &ImageRow| removed.contains(&image.prompt_index);
+            let of_row = |image: &Arc<ImageRow>| removed.contains(&image.prompt_index);
             withheld.extend(
                 images
                     .iter()
@@ -387,11 +401,11 @@ fn plan_variants(
 /// The images that these variants should get.
 fn plan_images(
     config: &SprintConfig,
-    variants: &[Screened<Variant>],
-    mut rows: HashMap<UnitKey, ImageRow>,
+    variants: Vec<Screened<Variant>>,
+    mut rows: HashMap<UnitKey, Arc<ImageRow>>,
 ) -> Vec<ImageUnit> {
     let mut units = Vec::with_capacity(variants.len() * config.models.len());
-    for variant in variants {
+    for variant in variants.into_iter().map(Arc::new) {
         let row = &variant.get().row;
         // Below 2³¹, because that is what image servers take. The same for all models of a variant.
         let seed_value =
@@ -401,7 +415,7 @@ fn plan_images(
             let image = rows.remove(&key);
             units.push(ImageUnit {
                 key,
-                variant: variant.clone(),
+                variant: Arc::clone(&variant),
                 model: model.key.clone(),
                 seed: seed_value,
                 row: image,
@@ -433,12 +447,12 @@ fn image_key(variant: &VariantRow, model: &ModelConfig, seed_value: u64) -> Unit
 fn plan_pairs(
     config: &SprintConfig,
     wanted: &[ImageUnit],
-    admitted: Vec<Screened<ImageRow>>,
+    admitted: Vec<Screened<Arc<ImageRow>>>,
     withheld: &HashSet<UnitKey>,
     existing: &HashSet<String>,
 ) -> (Vec<PairUnit>, Counts) {
     let mut counts = Counts::of(Stage::Pair);
-    let admitted: HashMap<UnitKey, Screened<ImageRow>> =
+    let admitted: HashMap<UnitKey, Screened<Arc<ImageRow>>> =
         admitted.into_iter().map(|image| (image.get().key.clone(), image)).collect();
     let mut by_variant: HashMap<&UnitKey, HashMap<&str, &ImageUnit>> = HashMap::new();
     let mut order = Vec::new();
@@ -452,8 +466,7 @@ fn plan_pairs(
     }
     let mut pairs = Vec::new();
     for unit in order {
-        let variant = unit.variant.get();
-        let Some(models) = by_variant.get(&variant.row.key) else { continue };
+        let Some(models) = by_variant.get(&unit.variant.get().row.key) else { continue };
         for (first, second) in config.model_pairs() {
             let sides = [models.get(first.as_str()), models.get(second.as_str())];
             let images = sides.map(|side| side.and_then(|side| admitted.get(&side.key)).cloned());
@@ -464,7 +477,7 @@ fn plan_pairs(
                 } else {
                     counts.pending();
                 }
-                pairs.push(PairUnit { key, variant: variant.clone(), first, second });
+                pairs.push(PairUnit { key, variant: Arc::clone(&unit.variant), first, second });
                 continue;
             }
             // A pair without one of its images: dropped where that image will never come, else waiting.

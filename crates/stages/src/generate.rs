@@ -68,6 +68,7 @@ async fn make(ctx: &Ctx, model: &Model, spending: &Spending, unit: ImageUnit) ->
     let request = ImageRequest {
         prompt: variant.text.clone(),
         category: Some(variant.category.clone()),
+        subject: Some(unit.variant.get().source.clone()),
         width: model.config.size.0,
         height: model.config.size.1,
         steps: model.config.steps,
@@ -89,7 +90,7 @@ async fn make(ctx: &Ctx, model: &Model, spending: &Spending, unit: ImageUnit) ->
             Err(error) => error,
         };
         match work::judge(error) {
-            Verdict::Drop(reason) => break Err((UnitState::Dropped, reason)),
+            Verdict::Drop(reason) => break Err((UnitState::Dropped, format!("refused: {reason}"))),
             Verdict::Fail(reason) => {
                 // Something came, and was paid for.
                 reserve.settle(price);
@@ -160,11 +161,11 @@ fn row(
             row.width = i64::from(made.width);
             row.height = i64::from(made.height);
             row.size = i64::try_from(made.bytes.len()).unwrap_or(i64::MAX);
-            row.revision = made.revision;
+            // What the provider calls the model that it ran says more than nothing.
+            row.revision = made.revision.or(Some(made.model).filter(|model| *model != row.model_name));
             row.request_id = made.request_id;
-            if let Some(seed) = made.seed {
-                row.seed = seed.to_string();
-            }
+            // No seed where the engine takes none: one that was not used would mislead.
+            row.seed = made.seed.map_or_else(String::new, |seed| seed.to_string());
         }
         Err((state, reason)) => {
             row.state = state;

@@ -4,7 +4,7 @@
 //! the prompts as they are, rewrites nothing (`engine = "none"`), and takes its images from the
 //! folders, through a manifest each: so import adds no second way for pictures into the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -36,7 +36,19 @@ pub fn plan(models: &[(String, PathBuf)], manifest: Option<&Path>) -> Result<Pla
             std::fs::read_dir(folder).map_err(|error| unreadable(&folder.display().to_string(), &error))?;
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.sort();
+        for name in ["manifest.csv", "manifest.tsv", "manifest.jsonl"] {
+            let manifest = folder.join(name);
+            if manifest.is_file() {
+                for (stem, prompt) in read_manifest(&manifest)? {
+                    note_text(&mut texts, &mut unmatched, &manifest, stem, prompt);
+                }
+            }
+        }
         for file in files {
+            if file.is_dir() {
+                unmatched.push(format!("{}: a folder; name it with --model by itself", file.display()));
+                continue;
+            }
             let (Some(stem), Some(ending)) = (file.file_stem(), file.extension()) else { continue };
             let (stem, ending) =
                 (stem.to_string_lossy().into_owned(), ending.to_string_lossy().to_lowercase());
@@ -54,8 +66,11 @@ pub fn plan(models: &[(String, PathBuf)], manifest: Option<&Path>) -> Result<Pla
                     .map_err(|error| unreadable(&file.display().to_string(), &error))?;
                 let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
                 if !text.is_empty() {
-                    texts.entry(stem).or_insert(text);
+                    note_text(&mut texts, &mut unmatched, &file, stem, text);
                 }
+            } else if !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("manifest.")) {
+                unmatched
+                    .push(format!("{}: neither an image that is read here nor a prompt", file.display()));
             }
         }
     }
@@ -86,7 +101,26 @@ pub fn plan(models: &[(String, PathBuf)], manifest: Option<&Path>) -> Result<Pla
     Ok(Plan { rows, unmatched })
 }
 
-/// `stem` (or `file_name`) and `prompt`, from csv, tsv or jsonl.
+/// Keeps a stem's prompt; another one for the same stem is told.
+fn note_text(
+    texts: &mut BTreeMap<String, String>,
+    unmatched: &mut Vec<String>,
+    from: &Path,
+    stem: String,
+    text: String,
+) {
+    match texts.get(&stem) {
+        Some(other) if *other != text => unmatched.push(format!(
+            "{}: another prompt for `{stem}` than the one that is used, `{other}`",
+            from.display()
+        )),
+        _ => {
+            texts.insert(stem, text);
+        }
+    }
+}
+
+/// `stem` (or `file_name`, or `file`) and `prompt`, from csv, tsv or jsonl.
 fn read_manifest(path: &Path) -> Result<Vec<(String, String)>> {
     let name = path.display().to_string();
     let fail = |reason: String| StageError::Source { name: name.clone(), reason };
@@ -102,7 +136,9 @@ fn read_manifest(path: &Path) -> Result<Vec<(String, String)>> {
                 .map_err(|error| fail(format!("row {} is no JSON: {error}", number + 1)))?;
             let field = |name: &str| row.get(name).and_then(serde_json::Value::as_str);
             match (
-                field("stem").map(ToOwned::to_owned).or_else(|| field("file_name").map(stem_of)),
+                field("stem")
+                    .map(ToOwned::to_owned)
+                    .or_else(|| field("file_name").or_else(|| field("file")).map(stem_of)),
                 field("prompt"),
             ) {
                 (Some(stem), Some(prompt)) => rows.push((stem, prompt.to_owned())),
@@ -120,7 +156,9 @@ fn read_manifest(path: &Path) -> Result<Vec<(String, String)>> {
     let mut csv = csv::ReaderBuilder::new().delimiter(separator).from_reader(text.as_bytes());
     let header = csv.headers().map_err(|error| fail(error.to_string()))?.clone();
     let place = |name: &str| header.iter().position(|column| column == name);
-    let (Some(stem), Some(prompt)) = (place("stem").or_else(|| place("file_name")), place("prompt")) else {
+    let (Some(stem), Some(prompt)) =
+        (place("stem").or_else(|| place("file_name")).or_else(|| place("file")), place("prompt"))
+    else {
         let columns: Vec<&str> = header.iter().collect();
         let columns = columns.join(", ");
         return Err(fail(format!(
@@ -143,9 +181,7 @@ fn read_manifest(path: &Path) -> Result<Vec<(String, String)>> {
 pub fn write(folder: &Path, slug: &str, models: &[(String, PathBuf)], plan: &Plan) -> Result<()> {
     let config = folder.join("sprint.toml");
     let mut prompts = String::new();
-    let mut seen = BTreeSet::new();
     for (stem, prompt, _) in &plan.rows {
-        seen.insert(prompt);
         prompts.push_str(&json!({"prompt": prompt, "stem": stem}).to_string());
         prompts.push('\n');
     }
@@ -154,8 +190,8 @@ pub fn write(folder: &Path, slug: &str, models: &[(String, PathBuf)], plan: &Pla
         "# A sprint of images that existed already: `diptych import images` wrote this.\n\n\
          [sprint]\nslug = {slug:?}\ntitle = {slug:?}\n\n\
          [collect]\nsources = [\"prompts.jsonl\"]\n\n\
-         # Every prompt is kept as it is, whatever its language.\n\
-         [clean]\nlanguages = []\nnear_duplicates = 1.0\nlength = {{ min = 1, max = 100000 }}\nheld_out = 0.0\n\n\
+         # Every prompt is kept as it is: whatever its language or length, and one that stands twice as well.\n\
+         [clean]\nkeep_all = true\nheld_out = 0.0\n\n\
          [screen]\ntext = [\"lexicon\"]\nimage = []\nremoves = \"row\"\n\n\
          [enhance]\nengine = \"none\"\nevolutions = [\"quality\"]\n\n"
     );

@@ -23,9 +23,13 @@ pub async fn run(ctx: &Ctx) -> Result<()> {
     let everything = Ctx { first: None, ..ctx.clone() };
     let flow = Flow::load(&everything).await?;
     let several = ctx.config.model_pairs().len() > 1;
-    let keys: Vec<&str> = flow.pairs.iter().map(|pair| pair.key.as_str()).collect();
+    // Everything that `set_pairs` writes and that may change while the images stay.
+    let rows: Vec<String> =
+        flow.pairs.iter().map(|pair| format!("{} {}", pair.key, pair.variant.get().split)).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
     let overlap = ctx.config.annotate.overlap;
-    let mark_key = UnitKey::of(&["pairs", &overlap.to_string(), UnitKey::of(&keys).as_str()]).to_string();
+    let mark_key =
+        UnitKey::of(&["pairs", &format!("{overlap} {several}"), UnitKey::of(&rows).as_str()]).to_string();
     ctx.progress.begin(Stage::Pair, Some(flow.pairs.len() as u64));
     let unchanged =
         ctx.store.stage_mark(&ctx.sprint, Stage::Pair).await?.is_some_and(|mark| mark.key == mark_key);
@@ -41,7 +45,7 @@ pub async fn run(ctx: &Ctx) -> Result<()> {
 }
 
 fn new_pair(ctx: &Ctx, unit: &PairUnit, several: bool) -> NewPair {
-    let variant = &unit.variant.row;
+    let variant = &unit.variant.get().row;
     let (first, second) = (unit.first.get(), unit.second.get());
     let models = several.then_some((first.model.as_str(), second.model.as_str()));
     let side = |image: &diptych_store::images::ImageRow| PairSide {
@@ -59,7 +63,7 @@ fn new_pair(ctx: &Ctx, unit: &PairUnit, several: bool) -> NewPair {
         sub_category: variant.sub_category.clone(),
         variant: variant.key.clone(),
         prompt: variant.text.clone(),
-        split: unit.variant.split.clone(),
+        split: unit.variant.get().split.clone(),
         first: side(first),
         second: side(second),
         canvas: canvas(first.width.max(second.width), first.height.max(second.height)),

@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use bytes::Bytes;
-use diptych_core::{ImageHash, PairId};
-use diptych_store::images::ImageRow;
+use diptych_core::{Evolution, ImageHash, PairId, UnitKey};
 use diptych_store::pairs::PairRow;
 use diptych_store::responses::ResponseRow;
-use diptych_store::variants::VariantRow;
 use diptych_tables::card::{Card, CardModel};
 use diptych_tables::cells::{Image, Row};
 use diptych_tables::dataset::{DatasetWriter, Split};
@@ -71,8 +69,10 @@ pub struct Published {
 struct Material {
     pairs: Vec<PairRow>,
     responses: HashMap<PairId, Vec<ResponseRow>>,
-    images: HashMap<String, ImageRow>,
-    variants: HashMap<(i64, String), VariantRow>,
+    /// The format of each image, by its unit.
+    formats: HashMap<UnitKey, String>,
+    /// The style prompt of each variant, by prompt and evolution.
+    style_prompts: HashMap<(i64, Evolution), String>,
     prompts: HashMap<i64, String>,
 }
 
@@ -80,26 +80,29 @@ impl Material {
     async fn load(ctx: &Ctx) -> Result<Self> {
         let flow = Flow::load(ctx).await?;
         // What screening has withheld since the pairs were made is not published.
-        let allowed: HashSet<&str> = flow.pairs.iter().map(|pair| pair.key.as_str()).collect();
+        let allowed: HashSet<UnitKey> = flow.pairs.into_iter().map(|pair| pair.key).collect();
+        let formats = flow
+            .images
+            .iter()
+            .filter_map(|unit| unit.row.as_ref())
+            .map(|row| (row.key.clone(), row.format.clone()))
+            .collect();
+        drop(flow.images);
+        let style_prompts = flow
+            .variants
+            .into_iter()
+            .filter_map(|unit| unit.row)
+            .map(|row| ((row.prompt.0, row.evolution), row.style_prompt))
+            .collect();
         let mut pairs = ctx.store.pairs(&ctx.sprint).await?;
-        pairs.retain(|pair| allowed.contains(pair.key.as_str()));
+        pairs.retain(|pair| allowed.contains(&pair.key));
+        drop(allowed);
         let prompts = ctx.store.clean_prompts(&ctx.sprint).await?;
         Ok(Self {
             pairs,
             responses: ctx.store.responses(&ctx.sprint).await?,
-            images: ctx
-                .store
-                .images(&ctx.sprint)
-                .await?
-                .into_iter()
-                .map(|row| (row.key.to_string(), row))
-                .collect(),
-            variants: flow
-                .variants
-                .into_iter()
-                .filter_map(|unit| unit.row)
-                .map(|row| ((row.prompt.0, row.evolution.to_string()), row))
-                .collect(),
+            formats,
+            style_prompts,
             prompts: prompts.into_iter().map(|prompt| (prompt.index.0, prompt.text)).collect(),
         })
     }
@@ -109,8 +112,8 @@ impl Material {
     }
 
     /// `{hash}.{ext}`.
-    fn file_name(&self, key: &str, hash: &ImageHash) -> String {
-        let extension = self.images.get(key).map_or("bin", |image| image.format.as_str());
+    fn file_name(&self, key: &UnitKey, hash: &ImageHash) -> String {
+        let extension = self.formats.get(key).map_or("bin", String::as_str);
         format!("{hash}.{extension}")
     }
 
@@ -120,8 +123,8 @@ impl Material {
             id: pair.row_id.clone(),
             completed: pair.answered >= pair.overlap,
             server_id: pair.id.to_string(),
-            image_1: format!("images/{}", self.file_name(pair.image_1_key.as_str(), &pair.image_1)),
-            image_2: format!("images/{}", self.file_name(pair.image_2_key.as_str(), &pair.image_2)),
+            image_1: format!("images/{}", self.file_name(&pair.image_1_key, &pair.image_1)),
+            image_2: format!("images/{}", self.file_name(&pair.image_2_key, &pair.image_2)),
             prompt: pair.prompt.clone(),
             model_1: pair.model_1.clone(),
             model_2: pair.model_2.clone(),
@@ -162,15 +165,15 @@ impl Material {
         };
         for pair in pairs {
             let evolution = pair.evolution.to_string();
-            if let Some(variant) = self.variants.get(&(index, evolution.clone())) {
-                row.style_prompt = Some(variant.style_prompt.clone());
+            if let Some(style_prompt) = self.style_prompts.get(&(index, pair.evolution)) {
+                row.style_prompt = Some(style_prompt.clone());
             }
             row.variants.insert(evolution.clone(), pair.prompt.clone());
             for (model, key, hash) in [
                 (&pair.model_1, &pair.image_1_key, &pair.image_1),
                 (&pair.model_2, &pair.image_2_key, &pair.image_2),
             ] {
-                let image = Image { bytes: bytes(hash), path: Some(self.file_name(key.as_str(), hash)) };
+                let image = Image { bytes: bytes(hash), path: Some(self.file_name(key, hash)) };
                 row.images.insert((evolution.clone(), model.clone()), image);
             }
         }
@@ -197,7 +200,7 @@ impl Material {
                 (&pair.model_2, &pair.image_2_key, &pair.image_2)
             };
             let name = ctx.config.model(model).map_or_else(|| model.clone(), |model| model.name.clone());
-            (Image { bytes: bytes(hash), path: Some(self.file_name(key.as_str(), hash)) }, name)
+            (Image { bytes: bytes(hash), path: Some(self.file_name(key, hash)) }, name)
         };
         let first = chosen == Chosen::Image1;
         let ((chosen, chosen_model), (rejected, rejected_model)) = (side(first), side(!first));
@@ -439,7 +442,7 @@ pub async fn tables(ctx: &Ctx) -> Result<Vec<(String, sql::Table)>> {
             pseudonym: response.pseudonym.clone(),
             answer: response.answer.to_string(),
             side: response.side.to_string(),
-            time: response.created_at,
+            time: response.created_at.saturating_mul(1000),
             duration_ms: response.duration_ms,
             counts: response.counts,
             why: response.why.clone(),

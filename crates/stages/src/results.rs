@@ -102,6 +102,8 @@ pub struct CategoryReport {
     pub pairs: u64,
     /// Its responses that count.
     pub responses: u64,
+    /// How often each answer was given.
+    pub answers: BTreeMap<&'static str, u64>,
     /// How far people agree.
     pub agreement: CategoryAgreement,
     /// Every model.
@@ -230,26 +232,34 @@ impl<'a> Group<'a> {
         )
     }
 
-    /// Every model with its wins, losses and the answers to its pairs, by key.
-    fn models(&self) -> BTreeMap<&'a str, (u64, u64, u64)> {
-        let mut models: BTreeMap<&str, (u64, u64, u64)> = BTreeMap::new();
+    /// How often each answer was given.
+    fn answers(&self) -> BTreeMap<&'static str, u64> {
+        let count =
+            |answer: &Answer| self.tallies.iter().map(|(_, tally)| u64::from(tally[*answer as usize])).sum();
+        Answer::ALL.iter().map(|answer| (answer.as_str(), count(answer))).collect()
+    }
+
+    /// Every model with its wins and losses, by key.
+    fn models(&self) -> BTreeMap<&'a str, (u64, u64)> {
+        let mut models: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
         for (pair, tally) in &self.tallies {
-            let all: u64 = tally.iter().map(|count| u64::from(*count)).sum();
             let (first, second) = (u64::from(tally[0]), u64::from(tally[1]));
             for (model, wins, losses) in [(&pair.model_1, first, second), (&pair.model_2, second, first)] {
                 let entry = models.entry(model).or_default();
                 entry.0 += wins;
                 entry.1 += losses;
-                entry.2 += all;
             }
         }
         models
     }
 
     fn model_reports(&self) -> Vec<ModelReport> {
+        // Of all answers of the group, also to pairs without this model: FORMATS, "what the reference query
+        // computes".
+        let all = self.responses();
         self.models()
             .into_iter()
-            .map(|(model, (wins, losses, all))| ModelReport {
+            .map(|(model, (wins, losses))| ModelReport {
                 model: model.to_owned(),
                 wins,
                 win_ratio: WinRatio {
@@ -281,13 +291,7 @@ fn of_rows(slug: &str, pairs: &[PairRow], responses: &HashMap<PairId, Vec<Respon
     }
     let agreement = all.agreement();
     let completed = pairs.iter().filter(|pair| pair.answered >= pair.overlap).count() as u64;
-    let answers = Answer::ALL
-        .iter()
-        .map(|answer| {
-            let count = all.tallies.iter().map(|(_, tally)| u64::from(tally[*answer as usize])).sum();
-            (answer.as_str(), count)
-        })
-        .collect();
+    let answers = all.answers();
     Report {
         sprint: slug.to_owned(),
         provisional: completed < all.pairs,
@@ -307,6 +311,7 @@ fn of_rows(slug: &str, pairs: &[PairRow], responses: &HashMap<PairId, Vec<Respon
                 category: category.to_owned(),
                 pairs: group.pairs,
                 responses: group.responses(),
+                answers: group.answers(),
                 agreement: CategoryAgreement {
                     unanimous: Figure::some(group.agreement().map(|shares| shares.unanimous)),
                 },
@@ -352,7 +357,7 @@ fn verdict(group: &Group) -> String {
     if stats::sign_test(firsts, seconds) < CHANCE {
         return format!("{} better", if firsts > seconds { first } else { second });
     }
-    let (wins, losses, _) = models[*first];
+    let (wins, losses) = models[*first];
     match stats::decided_ratio(wins, losses) {
         Some(ratio) if wins + losses >= TIE_ANSWERS && (0.45..=0.55).contains(&ratio) => "tie".to_owned(),
         _ => "not decided".to_owned(),
@@ -409,6 +414,24 @@ mod tests {
                 (id.clone(), rows)
             })
             .collect()
+    }
+
+    #[test]
+    fn with_three_models_the_reference_ratio_is_of_all_answers_of_the_category() {
+        use Answer::{Image1, Image2};
+        let of = |number, model_1: &str, model_2: &str| PairRow {
+            model_1: model_1.to_owned(),
+            model_2: model_2.to_owned(),
+            ..pair(number, "Anime")
+        };
+        let pairs = [of(1, "dev", "sd"), of(2, "dev", "xl"), of(3, "sd", "xl")];
+        let responses = rows(&[(1, &[Image1, Image2]), (2, &[Image1, Image1]), (3, &[Image1, Image2])]);
+        let report = of_rows("s", &pairs, &responses);
+        let dev = &report.categories[0].models[0];
+        assert_eq!((dev.model.as_str(), dev.wins), ("dev", 3));
+        assert_eq!(dev.win_ratio.reference.unwrap().value, 3.0 / 6.0);
+        assert_eq!(dev.win_ratio.decided.unwrap().value, 3.0 / 4.0);
+        assert_eq!(report.categories[0].answers["image_1"], 4);
     }
 
     #[test]

@@ -55,19 +55,22 @@ impl Blobs {
                 .to_owned());
         }
         let blobs = Self::open(url, folder)?;
-        blobs.exists("ready").await?;
+        blobs.size("ready").await?;
         Ok("answers".to_owned())
     }
 
-    /// Keeps an image's original bytes and gives its name. Bytes that are there already are not
-    /// written again.
+    /// Keeps an image's original bytes and gives its name. Bytes that are there already, whole, are not
+    /// written again; that they last is made sure of all the same.
     ///
     /// # Errors
     /// Where they cannot be written.
     pub async fn put_image(&self, bytes: Bytes) -> Result<ImageHash> {
         let hash = ImageHash::of(&bytes);
         let name = image_name(&hash);
-        if !self.exists(&name).await? {
+        // A file of another length is what a crash has left of a write.
+        if self.size(&name).await? == Some(bytes.len() as u64) {
+            self.flush(&name).await?;
+        } else {
             self.put(&name, bytes).await?;
         }
         Ok(hash)
@@ -117,11 +120,11 @@ impl Blobs {
         self.store.delete(&key).await.map_err(failed("cannot delete", &key))
     }
 
-    async fn exists(&self, name: &str) -> Result<bool> {
+    async fn size(&self, name: &str) -> Result<Option<u64>> {
         let key = self.key(name);
         match self.store.head(&key).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed("cannot look for", &key)(error)),
         }
     }
@@ -129,10 +132,14 @@ impl Blobs {
     async fn put(&self, name: &str, bytes: Bytes) -> Result<()> {
         let key = self.key(name);
         self.store.put(&key, PutPayload::from(bytes)).await.map_err(failed("cannot write", &key))?;
+        self.flush(name).await
+    }
+
+    /// The row that names a blob is flushed at its commit; the blob must not come later.
+    async fn flush(&self, name: &str) -> Result<()> {
         if let Some(folder) = &self.folder {
-            // The row that names this blob is flushed at its commit; the blob must not come later.
-            let path = folder.join(name);
-            tokio::task::spawn_blocking(move || flush(&path))
+            let (path, root, key) = (folder.join(name), folder.clone(), self.key(name));
+            tokio::task::spawn_blocking(move || flush(&path, &root))
                 .await
                 .map_err(|error| std::io::Error::other(error.to_string()))
                 .and_then(|flushed| flushed)
@@ -157,13 +164,13 @@ impl Blobs {
     }
 }
 
-/// Flushes a file and the folder that names it.
-fn flush(path: &Path) -> std::io::Result<()> {
+/// Flushes a file and the folders that name it, up to the root: they may be new too.
+fn flush(path: &Path, root: &Path) -> std::io::Result<()> {
     std::fs::File::open(path)?.sync_data()?;
-    match path.parent() {
-        Some(parent) => std::fs::File::open(parent)?.sync_all(),
-        None => Ok(()),
+    for folder in path.ancestors().skip(1).take_while(|folder| folder.starts_with(root)) {
+        std::fs::File::open(folder)?.sync_all()?;
     }
+    Ok(())
 }
 
 /// `images/ab/abcdef…`: the first two digits spread a large sprint over 256 folders.

@@ -1,6 +1,6 @@
 //! Opening a database: which backend, its settings, its migrations, and what is refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
@@ -43,14 +43,20 @@ impl Store {
         let shown = without_password(url);
         let fail = |error: sqlx::Error| open_error(&shown, &error);
 
-        // Another program's file is left just as it is: not even its journal's mode is changed.
-        if backend == Backend::Sqlite {
-            Self::probe(url, folder).await?;
-        }
+        let setting_up = match backend {
+            // Another program's file is left just as it is: not even its journal's mode is changed.
+            Backend::Sqlite => {
+                Self::probe(url, folder).await?;
+                Some(set_up_alone(&sqlite_path(url, folder), &shown).await?)
+            }
+            // Its migrator holds an advisory lock.
+            Backend::Postgres => None,
+        };
         // A pool tries again and again, and then only says that it took too long: this says why.
         connect(backend, &address).await.map_err(fail)?;
         let writers = pool(backend, 1).connect(&address).await.map_err(fail)?;
         migrate(backend, &writers, &shown).await?;
+        drop(setting_up);
         let readers = pool(backend, if backend == Backend::Sqlite { 4 } else { 8 })
             .connect(&address)
             .await
@@ -66,11 +72,8 @@ impl Store {
         sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]).ok();
         let (backend, address) = address(url, folder);
         let shown = without_password(url);
-        if backend == Backend::Sqlite {
-            let path = folder.join(url.trim_start_matches("sqlite:").trim_start_matches("//"));
-            if !path.exists() {
-                return Ok("does not exist yet; the first run makes it".to_owned());
-            }
+        if backend == Backend::Sqlite && !sqlite_path(url, folder).exists() {
+            return Ok("does not exist yet; the first run makes it".to_owned());
         }
         let address = address.replace("?mode=rwc", "?mode=ro");
         let fail = |error: sqlx::Error| open_error(&shown, &error);
@@ -148,6 +151,36 @@ pub fn postgres_address(url: &str) -> String {
     }
 }
 
+fn sqlite_path(url: &str, folder: &Path) -> PathBuf {
+    folder.join(url.trim_start_matches("sqlite:").trim_start_matches("//"))
+}
+
+/// Waits until no other process sets this database up: two that begin at once would both make its tables.
+/// The lock goes when the file is dropped.
+async fn set_up_alone(database: &Path, shown: &str) -> Result<std::fs::File> {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-setup");
+    let refuse = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull => StoreError::Full,
+        _ => StoreError::Open {
+            url: shown.to_owned(),
+            reason: format!(
+                "{} cannot be opened ({error}); check that its folder exists and may be written to",
+                name.display()
+            ),
+        },
+    };
+    let file = std::fs::File::create(&name).map_err(refuse)?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Another task of this process may hold it, and must be let on.
+            Err(std::fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(std::fs::TryLockError::Error(error)) => return Err(refuse(error)),
+        }
+    }
+}
+
 fn address(url: &str, folder: &Path) -> (Backend, String) {
     match url.strip_prefix("sqlite:") {
         None => (Backend::Postgres, postgres_address(url)),
@@ -189,7 +222,9 @@ fn pool(backend: Backend, connections: u32) -> AnyPoolOptions {
             // A plan made for an empty table would be kept, and go over all of it once it is full.
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql("SET plan_cache_mode = force_custom_plan").execute(connection).await?;
+                    sqlx::raw_sql("SET plan_cache_mode = force_custom_plan; SET lock_timeout = '30s'")
+                        .execute(connection)
+                        .await?;
                     Ok(())
                 })
             }),
@@ -222,6 +257,27 @@ fn migrations(backend: Backend) -> &'static Migrator {
     }
 }
 
+/// All our tables. `conformance/opening.rs` compares them with what the migrations make.
+pub const OURS: &[&str] = &[
+    "assignments",
+    "calls",
+    "decisions",
+    "diptych",
+    "images",
+    "pairs",
+    "people",
+    "prompts",
+    "pseudonyms",
+    "responses",
+    "roles",
+    "sessions",
+    "source_drops",
+    "sprints",
+    "stage_marks",
+    "tokens",
+    "variants",
+];
+
 /// Refuses a database that is not ours, or newer than this program.
 async fn refuse_others(backend: Backend, connection: &mut AnyConnection, shown: &str) -> Result<()> {
     let refuse = |reason: String| StoreError::Open { url: shown.to_owned(), reason };
@@ -247,7 +303,7 @@ async fn refuse_others(backend: Backend, connection: &mut AnyConnection, shown: 
         (_, "_sqlx_migrations") => applied > 0,
         (Backend::Sqlite, _) => true,
         // A PostgreSQL database may hold other programs' tables; only these would be in the way.
-        (Backend::Postgres, table) => table == "sprints" || table == "people",
+        (Backend::Postgres, table) => OURS.contains(&table),
     };
     let example = tables.iter().find(|table| in_the_way(table));
     if let (Some(example), false) = (example, has("diptych")) {
@@ -286,16 +342,27 @@ fn open_error(shown: &str, error: &sqlx::Error) -> StoreError {
     StoreError::Open { url: shown.to_owned(), reason }
 }
 
-/// The address without what stands between the user's name and the host.
-fn without_password(url: &str) -> String {
+/// The address of a database or server as people may see it: without what stands between the user's name
+/// and the host, or after `password=`.
+pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => {
+            let shown = query.split('&').map(|part| match part.split_once('=') {
+                Some((name, _)) if name.to_lowercase().contains("password") => format!("{name}=…"),
+                _ => part.to_owned(),
+            });
+            (rest, format!("?{}", shown.collect::<Vec<_>>().join("&")))
+        }
+        None => (rest, String::new()),
+    };
     // The last one: a password may hold others.
     match rest.rsplit_once('@') {
         Some((user, host)) => {
             let name = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}@{host}")
+            format!("{scheme}://{name}@{host}{query}")
         }
-        None => url.to_owned(),
+        None => format!("{scheme}://{rest}{query}"),
     }
 }
 
@@ -321,6 +388,14 @@ mod tests {
     fn a_password_is_never_shown() {
         assert_eq!(without_password("postgres://me:secret@host/db"), "postgres://me@host/db");
         assert_eq!(without_password("postgres://me:p@ss@host/db"), "postgres://me@host/db");
+        assert_eq!(
+            without_password("postgres://me:secret@host/db?a=1&password=x"),
+            "postgres://me@host/db?a=1&password=…"
+        );
+        assert_eq!(
+            without_password("postgres://host/db?sslmode=disable"),
+            "postgres://host/db?sslmode=disable"
+        );
         assert_eq!(without_password("sqlite:x.db"), "sqlite:x.db");
     }
 }

@@ -20,7 +20,7 @@ pub mod variants;
 mod writer;
 
 pub use blobs::Blobs;
-pub use database::{Backend, Store, postgres_address};
+pub use database::{Backend, OURS, Store, postgres_address, without_password};
 
 /// What can go wrong between the program and its rows and blobs.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,12 @@ pub enum StoreError {
     /// The disk or the database is full.
     #[error("the disk that holds the database is full; nothing was changed: free some space and try again")]
     Full,
+    /// Another program holds the database.
+    #[error(
+        "another program holds the database locked; nothing was changed: wait until that one is done, or end it, \
+         and try again"
+    )]
+    Locked,
     /// The writer has stopped.
     #[error("the database's writer has stopped; restart the program")]
     Stopped,
@@ -73,15 +79,30 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if is_full(&error) { Self::Full } else { Self::Query(error) }
+        if is_full(&error) {
+            Self::Full
+        } else if is_locked(&error) {
+            Self::Locked
+        } else {
+            Self::Query(error)
+        }
     }
+}
+
+/// Whether another connection kept a lock for longer than ours waited: SQLite's SQLITE_BUSY and its kin,
+/// PostgreSQL's `lock_not_available`.
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["5", "261", "517", "773", "55P03"].contains(&&*code))
 }
 
 /// Whether SQLite or PostgreSQL had no room for what was to be written.
 fn is_full(error: &dyn std::error::Error) -> bool {
     let text = error.to_string();
     // 4874 is SQLITE_IOERR_SHMSIZE: its file of shared memory cannot grow.
-    ["disk is full", "No space left on device", "(code: 4874)"].iter().any(|sign| text.contains(sign))
+    ["disk is full", "No space left on device", "(code: 4874)", "53100"]
+        .iter()
+        .any(|sign| text.contains(sign))
 }
 
 /// What the store's functions give.

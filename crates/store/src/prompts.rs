@@ -128,8 +128,8 @@ impl Store {
         .await
     }
 
-    /// Ends a collect: the sprint's prompts are those that it took in, and no others. Until then, and
-    /// where a collect is broken off, the earlier ones stay.
+    /// Ends a collect: the sprint's prompts are those that it took in, and no others. Where a collect is
+    /// broken off, earlier ones and new ones stand side by side until one is run to its end.
     ///
     /// # Errors
     /// Where the database fails.

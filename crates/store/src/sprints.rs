@@ -65,6 +65,27 @@ impl Store {
             .await?)
     }
 
+    /// Notes that a stage is no longer done. Whoever is about to change a stage's rows says so first: broken
+    /// off, they are neither of the old configuration nor of the new one, and the next run begins anew.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn unmark_stage(&self, sprint: &SprintId, stage: Stage) -> Result<()> {
+        let sprint = sprint.clone();
+        self.write(move |connection| {
+            let sprint = sprint.clone();
+            Box::pin(async move {
+                sqlx::query("DELETE FROM stage_marks WHERE sprint = $1 AND stage = $2")
+                    .bind(sprint.as_str())
+                    .bind(stage.as_str())
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Notes that a stage is done.
     ///
     /// # Errors

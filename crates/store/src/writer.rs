@@ -176,6 +176,13 @@ async fn write_group(backend: Backend, pool: &AnyPool, group: &mut Vec<Change>) 
                 change.tell(Some(error));
             }
         }
+        // Nothing is wrong with any of them, and each by itself would only wait as long again.
+        Err(error @ (StoreError::Locked | StoreError::Full)) => {
+            let locked = matches!(error, StoreError::Locked);
+            for change in group.drain(..) {
+                change.tell(Some(if locked { StoreError::Locked } else { StoreError::Full }));
+            }
+        }
         // One of them failed and took the others with it: each on its own, so that only that one fails.
         Err(_) => {
             for change in group.drain(..) {

@@ -138,7 +138,13 @@ impl DatasetWriter {
     /// Where the disk refuses; what stood at the target then still does.
     pub fn finish(mut self, card: &Card) -> Result<Written, TableError> {
         let mut written = Written { splits: Vec::new(), shards: 0 };
+        let any = self.splits.values().any(|writer| writer.totals.rows > 0);
         for (split, writer) in std::mem::take(&mut self.splits) {
+            // `datasets` calls a split without rows an error.
+            if any && writer.totals.rows == 0 {
+                writer.discard()?;
+                continue;
+            }
             let shards = writer.finish(&self.partial.join("data"))?;
             written.shards += shards.count;
             written.splits.push(SplitFacts {
@@ -295,6 +301,13 @@ impl SplitWriter {
             rename(&shard_path(data, self.name, shard), &named)?;
         }
         Ok(self.totals)
+    }
+
+    /// Takes the files away; there is one, and it has no rows.
+    fn discard(self) -> Result<(), TableError> {
+        let path = shard_path(&self.data, self.name, self.closed);
+        drop(self.writer);
+        fs::remove_file(&path).map_err(|error| TableError::io(&path, error))
     }
 
     fn parquet_error(&self, source: datafusion::parquet::errors::ParquetError) -> TableError {

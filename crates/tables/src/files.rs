@@ -79,6 +79,9 @@ pub enum FilesError {
         /// What stands there.
         text: String,
     },
+    /// There is nothing in it.
+    #[error("`{}` is empty", .0.display())]
+    Empty(PathBuf),
     /// The files do not make one table.
     #[error("the files do not make one table: {0}")]
     Table(String),
@@ -131,6 +134,9 @@ fn find(pattern: &str) -> Result<Vec<PathBuf>, FilesError> {
     };
     if paths.is_empty() {
         return Err(FilesError::Nothing(pattern.to_owned()));
+    }
+    if let Some(path) = paths.iter().find(|path| path.metadata().is_ok_and(|file| file.len() == 0)) {
+        return Err(FilesError::Empty(path.clone()));
     }
     paths.sort();
     Ok(paths)

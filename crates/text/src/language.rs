@@ -22,6 +22,9 @@ const LATIN: &[&str] =
 /// Languages told by their script.
 const OTHER_SCRIPTS: &[&str] = &["ru", "uk", "zh", "ja", "ko", "ar", "hi", "el", "he", "th"];
 
+/// ISO 639's code for a language that is not determined: a script that none of the above is written in.
+const UNDETERMINED: &str = "und";
+
 /// Words that are a common word of some language but stand in names and loans everywhere
 /// (`Leonardo da Vinci`, `van Gogh`, `de la Vega`), so they prove little: they count a quarter.
 const WEAK: &[&str] = &[
@@ -40,7 +43,7 @@ pub enum Verdict {
     Allowed,
     /// Surely another language: the only verdict on which to drop.
     Other {
-        /// ISO 639-1 code of the language it is taken for.
+        /// ISO 639-1 code of the language it is taken for, or `und` where only its script is told.
         language: &'static str,
         /// Share of the evidence that speaks for it, 0.5 to 1.
         confidence: f32,
@@ -228,14 +231,23 @@ struct Scripts {
     han: usize,
     kana: usize,
     /// The other scripts, as their language.
-    others: [(&'static str, usize); 7],
+    others: [(&'static str, usize); 8],
     ukrainian: usize,
 }
 
 impl Scripts {
     fn of(text: &str) -> Self {
         let mut scripts = Self {
-            others: [("ru", 0), ("ko", 0), ("ar", 0), ("hi", 0), ("el", 0), ("he", 0), ("th", 0)],
+            others: [
+                ("ru", 0),
+                ("ko", 0),
+                ("ar", 0),
+                ("hi", 0),
+                ("el", 0),
+                ("he", 0),
+                ("th", 0),
+                (UNDETERMINED, 0),
+            ],
             ..Self::default()
         };
         for c in text.chars() {
@@ -262,6 +274,13 @@ impl Scripts {
                 '\u{370}'..='\u{3FF}' | '\u{1F00}'..='\u{1FFF}' => 4,
                 '\u{590}'..='\u{5FF}' => 5,
                 '\u{E00}'..='\u{E7F}' => 6,
+                // Armenian, the scripts of India from Bengali to Sinhala, Lao to Georgian, Ethiopic, Khmer,
+                // Mongolian: no language that can be allowed is written in them.
+                '\u{530}'..='\u{58F}'
+                | '\u{980}'..='\u{DFF}'
+                | '\u{E80}'..='\u{10FF}'
+                | '\u{1200}'..='\u{139F}'
+                | '\u{1780}'..='\u{18AF}' => 7,
                 _ => continue,
             };
             scripts.others[other].1 += 1;

@@ -9,10 +9,10 @@
 
 mod phrases;
 
-use phrases::{ENRICHMENTS, FRAMES, MEDIA, STYLE_WORDS, lead, manner};
+use phrases::{CONTRADICTIONS, ENRICHMENTS, FRAMES, MEDIA, STYLE_WORDS, lead, manner};
 
 /// Part of the key of everything that is written: raised whenever the words change.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What is to be written.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +93,12 @@ fn subject(prompt: &str) -> String {
     let mut all: Vec<String> = Vec::new();
     for phrase in phrases_of(&joined) {
         let phrase = phrase.trim().trim_matches(['-', ':', '|', ' ', '"']).trim();
-        if phrase.is_empty() || all.iter().any(|known| known.eq_ignore_ascii_case(phrase)) {
+        if phrase.is_empty() {
+            continue;
+        }
+        // What is said twice in a row of things may be two of them ("cat, dog, dog"); style is not.
+        let again = all.iter().any(|known| known.eq_ignore_ascii_case(phrase));
+        if again && words(phrase).count() > 1 {
             continue;
         }
         all.push(phrase.to_owned());
@@ -123,7 +128,10 @@ fn phrases_of(text: &str) -> Vec<&str> {
         let ends = match c {
             ',' => !chars.peek().is_some_and(|(_, next)| next.is_ascii_digit()),
             ';' | '|' | '\n' => true,
-            '.' => chars.peek().is_none_or(|(_, next)| next.is_whitespace()),
+            '.' => {
+                let before = &text[start..place];
+                chars.peek().is_none_or(|(_, next)| next.is_whitespace()) && !is_abbreviation(before)
+            }
             _ => false,
         };
         if ends {
@@ -135,6 +143,16 @@ fn phrases_of(text: &str) -> Vec<&str> {
     phrases
 }
 
+/// Whether a full stop after this belongs to its last word: an initial (`h. r. giger`), a title, a month.
+fn is_abbreviation(text: &str) -> bool {
+    const SHORT: &[&str] = &[
+        "dr", "mr", "mrs", "ms", "st", "jr", "sr", "prof", "vs", "no", "jan", "feb", "mar", "apr", "jun",
+        "jul", "aug", "sep", "sept", "oct", "nov", "dec",
+    ];
+    let word = text.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
+    (word.chars().count() == 1 && word.chars().all(char::is_alphabetic)) || SHORT.contains(&word.as_str())
+}
+
 /// Without what some tools read as emphasis: `((word))`, `[word]`, `word::2`, `(word:1.3)`.
 fn without_weights(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -144,7 +162,9 @@ fn without_weights(text: &str) -> String {
             '(' | ')' | '[' | ']' | '{' | '}' => {}
             ':' => {
                 let mut ahead = chars.clone().skip_while(|c| *c == ':').peekable();
-                if ahead.peek().is_some_and(char::is_ascii_digit) {
+                // `10:30` and `16:9` are what they say.
+                let of_a_number = out.ends_with(|c: char| c.is_ascii_digit()) && chars.peek() != Some(&':');
+                if !of_a_number && ahead.peek().is_some_and(char::is_ascii_digit) {
                     while chars.peek().is_some_and(|c| *c == ':' || c.is_ascii_digit() || *c == '.') {
                         chars.next();
                     }
@@ -195,9 +215,15 @@ fn without_medium(phrase: &str) -> &str {
         if seen_medium && lower == "of" {
             return after.trim_start();
         }
-        // "an oil painting in the style of Rembrandt": the name is content.
+        // "an oil painting in the style of Rembrandt": the name is content. "A painting in a museum" is a
+        // painting in a museum.
         if seen_medium && lower == "in" {
-            return cursor;
+            let of_style = ["in the style of ", "in the manner of ", "in style of "];
+            return if of_style.iter().any(|start| strip_prefix_ignoring_case(cursor, start).is_some()) {
+                cursor
+            } else {
+                phrase
+            };
         }
         if MEDIA.contains(&lower.as_str()) {
             seen_medium = true;
@@ -218,6 +244,11 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
 fn enrichments(request: &Request, said: &str) -> Vec<&'static str> {
     let choices =
         ENRICHMENTS.iter().find(|(category, _)| *category == request.category).map_or(&[][..], |(_, c)| c);
+    let contradicts = |phrase: &str| {
+        CONTRADICTIONS
+            .iter()
+            .any(|(manner, words)| said.contains(manner) && words.iter().any(|word| phrase.contains(word)))
+    };
     let mut chosen: Vec<&'static str> = Vec::new();
     let mut state = mixed(request.seed ^ mixed(hash(request.prompt)));
     let mut left: Vec<&'static str> = choices.to_vec();
@@ -227,6 +258,9 @@ fn enrichments(request: &Request, said: &str) -> Vec<&'static str> {
         let fresh = |word: &String| word.len() < 5 || !said.contains(word.as_str());
         let doubled =
             |word: &String| word.len() >= 5 && chosen.iter().any(|other| other.contains(word.as_str()));
+        if contradicts(phrase) {
+            continue;
+        }
         if words(phrase).all(|word| fresh(&word)) && !words(phrase).any(|word| doubled(&word)) {
             chosen.push(phrase);
         }

@@ -23,13 +23,19 @@ pub enum TemplateError {
     /// A brace is not closed, or was never opened.
     #[error("a template has a single `{0}`; a brace by itself is written twice")]
     LoneBrace(char),
+    /// It asks for nothing.
+    #[error("a template is empty")]
+    Empty,
 }
 
 /// Puts the values in place of `{name}`; `{{` and `}}` stand for braces.
 ///
 /// # Errors
-/// Where the template names something unknown or has a lone brace.
+/// Where the template is empty, names something unknown or has a lone brace.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> Result<String, TemplateError> {
+    if template.trim().is_empty() {
+        return Err(TemplateError::Empty);
+    }
     let mut text = String::with_capacity(template.len() + 200);
     let mut rest = template;
     while let Some(place) = rest.find(['{', '}']) {
@@ -66,6 +72,10 @@ pub enum BadAnswer {
     TooLong,
     /// There is more than one line, so it is not the prompt alone.
     SeveralLines,
+    /// It begins with words about itself: "Here is the rewritten prompt:".
+    Announced,
+    /// It was cut at the limit of tokens.
+    CutOff,
 }
 
 impl BadAnswer {
@@ -76,6 +86,8 @@ impl BadAnswer {
             BadAnswer::Empty => "empty_answer",
             BadAnswer::TooLong => "answer_too_long",
             BadAnswer::SeveralLines => "answer_not_one_line",
+            BadAnswer::Announced => "answer_not_the_prompt_alone",
+            BadAnswer::CutOff => "answer_cut_off",
         }
     }
 }
@@ -84,11 +96,15 @@ impl BadAnswer {
 pub const REFUSAL: &str = "refusal: ";
 
 /// How models begin when they refuse. Compared in lower case, with straight apostrophes.
-const REFUSALS: [&str; 15] = [
+const REFUSALS: [&str; 26] = [
     REFUSAL,
     "i'm sorry",
     "i am sorry",
+    "i'm really sorry",
+    "i'm very sorry",
     "sorry, ",
+    "sorry but ",
+    "sorry. ",
     "i can't ",
     "i cannot ",
     "i can not ",
@@ -97,16 +113,43 @@ const REFUSALS: [&str; 15] = [
     "i'm unable",
     "i am unable",
     "i won't ",
+    "i will not ",
+    "i don't feel comfortable",
+    "i'm not comfortable",
     "as an ai",
     "i must decline",
+    "i have to decline",
     "i apologize",
+    "my apologies",
+    "unfortunately, i ",
+    "unfortunately i ",
 ];
+
+/// What only a refusal says, wherever it stands.
+const REFUSING: [&str; 5] = [
+    "violates the content policy",
+    "violates our content policy",
+    "against my guidelines",
+    "goes against the content policy",
+    "can't help with that request",
+];
+
+/// How models begin when they announce what they were asked for.
+const ANNOUNCEMENTS: [&str; 6] = ["here is ", "here's ", "sure", "certainly", "of course", "okay"];
+
+/// Whether the text begins with words about itself, up to a colon.
+fn is_announced(lower: &str) -> bool {
+    let Some((head, _)) = lower.split_once(':') else { return false };
+    ["prompt", "rewritten prompt", "style prompt", "simplified prompt", "quality prompt"]
+        .contains(&head.trim())
+        || (head.len() < 80 && ANNOUNCEMENTS.iter().any(|start| head.starts_with(start)))
+}
 
 /// The rewritten prompt of an answer: one line, without one pair of quotation marks or a code fence
 /// around it, and at most so many characters.
 ///
 /// # Errors
-/// Where it is a refusal, empty, too long or more than one line.
+/// Where it is a refusal, empty, too long, more than one line, or announces itself.
 pub fn parse_answer(answer: &str, most_chars: usize) -> Result<String, BadAnswer> {
     let mut text = answer.trim();
     if let Some(inner) = text.strip_prefix("```").and_then(|inner| inner.strip_suffix("```")) {
@@ -124,9 +167,20 @@ pub fn parse_answer(answer: &str, most_chars: usize) -> Result<String, BadAnswer
         return Err(BadAnswer::Empty);
     }
     let lower = text.to_lowercase().replace('’', "'");
-    let word = lower.trim_end_matches(['.', '!']);
-    if word == "refuse" || word == "refused" || REFUSALS.iter().any(|start| lower.starts_with(start)) {
+    // Our templates ask for the one word REFUSE; some models emphasise it, or say why.
+    let bare = lower.trim_start_matches(['*', '_', '#', '[', '(', ' ']);
+    let first = bare.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    let rest = bare[first.len()..].trim_start_matches(['*', '_', ']', ')', ' ']);
+    let refuses = ["refuse", "refused"].contains(&first)
+        && (rest.is_empty() || rest.starts_with([':', '.', '!', '-', '–', '\n']));
+    if refuses
+        || REFUSALS.iter().any(|start| bare.starts_with(start))
+        || REFUSING.iter().any(|words| bare.contains(words))
+    {
         return Err(BadAnswer::Refused);
+    }
+    if is_announced(bare) {
+        return Err(BadAnswer::Announced);
     }
     if text.chars().count() > most_chars {
         return Err(BadAnswer::TooLong);
@@ -171,6 +225,23 @@ mod tests {
         assert_eq!(read(&"x".repeat(41)), Err(BadAnswer::TooLong));
         assert_eq!(read("Here it is:\nA red fox"), Err(BadAnswer::SeveralLines));
         assert_eq!(read("A sorry fox").unwrap(), "A sorry fox");
+        for refusal in [
+            "REFUSE: it asks for harm.",
+            "**REFUSE**",
+            "Sorry but I can't help",
+            "I'm really sorry, but no",
+            "Unfortunately, I cannot do this",
+            "I don't feel comfortable",
+            "This violates the content policy.",
+        ] {
+            assert_eq!(read(refusal), Err(BadAnswer::Refused), "{refusal}");
+        }
+        for announced in ["Here is the prompt: a fox", "Sure! Prompt: a fox", "Prompt: a red fox"] {
+            assert_eq!(read(announced), Err(BadAnswer::Announced), "{announced}");
+        }
+        for kept in ["Refuse bins at dawn, rain", "Ratio 16:9, a fox", "A sign: surely closed"] {
+            assert_eq!(read(kept).unwrap(), kept);
+        }
     }
 
     proptest! {

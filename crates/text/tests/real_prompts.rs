@@ -103,3 +103,13 @@ fn the_lexicon_hits_a_small_share() {
     println!("PARTI {in_parti:#?}");
     assert!(in_parti.is_empty(), "{in_parti:#?}");
 }
+
+#[test]
+fn a_script_that_no_known_language_is_written_in_is_another_language() {
+    let english = Languages::new(&["en"]).expect("known");
+    for text in ["একটি লাল শিয়াল বরফে", "சிவப்பு நரி பனியில்", "წითელი მელა თოვლში", "կարմիր աղվես ձյան մեջ"]
+    {
+        assert!(matches!(english.verdict(text), Verdict::Other { language: "und", .. }), "{text}");
+    }
+    assert!(!matches!(english.verdict("a 𝓯𝓪𝓷𝓬𝔂 fox, ｆｕｌｌ width"), Verdict::Other { .. }));
+}

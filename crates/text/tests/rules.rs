@@ -74,6 +74,10 @@ fn content_survives_and_style_words_of_the_source_do_not_contradict() {
         ),
         ("a ( ( glass ) ) house, 1 9 5 0 sci - fi::2", &["glass", "house", "1950", "sci"], &["((", "::"]),
         ("digital painting, artstation", &["igital painting"], &[]),
+        ("a monster by h. r. giger and dr. seuss, trending", &["h. r. giger", "dr. seuss"], &["trending"]),
+        ("a painting in a museum", &["painting in a museum"], &[]),
+        ("a clock at 10:30, ratio 16:9, a (fox:1.3)", &["10:30", "16:9", "fox"], &["1.3"]),
+        ("a stage on Jan. 5, 2020", &["Jan. 5", "2020"], &[]),
     ] {
         for evolution in ["simplified", "quality"] {
             let text = variant("", &request(prompt), evolution).unwrap();
@@ -86,6 +90,21 @@ fn content_survives_and_style_words_of_the_source_do_not_contradict() {
         }
     }
     assert!(variant("", &request("a fox"), "baroque").is_err());
+}
+
+#[test]
+fn nothing_is_in_black_and_white_and_in_colour_at_once() {
+    for (prompt, category, sub_category) in requests() {
+        for seed in 0..6 {
+            let request = Request { prompt: "a fox", category: &category, sub_category: &sub_category, seed };
+            let text = variant("", &request, "quality").unwrap().to_lowercase();
+            if text.contains("black and white") {
+                assert!(!text.contains("colour") && !text.contains("warm"), "{prompt}: {text}");
+            }
+            assert!(!(text.contains("clay") && text.contains("squash")), "{text}");
+            assert!(!(text.contains("bokeh") && text.contains("depth of field")), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -18,24 +18,24 @@ let last = null; // what undo takes back
 let done = new Set(); // assignments that were answered here
 let fetching = false;
 let finished = false;
+let lost = false; // whether the last try to fetch pairs has failed
 let timer = 0;
 
 // ---- The outbox
 
-const key = "diptych outbox " + sprint;
+// One a person: whoever signs in next on this browser does not send it in their own name.
+const key = `diptych outbox ${sprint} ${document.body.dataset.person}`;
 const outbox = () => JSON.parse(localStorage.getItem(key) || "[]");
 const keep = (entries) => localStorage.setItem(key, JSON.stringify(entries));
-let sending = null;
+let sending = null; // the number of the entry that is under way
+let counted = new Set(); // assignments whose answer is in the count
 
 function post(entry) {
+  const entries = outbox();
   // An undo of something that was not sent yet only forgets it.
-  let entries = outbox();
-  if (entry.undo && entries.some((one) => one.id === entry.id && !one.undo && one !== sending?.entry)) {
-    entries = entries.filter((one) => one.id !== entry.id);
-    if (sending?.id !== entry.id) return keep(entries);
-  }
-  entries.push(entry);
-  keep(entries);
+  const unsent = entries.find((one) => entry.undo && one.id === entry.id && !one.undo && one.number !== sending);
+  if (unsent) return keep(entries.filter((one) => one !== unsent));
+  keep([...entries, { ...entry, number: `${Date.now()} ${Math.random()}` }]);
   send();
 }
 
@@ -44,7 +44,7 @@ async function send() {
   let pause = 1000;
   for (let entries = outbox(); entries.length; entries = outbox()) {
     const entry = entries[0];
-    sending = { id: entry.id, entry };
+    sending = entry.number;
     let reply;
     try {
       reply = await fetch(`/api/v1/assignments/${entry.id}/response`, entry.undo ? { method: "DELETE" } : {
@@ -61,14 +61,22 @@ async function send() {
     }
     pause = 1000;
     if (reply.status === 401) return leave();
-    // Everything else is final: saved, or no longer wanted.
-    keep(outbox().slice(1));
+    keep(outbox().filter((one) => one.number !== entry.number));
     quiet();
-    if (reply.status === 201) count(1);
+    if (reply.status === 201 && entry.answer !== "skip") { counted.add(entry.id); count(1) }
+    if (reply.status === 204 && counted.delete(entry.id)) count(-1);
     if (reply.status === 410) toast("Others had filled that pair already", false);
-    if (reply.status === 409) toast("Your first answer stands", false);
+    else if (reply.status === 409) toast("Your first answer stands", false);
+    else if (!reply.ok) await refused(reply);
   }
   sending = null;
+}
+
+/// The server will never take it: nobody should believe that it did.
+async function refused(reply) {
+  let detail = "";
+  try { detail = (await reply.json()).detail } catch { /* the status says enough */ }
+  say(`An answer was not saved (${reply.status}). ${detail}`);
 }
 
 function leave() { location.href = "/enter?next=" + encodeURIComponent(location.pathname) }
@@ -92,6 +100,7 @@ async function fetchAhead() {
   if (fetching || waiting.length >= AHEAD - 1) return;
   fetching = true;
   clearTimeout(timer);
+  timer = 0;
   try {
     const reply = await fetch(`/api/v1/sprints/${sprint}/assignments`, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ count: AHEAD }),
@@ -99,6 +108,7 @@ async function fetchAhead() {
     if (reply.status === 401) return leave();
     if (!reply.ok) throw new Error((await reply.json()).detail);
     const { assignments, retry_after_s: retry } = await reply.json();
+    if (lost) { lost = false; quiet() }
     const known = new Set(waiting.map((pair) => pair.assignment.id));
     if (current) known.add(current.assignment.id);
     const fresh = assignments.filter((one) => !known.has(one.id) && !done.has(one.id));
@@ -108,7 +118,9 @@ async function fetchAhead() {
     if (again && !current && waiting.length === 0) timer = setTimeout(fetchAhead, again * 1000);
     if (!current) next();
   } catch (error) {
+    lost = true;
     say("New pairs cannot be fetched: " + error.message + ". Trying again.");
+    if (!current) empty();
     timer = setTimeout(fetchAhead, 5000);
   } finally { fetching = false }
 }
@@ -154,8 +166,9 @@ function empty() {
   enable(false);
   $("pictures").replaceChildren(document.createElement("i"), document.createElement("i"));
   $("category").hidden = true;
-  $("prompt").textContent = finished
-    ? "You have compared every pair that there is for you. Thank you."
+  $("prompt").textContent = lost ? "The next pair comes as soon as the server answers."
+    : !document.body.dataset.pairs ? "This sprint has no pairs yet. This page looks by itself."
+    : finished ? "You have compared every pair that there is for you. Thank you."
     : "The last pairs are with other people; one may come back to you. This page looks by itself.";
   if (!finished && !fetching && !timer) fetchAhead();
 }
@@ -184,7 +197,6 @@ function undo() {
   last = null;
   done.delete(pair.assignment.id);
   post({ id: pair.assignment.id, undo: true });
-  if (value !== "skip") count(-1);
   if (current) waiting.unshift(current);
   waiting.unshift(pair);
   current = null;
@@ -216,7 +228,14 @@ function quiet() { $("notice").hidden = true }
 
 async function progress() {
   try {
-    const { responses, wanted } = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
+    const { pairs, responses, wanted, mine } = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
+    if (pairs && !document.body.dataset.pairs) {
+      document.body.dataset.pairs = pairs;
+      finished = false;
+      fetchAhead();
+    }
+    // What is on its way is not in the server's figure yet.
+    if (mine && outbox().length === 0) $("today").textContent = mine.today;
     const percent = wanted ? Math.floor(responses * 100 / wanted) : 0;
     $("percent").textContent = percent;
     $("opening").setAttribute("aria-valuenow", percent);

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diptych_core::{AssignmentId, Choice};
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::problem::Problem;
+use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor};
 use crate::state::{App, HostedSprint};
 
@@ -157,8 +157,10 @@ pub(crate) async fn sprints(State(app): State<App>) -> Result<Json<Sprints>, Pro
 
 /// This person's live assignments first, then new ones up to `count`.
 #[utoipa::path(post, path = "/api/v1/sprints/{slug}/assignments", params(("slug" = String, Path)),
-    request_body = TakeBody, responses((status = 200, body = Assignments), (status = 400, body = Problem),
-    (status = 401, body = Problem), (status = 404, body = Problem)))]
+    security(("token" = []), ("session" = [])), request_body = TakeBody,
+    responses((status = 200, body = Assignments), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    (status = 413, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn take(
     State(app): State<App>,
     SignedIn(person): SignedIn,
@@ -200,9 +202,10 @@ pub(crate) async fn take(
 
 /// Answers an assignment. The answer is on disk when this returns.
 #[utoipa::path(put, path = "/api/v1/assignments/{id}/response", params(("id" = String, Path)),
-    request_body = ResponseBody, responses((status = 201, body = Saved), (status = 200, body = Saved),
-    (status = 404, body = Problem), (status = 409, body = Problem), (status = 410, body = Problem),
-    (status = 413, body = Problem), (status = 422, body = Problem)))]
+    security(("token" = []), ("session" = [])), request_body = ResponseBody,
+    responses((status = 201, body = Saved), (status = 200, body = Saved), (status = 400, body = Problem),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 410, body = Problem),
+    (status = 413, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn respond(
     State(app): State<App>,
     SignedIn(person): SignedIn,
@@ -241,8 +244,9 @@ pub(crate) async fn respond(
 
 /// Takes an answer back, within 10 minutes; the assignment is open again with a fresh lease.
 #[utoipa::path(delete, path = "/api/v1/assignments/{id}/response", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
-    (status = 410, body = Problem)))]
+    security(("token" = []), ("session" = [])), responses((status = 204), (status = 401, body = Problem),
+    (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = 410, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn take_back(
     State(app): State<App>,
     SignedIn(person): SignedIn,

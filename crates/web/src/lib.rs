@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -60,7 +60,8 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(api::alive))
         .route("/readyz", get(api::ready))
         .route("/metrics", get(api::metrics))
-        .fallback(pages::not_found)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(refuse_large))
         .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
@@ -70,6 +71,18 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .with_state(app)
+}
+
+/// A page for people, a problem for programs.
+async fn nothing_here(uri: Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        return Problem::not_found(format!("There is no call at {}.", uri.path())).into_response();
+    }
+    pages::not_found().await
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::wrong_method(format!("{} does not take {method}; see /api/openapi.json.", uri.path()))
 }
 
 /// Refuses a body that says that it is too large before any of it is read; the limit above stops the rest.

@@ -1,12 +1,14 @@
 //! The description of the API, at `/api/openapi.json`.
 
 use axum::Json;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr};
+use utoipa::{Modify, OpenApi as _};
 
 use crate::api;
 use crate::problem::Problem;
 
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Diptych",
@@ -25,15 +27,50 @@ use crate::problem::Problem;
         api::ready,
         api::metrics
     ),
-    components(schemas(Problem))
+    components(schemas(Problem)),
+    modifiers(&Proofs, &Problems)
 )]
 struct Document;
 
+/// How a program and a browser prove who asks.
+struct Proofs;
+
+impl Modify for Proofs {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let token = Http::builder().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+        let cookie = ApiKey::Cookie(ApiKeyValue::new(crate::session::COOKIE));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// Problems have a media type of their own (RFC 9457).
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            let calls = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            for response in calls.into_iter().flatten().flat_map(|call| call.responses.responses.iter_mut()) {
+                if response.0.as_str() < "400" {
+                    continue;
+                }
+                if let RefOr::T(response) = response.1
+                    && let Some(content) = response.content.shift_remove("application/json")
+                {
+                    response.content.insert("application/problem+json".to_owned(), content);
+                }
+            }
+        }
+    }
+}
+
 /// The document.
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn document() -> OpenApi {
     Document::openapi()
 }
 
-pub(crate) async fn serve() -> Json<utoipa::openapi::OpenApi> {
+pub(crate) async fn serve() -> Json<OpenApi> {
     Json(document())
 }

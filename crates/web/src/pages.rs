@@ -152,6 +152,9 @@ pub(crate) fn enter_page(next: &str, message: Option<&str>) -> Html<String> {
 struct Annotate {
     frame: Frame,
     slug: String,
+    /// The person's id, so that one browser keeps several people's unsent answers apart.
+    who: String,
+    pairs: i64,
     question: String,
     notes: String,
     percent: i64,
@@ -174,6 +177,8 @@ pub(crate) async fn annotate(
     let html = page(&Annotate {
         frame,
         slug,
+        who: person.id.to_string(),
+        pairs: progress.pairs,
         question: sprint.config().sprint.question.clone(),
         notes: diptych_stages::results::notes(sprint.ctx()).join(" "),
         percent: percent(progress.submitted, progress.wanted),

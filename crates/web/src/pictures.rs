@@ -1,12 +1,12 @@
 //! Pictures as people see them: opaque names, one format, one canvas a pair, no metadata.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use diptych_picture::Limits;
 
-use crate::problem::Problem;
+use crate::problem::{Path, Problem};
 use crate::state::App;
 
 pub(crate) async fn show(

@@ -1,12 +1,25 @@
 //! Errors as RFC 9457 has them, each with a stable `type`.
 
 use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::extract::rejection::PathRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diptych_stages::StageError;
 use diptych_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// A part of the address; one that is no text is a problem like any other.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Problem))]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl From<PathRejection> for Problem {
+    fn from(_: PathRejection) -> Self {
+        Self::not_found("The address holds something that is no text.")
+    }
+}
 
 /// What went wrong with a request.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -45,6 +58,8 @@ problems! {
     forbidden = FORBIDDEN, "/problems/forbidden", "Not allowed";
     /// There is no such thing, or it is not this person's.
     not_found = NOT_FOUND, "/problems/not-found", "Not found";
+    /// There is such a thing, but not for this method.
+    wrong_method = METHOD_NOT_ALLOWED, "/problems/wrong-method", "The method is not allowed here";
     /// Another answer stands and can no longer be replaced.
     settled = CONFLICT, "/problems/settled", "Another answer stands";
     /// The lease has ended and the pair is filled, or it was withdrawn.

@@ -18,7 +18,7 @@ use crate::pages;
 use crate::problem::Problem;
 use crate::state::App;
 
-const COOKIE: &str = "diptych_session";
+pub(crate) const COOKIE: &str = "diptych_session";
 
 /// How long a browser stays signed in, in milliseconds.
 const SESSION: i64 = 30 * 24 * 3600 * 1000;

@@ -16,7 +16,7 @@ pub use server::{ServerConfig, StorageConfig};
 pub use sprint::{
     AnnotateConfig, BudgetConfig, ChatConfig, ClassifierUse, CleanConfig, CollectConfig, EnhanceConfig,
     LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, Removes, ScreenConfig, SprintConfig,
-    SprintSection,
+    SprintSection, is_name,
 };
 
 /// A configuration that cannot be used. Its text names the file, the line where there is one, and
@@ -77,13 +77,20 @@ fn parse<T: Checked>(file: &str, text: &str, overrides: &Overrides) -> Result<T,
     let mut message = String::new();
     for problem in problems {
         let key = problem.path.join(".");
-        let place = match line_of(text, &problem.path) {
-            Some(line) => format!("{file}:{line}"),
-            None => file.to_owned(),
-        };
+        let place =
+            match (overrides.variable_of(&problem.path, &config_table(text)), line_of(text, &problem.path)) {
+                (Some(variable), _) => format!("environment variable {variable}"),
+                (None, Some(line)) => format!("{file}:{line}"),
+                (None, None) => file.to_owned(),
+            };
         let _ = writeln!(message, "{place}: `{key}`: {}", problem.message);
     }
     Err(ConfigError(message.trim_end().to_owned()))
+}
+
+/// The text as a table; it was read before, so it is one.
+fn config_table(text: &str) -> toml::Table {
+    toml::from_str(text).unwrap_or_default()
 }
 
 /// An error of the TOML reader with its line, the line's text, and the nearest known key.
@@ -218,6 +225,29 @@ mod tests {
         assert_eq!(config.models[0].steps, Some(4));
         assert_eq!(config.collect.sources, ["a.txt"]);
         assert_eq!(config.sprint.title, "Plain words");
+    }
+
+    #[test]
+    fn a_name_with_capitals_and_a_text_of_digits_can_be_overridden() {
+        let overrides = Overrides::from_variables([
+            ("DIPTYCH_CHAT__WRITER__MODEL".to_owned(), "other".to_owned()),
+            ("DIPTYCH_SPRINT__TITLE".to_owned(), "2024".to_owned()),
+        ]);
+        let text = GOOD.replace("[chat.writer]", "[chat.Writer]").replace("\"writer\"", "\"Writer\"");
+        let config = SprintConfig::parse("sprint.toml", &text, &overrides).unwrap();
+        assert_eq!(config.chat["Writer"].model, "other");
+        assert_eq!(config.sprint.title, "2024");
+    }
+
+    #[test]
+    fn a_value_out_of_range_from_the_environment_is_laid_to_its_variable() {
+        for (variable, value) in
+            [("DIPTYCH_ANNOTATE__OVERLAP", "0"), ("DIPTYCH_MODELS__DEV__CONCURRENCY", "0")]
+        {
+            let overrides = Overrides::from_variables([(variable.to_owned(), value.to_owned())]);
+            let message = SprintConfig::parse("sprint.toml", GOOD, &overrides).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("environment variable {variable}")), "{message}");
+        }
     }
 
     #[test]

@@ -43,6 +43,25 @@ impl Overrides {
         self.entries.is_empty()
     }
 
+    /// The variable that has set the value at this path, where one has.
+    pub(super) fn variable_of(&self, path: &[String], table: &toml::Table) -> Option<&str> {
+        // In `models.1.key`, the variable may say the model's key in place of its number.
+        let key = match (path.first().map(String::as_str), path.get(1)) {
+            (Some("models"), Some(place)) => table
+                .get("models")
+                .and_then(|models| models.get(place.parse::<usize>().ok()?)?.get("key")?.as_str()),
+            _ => None,
+        };
+        let same = |(place, (wanted, said)): (usize, (&String, &String))| {
+            wanted.eq_ignore_ascii_case(said)
+                || (place == 1 && key.is_some_and(|key| key.eq_ignore_ascii_case(said)))
+        };
+        self.entries
+            .iter()
+            .find(|(_, said, _)| said.len() <= path.len() && path.iter().zip(said).enumerate().all(same))
+            .map(|(name, ..)| name.as_str())
+    }
+
     /// Refuses variables whose section neither file knows.
     ///
     /// # Errors
@@ -75,9 +94,19 @@ impl Overrides {
         for (name, path, value) in
             self.entries.iter().filter(|(_, path, _)| sections.contains(&path[0].as_str()))
         {
-            set(&mut table, path, literal(value))
-                .map_err(|reason| ConfigError(format!("environment variable {name}: {reason}")))?;
-            T::deserialize(table.clone()).map_err(|error: toml::de::Error| {
+            let refuse = |reason: String| ConfigError(format!("environment variable {name}: {reason}"));
+            let before = table.clone();
+            set(&mut table, path, literal(value)).map_err(refuse)?;
+            let mut read = T::deserialize(table.clone());
+            if read.is_err() {
+                // A title may be `2024`: what is no value of the wanted kind may be a text of it.
+                let mut as_text = before;
+                set(&mut as_text, path, toml::Value::String(value.clone())).map_err(refuse)?;
+                if let Ok(config) = T::deserialize(as_text.clone()) {
+                    (table, read) = (as_text, Ok(config));
+                }
+            }
+            read.map_err(|error: toml::de::Error| {
                 let message = error.message();
                 ConfigError(format!(
                     "environment variable {name}={value}: {message}{}",
@@ -100,6 +129,8 @@ fn literal(text: &str) -> toml::Value {
 
 fn set(table: &mut toml::Table, path: &[String], value: toml::Value) -> Result<(), String> {
     let Some((key, rest)) = path.split_first() else { return Ok(()) };
+    // Variables are in capitals, and a name in a file may have some.
+    let key = &table.keys().find(|known| known.eq_ignore_ascii_case(key)).unwrap_or(key).clone();
     if rest.is_empty() {
         table.insert(key.clone(), value);
         return Ok(());

@@ -35,7 +35,11 @@ impl Checked for ServerConfig {
         if !["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| database.starts_with(scheme)) {
             problems.push(Problem::new(
                 &["storage", "database"],
-                format!("`{database}` is neither `sqlite:PATH` nor `postgres://USER@HOST/DATABASE`"),
+                // The scheme alone: what follows may hold a password.
+                format!(
+                    "`{}:…` is neither `sqlite:PATH` nor `postgres://USER@HOST/DATABASE`",
+                    database.split(':').next().unwrap_or_default()
+                ),
             ));
         }
         let blobs = &self.storage.blobs;

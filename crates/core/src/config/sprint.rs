@@ -101,6 +101,9 @@ pub struct CleanConfig {
     pub near_duplicates: f64,
     /// How long a prompt may be, in characters.
     pub length: LengthConfig,
+    /// Keeps every prompt just as it stands, repeats included: for prompts whose images exist already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep_all: bool,
     /// Share of the clean prompts that is held out for evaluation: split `test`, never in `train`.
     pub held_out: f64,
     /// The seed of that draw.
@@ -113,6 +116,7 @@ impl Default for CleanConfig {
             languages: vec!["en".to_owned()],
             near_duplicates: 0.8,
             length: LengthConfig::default(),
+            keep_all: false,
             held_out: 0.05,
             seed: default_seed(),
         }
@@ -431,13 +435,17 @@ impl SprintConfig {
     }
 }
 
+/// More calls at once than any server takes from one program.
+const MOST_AT_ONCE: usize = 10_000;
+
 /// The image engines that exist.
 const IMAGE_ENGINES: &[&str] = &["rehearsal", "openai", "huggingface", "fal", "a1111", "folder"];
 
 /// The classifiers of texts that exist.
 const TEXT_CLASSIFIERS: &[&str] = &["lexicon"];
 
-fn is_name(text: &str) -> bool {
+/// Whether a text can be a slug or a model's key: lower-case letters, digits, `-` and `_`, at most 64.
+pub fn is_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
@@ -544,7 +552,12 @@ impl Checked for SprintConfig {
                 &["chat", name, "url"],
                 format!("`{}` is not an http:// or https:// address", chat.url),
             );
-            check(chat.concurrency > 0, &["chat", name, "concurrency"], "must be at least 1".to_owned());
+            check(
+                (1..=MOST_AT_ONCE).contains(&chat.concurrency),
+                &["chat", name, "concurrency"],
+                format!("must be 1 to {MOST_AT_ONCE}"),
+            );
+            check(chat.timeout_s > 0, &["chat", name, "timeout_s"], "must be at least 1 second".to_owned());
             let price = chat.price.unwrap_or(Price { input: 0.0, output: 0.0 });
             check(
                 price.input >= 0.0 && price.output >= 0.0,
@@ -593,9 +606,14 @@ impl Checked for SprintConfig {
                 "cannot be negative".to_owned(),
             );
             check(
-                model.concurrency != Some(0),
+                (1..=MOST_AT_ONCE).contains(&model.concurrency.unwrap_or(1)),
                 &["models", &place, "concurrency"],
-                "must be at least 1".to_owned(),
+                format!("must be 1 to {MOST_AT_ONCE}"),
+            );
+            check(
+                model.timeout_s > 0,
+                &["models", &place, "timeout_s"],
+                "must be at least 1 second".to_owned(),
             );
         }
         if let ModelPairs::Listed(pairs) = &self.pair.models {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use diptych_store::{Blobs, Store};
+use tokio_util::sync::CancellationToken;
 
 use super::print;
 use crate::place::Server;
@@ -22,7 +23,7 @@ pub async fn run(folder: &Path) -> Result<()> {
     let said = |outcome: diptych_store::Result<String>| outcome.map_err(|error| error.to_string());
     rows.push(row(
         "database",
-        &storage.database,
+        &diptych_store::without_password(&storage.database),
         said(Store::probe(&storage.database, &server.folder).await),
     ));
     rows.push(row("blobs", &storage.blobs, said(Blobs::probe(&storage.blobs, &server.folder).await)));
@@ -37,11 +38,11 @@ pub async fn run(folder: &Path) -> Result<()> {
     }
     if let Some(chat) = sprint.config.chat.get(&sprint.config.enhance.engine) {
         let name = &sprint.config.enhance.engine;
-        let outcome = match diptych_stages::engines::chat(name, chat) {
+        let outcome = match diptych_stages::engines::chat(name, chat, &CancellationToken::new()) {
             Ok(engine) => engine.probe().await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        rows.push(row(&format!("chat {name}"), &chat.url, outcome));
+        rows.push(row(&format!("chat {name}"), &diptych_store::without_password(&chat.url), outcome));
     }
     for model in &sprint.config.models {
         let outcome = match diptych_engine::image_maker(&diptych_stages::engines::image_settings(

@@ -13,6 +13,9 @@ use diptych_stages::demo;
 use super::print;
 use crate::{Usage, place};
 
+/// By this slug a sprint is known as a demo.
+const SLUG: &str = "demo";
+
 /// Sixty real prompts, chosen for variety.
 const PROMPTS: &str = include_str!("../../data/demo-prompts.txt");
 
@@ -41,10 +44,20 @@ pub async fn run(
             std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
         };
         write(&list, &(chosen.join("\n") + "\n"))?;
-        let text = template::sprint_toml("demo", "A rehearsal", &["prompts.txt".to_owned()])
+        let text = template::sprint_toml(SLUG, "A rehearsal", &["prompts.txt".to_owned()])
             .replace("size = [768, 768]", "size = [512, 512]")
             .replace("public_results = false", "public_results = true ");
         write(&config, &text)?;
+    }
+    let sprint = place::Server::find(folder)?.sprint(folder)?;
+    if sprint.config.sprint.slug != SLUG
+        || sprint.config.models.iter().any(|model| model.engine != "rehearsal")
+    {
+        return Err(Usage(format!(
+            "{} is a sprint of yours, and a demo would add simulated answers to it: name a new folder; nothing was changed",
+            config.display()
+        ))
+        .into());
     }
     {
         let ctx = place::open(folder, Arc::clone(&progress)).await?;

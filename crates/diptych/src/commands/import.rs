@@ -28,6 +28,12 @@ pub async fn run(folder: &Path, what: Import, progress: Arc<dyn Progress>) -> Re
         let (key, dir) = model
             .split_once('=')
             .ok_or_else(|| Usage(format!("--model {model}: write KEY=DIR, for instance dev=images/dev")))?;
+        if !diptych_core::config::is_name(key) {
+            return Err(Usage(format!(
+                "--model {model}: the key `{key}` may have lower-case letters, digits, `-` and `_`, at most 64"
+            ))
+            .into());
+        }
         if named.iter().any(|(known, _)| known == key) {
             return Err(Usage(format!("the model key `{key}` stands twice; give each model its own")).into());
         }

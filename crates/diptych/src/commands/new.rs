@@ -27,7 +27,8 @@ pub fn run(folder: &Path, prompts: &[PathBuf]) -> Result<()> {
     let slug = slug_of(&name);
     let title = title_of(&slug);
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let sources: Vec<String> = prompts.iter().map(|prompts| source(prompts)).collect::<Result<_>>()?;
+    let sources: Vec<String> =
+        prompts.iter().map(|prompts| source(prompts, folder)).collect::<Result<_>>()?;
     write(&file, &template::sprint_toml(&slug, &title, &sources))?;
     let instructions = folder.join("templates");
     std::fs::create_dir_all(&instructions)
@@ -47,14 +48,15 @@ pub fn run(folder: &Path, prompts: &[PathBuf]) -> Result<()> {
     ))
 }
 
-/// A source as the configuration names it: an address or pattern as it is, a file by its whole path,
-/// so that it is found from the sprint's folder.
-fn source(prompts: &Path) -> Result<String> {
+/// A source as the configuration names it: an address as it is, a file below the sprint's folder by its path
+/// from there, so that the folder can be moved, and any other file by its whole path.
+fn source(prompts: &Path, folder: &Path) -> Result<String> {
     let name = prompts.to_string_lossy();
     if name.contains("://") {
         return Ok(name.into_owned());
     }
-    Ok(std::path::absolute(prompts)?.to_string_lossy().into_owned())
+    let (file, folder) = (std::path::absolute(prompts)?, std::path::absolute(folder)?);
+    Ok(file.strip_prefix(&folder).unwrap_or(&file).to_string_lossy().into_owned())
 }
 
 pub fn slug_of(name: &str) -> String {

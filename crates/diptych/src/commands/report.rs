@@ -62,8 +62,9 @@ pub fn for_people(report: &Report) -> String {
     text.push_str(&table::render(&["model", "wins", "of all answers", "of decided"], &rows));
     text.push('\n');
     let models: Vec<&str> = report.models.iter().map(|model| model.model.as_str()).collect();
-    let headings: Vec<String> = models.iter().map(|model| format!("{model} of decided")).collect();
-    let mut heading = vec!["category", "pairs", "responses"];
+    let headings: Vec<String> =
+        models.iter().flat_map(|model| [format!("{model} of all"), format!("{model} of decided")]).collect();
+    let mut heading = vec!["category", "pairs", "responses", "both good", "both bad"];
     heading.extend(headings.iter().map(String::as_str));
     heading.push("verdict");
     let rows: Vec<Vec<String>> = report
@@ -72,8 +73,12 @@ pub fn for_people(report: &Report) -> String {
         .map(|category| {
             let mut row =
                 vec![category.category.clone(), category.pairs.to_string(), category.responses.to_string()];
+            for tie in ["both_good", "both_bad"] {
+                row.push(category.answers.get(tie).copied().unwrap_or(0).to_string());
+            }
             for model in &models {
                 let found = category.models.iter().find(|known| known.model == *model);
+                row.push(percent(found.and_then(|model| model.win_ratio.reference)));
                 row.push(percent(found.and_then(|model| model.win_ratio.decided)));
             }
             row.push(category.verdict.clone());

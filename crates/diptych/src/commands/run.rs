@@ -61,8 +61,9 @@ pub async fn run(
         } else {
             print(&super::status::table_of(&ctx).await?)?;
             postponed = Flow::load(&ctx).await?.counts.into_iter().find(|counts| {
-                let engine =
-                    [Stage::Enhance, Stage::Generate].iter().find(|one| one.as_str() == counts.stage);
+                let engine = [Stage::Clean, Stage::Enhance, Stage::Generate]
+                    .iter()
+                    .find(|one| one.as_str() == counts.stage);
                 counts.pending > 0 && engine.is_some_and(|stage| stages.contains(stage))
             });
         }
@@ -72,7 +73,7 @@ pub async fn run(
     // Done means that nothing is left to do.
     match postponed {
         Some(counts) => Err(anyhow::anyhow!(
-            "{} units of {} failed in passing and stay pending: run again to go on",
+            "{} units of {} are still pending: run again to go on",
             counts.pending,
             counts.stage
         )),

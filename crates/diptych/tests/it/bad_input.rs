@@ -207,3 +207,37 @@ fn people_and_addresses_that_cannot_be_are_told_so() {
         assert!(!output.status.success() && error.contains(says), "{args:?}: {error}");
     }
 }
+
+#[test]
+fn a_demo_is_not_made_of_somebodys_sprint() {
+    let sprint = Sprint::new(2);
+    let said = sprint.fails(&["demo", ".", "--no-serve", "--quiet"], 2);
+    assert!(said.contains("a sprint of yours") && said.contains("nothing was changed"), "{said}");
+}
+
+#[test]
+fn check_shows_no_password() {
+    let mut sprint = Sprint::new(2);
+    sprint.set("DIPTYCH_STORAGE__DATABASE", "postgres://me:hunter2@127.0.0.1:1/none?password=hunter2");
+    let output = sprint.output(&["check"]);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("me@127.0.0.1") && !said.contains("hunter2"), "{said}");
+    sprint.set("DIPTYCH_STORAGE__DATABASE", "mysql://me:hunter2@host/none");
+    let said = sprint.fails(&["check"], 2);
+    assert!(said.contains("mysql:") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_file_in_another_encoding_is_told_as_one() {
+    let said = collect_fails("prompts.txt", b"caf\xE9 au lait\nna\xEFve fox\n");
+    assert!(said.contains("not UTF-8") && said.contains("row 1"), "{said}");
+}
+
+#[test]
+fn an_empty_file_of_results_is_told_by_name() {
+    let sprint = Sprint::empty();
+    std::fs::write(sprint.path("none.csv"), "").unwrap();
+    let said = sprint.fails(&["sql", "--train", "none.csv", "SELECT 1"], 1);
+    assert!(said.contains("none.csv") && said.contains("empty"), "{said}");
+}

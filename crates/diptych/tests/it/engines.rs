@@ -73,7 +73,7 @@ fn a_broken_server_leaves_units_pending() {
     let sprint = sprint(&server, 2);
     server.does(|_| error(500, "server_error"));
     let said = sprint.fails(&["run", "--quiet"], 1);
-    assert!(said.contains("4 units of enhance failed in passing"), "{said}");
+    assert!(said.contains("4 units of enhance are still pending"), "{said}");
     let status = sprint.status();
     assert_eq!((status.count("enhance", "pending"), status.count("enhance", "failed")), (4, 0));
     assert_eq!(server.calls(), (4, 0), "each style prompt is tried twice");
@@ -95,9 +95,8 @@ fn a_refusal_is_a_drop_with_its_reason() {
     });
     let status = sprint.run();
     assert_eq!(status.count("enhance", "out"), 2, "{}", status.0);
-    assert_eq!(status.dropped("enhance", "refused"), 2, "{}", status.0);
-    let reasons = status.stage("enhance")["dropped"].to_string();
-    assert!(reasons.contains("content_policy_violation"), "{reasons}");
+    // By the model's own words and by its server: one word for both, whatever the details.
+    assert_eq!(status.dropped("enhance", "refused"), 4, "{}", status.0);
     assert_eq!(status.count("generate", "out"), 2, "the rehearsals: {}", status.0);
     assert_eq!((status.count("generate", "failed"), status.pairs()), (0, 0), "{}", status.0);
     // A style prompt each, the refused one asked for three times, and two variants of the third prompt.

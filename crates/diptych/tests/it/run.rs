@@ -72,7 +72,7 @@ fn the_first_prompts_come_with_a_contact_sheet() {
     let status = sprint.status();
     assert_eq!(status.pairs(), 6, "{}", status.0);
     assert_eq!(sprint.blobs().len(), 12);
-    assert_eq!(status.count("screen-prompts", "pending"), 9, "{}", status.0);
+    assert_eq!(status.count("enhance", "pending"), 18, "{}", status.0);
 }
 
 #[test]
@@ -114,4 +114,58 @@ fn a_second_run_at_the_same_time_is_refused() {
     let status = sprint.status();
     assert!(status.count("generate", "pending") > 0, "{}", status.0);
     assert_eq!(status.count("generate", "out"), sprint.blobs().len() as u64);
+}
+
+#[test]
+fn a_configuration_that_failed_and_was_put_back_leaves_no_trace() {
+    let sprint = Sprint::new(8);
+    let whole = sprint.run();
+    for (good, bad, what) in [
+        ("length = { min = 3,", "length = { min = 990,", "dropped every prompt"),
+        (
+            "sources = [\"prompts.jsonl\"]",
+            "sources = [\"prompts.jsonl\", \"more.jsonl\", \"broken.parquet\"]",
+            "broken.parquet",
+        ),
+    ] {
+        std::fs::write(sprint.path("more.jsonl"), "{\"prompt\": \"a lighthouse in a storm\"}\n").unwrap();
+        std::fs::write(sprint.path("broken.parquet"), b"PAR1 no more").unwrap();
+        sprint.edit(good, bad);
+        let said = sprint.fails(&["run", "--quiet"], 1);
+        assert!(said.contains(what), "{said}");
+        sprint.edit(bad, good);
+        assert_eq!(sprint.run().0, whole.0, "after: {what}");
+    }
+}
+
+#[test]
+fn what_is_held_out_is_published_as_such_also_when_it_is_changed_later() {
+    let sprint = Sprint::new(12);
+    sprint.edit("held_out = 0.05", "held_out = 0.0");
+    sprint.run();
+    sprint.edit("held_out = 0.0", "held_out = 0.99");
+    sprint.run();
+    sprint.ok(&["publish", "--to", "out", "--only", "results", "--quiet"]);
+    let files: Vec<String> = std::fs::read_dir(sprint.path("out/results/data"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(files, ["test-00000-of-00001.parquet"], "no split without rows");
+}
+
+#[test]
+fn a_second_sprint_of_a_new_server_may_run_at_the_same_time() {
+    let server = Sprint::empty();
+    std::fs::write(server.path("diptych.toml"), "").unwrap();
+    let sprints = [Sprint::below(&server.path(""), 3), Sprint::below(&server.path(""), 3)];
+    let runs: Vec<_> = sprints
+        .iter()
+        .map(|sprint| {
+            sprint.command(&["run", "--quiet"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -71,7 +71,8 @@ impl ImageMaker for Folder {
             Key::Text(request.prompt.trim().to_owned()),
         ];
         let Some(file) = keys.iter().find_map(|key| index.get(key)) else {
-            return Err(EngineError::refused(format!(
+            // Somebody may still bring it: `--retry-failed` looks again.
+            return Err(EngineError::unusable(format!(
                 "{}: {} has no image for prompt {}, {}",
                 self.who,
                 self.path.display(),

@@ -34,7 +34,8 @@ impl ImageMaker for Rehearsal {
         // Drawing and decoding take tens of milliseconds of a core each.
         let drawn = tokio::task::spawn_blocking(move || {
             let scene = Scene {
-                prompt: &request.prompt,
+                // What is drawn are the things of the source prompt; a phrase of style names none.
+                prompt: request.subject.as_deref().unwrap_or(&request.prompt),
                 category: request.category.as_deref(),
                 manner,
                 seed: request.seed,
@@ -68,6 +69,7 @@ mod tests {
     fn request(width: u32) -> ImageRequest {
         ImageRequest {
             prompt: "a cat on a boat".to_owned(),
+            subject: None,
             category: Some("Anime".to_owned()),
             width,
             height: 96,

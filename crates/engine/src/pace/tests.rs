@@ -6,7 +6,7 @@ use super::*;
 use crate::fake::{FakeChat, chat_reply};
 
 fn limits() -> Limits {
-    Limits { concurrency: 100, requests_per_minute: None, timeout: Duration::from_secs(10), retries: 3 }
+    Limits { concurrency: 100, timeout: Duration::from_secs(10), retries: 3, ..Limits::default() }
 }
 
 fn request() -> ChatRequest {
@@ -134,5 +134,33 @@ async fn a_dropped_call_gives_its_place_to_the_next() {
     let start = Instant::now();
     engine.complete(&asked).await.unwrap();
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    assert_eq!(engine.engine.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_lets_calls_end_and_begins_none() {
+    let fake = FakeChat::new(|_, _| Ok(chat_reply("done"))).with_delay(Duration::from_secs(3));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let limits = Limits { concurrency: 2, stop: stop.clone(), ..limits() };
+    let engine = Arc::new(Paced::new("fake", fake, limits));
+    let calls: Vec<_> = (0..6)
+        .map(|_| {
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move { engine.complete(&request()).await })
+        })
+        .collect();
+    sleep(Duration::from_secs(1)).await;
+    stop.cancel();
+    let mut ended = Vec::new();
+    for call in calls {
+        ended.push(call.await.unwrap());
+    }
+    assert_eq!(ended.iter().filter(|outcome| outcome.is_ok()).count(), 2);
+    assert!(
+        ended
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .all(|error| matches!(error, EngineError::Transient { .. }))
+    );
     assert_eq!(engine.engine.calls().len(), 2);
 }

@@ -1,5 +1,7 @@
 //! Pictures as servers hand them over: as base64 in JSON, as a data address, or as an address to fetch.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -20,6 +22,9 @@ pub(crate) fn from_base64(who: &str, text: &str) -> Result<Bytes, EngineError> {
     Ok(bytes.into())
 }
 
+/// No wait before a picture is fetched again is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+
 /// The bytes behind an address that the server gave; the key is not sent along.
 pub(crate) async fn from_address(server: &Server, address: &str) -> Result<Bytes, EngineError> {
     if address.starts_with("data:") {
@@ -29,14 +34,24 @@ pub(crate) async fn from_address(server: &Server, address: &str) -> Result<Bytes
         Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
             EngineError::unusable(format!("{} gave `{address}` as an image's address", server.who()))
         })?;
-    match server.get_plain(url, MOST_IMAGE).await {
-        Ok(reply) => Ok(reply.into()),
-        // The settings are right, or the address would not have come; an address that has gone is
-        // had again by asking again.
-        Err(EngineError::Refused { reason: message } | EngineError::Setup { message }) => {
-            Err(EngineError::Unusable { message })
+    let mut wait = Duration::from_millis(250);
+    loop {
+        match server.get_plain(url.clone(), MOST_IMAGE).await {
+            Ok(reply) => return Ok(reply.into()),
+            // The picture is made, and perhaps paid for: it is fetched again, not made again.
+            Err(EngineError::Transient { .. }) if wait <= LONGEST_WAIT => {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            // The settings are right, or the address would not have come. An address that has gone is had
+            // again by asking again, which is the caller's to decide.
+            Err(
+                EngineError::Refused { reason: message }
+                | EngineError::Setup { message }
+                | EngineError::Transient { message, .. },
+            ) => return Err(EngineError::Unusable { message }),
+            Err(error) => return Err(error),
         }
-        Err(error) => Err(error),
     }
 }
 

@@ -39,6 +39,7 @@ fn settings(engine: &str, url: &str) -> ImageSettings {
 fn image_request() -> ImageRequest {
     ImageRequest {
         prompt: "a cat, \"quoted\" — über".to_owned(),
+        subject: None,
         category: None,
         width: 96,
         height: 64,

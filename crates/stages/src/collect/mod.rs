@@ -25,6 +25,12 @@ pub use rows::Row;
 /// So many prompts go to the store in one transaction.
 const BATCH: usize = 5_000;
 
+/// Rows are handed on in chunks of about so many bytes: rows differ in length a thousandfold.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Prompts wait for their transaction up to about so many bytes.
+const BATCH_BYTES: usize = 16 << 20;
+
 /// What collect did, kept with its mark.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -56,14 +62,26 @@ pub async fn run(ctx: &Ctx) -> Result<()> {
     if ctx.store.stage_mark(&ctx.sprint, Stage::Collect).await?.is_some_and(|mark| mark.key == key) {
         return Ok(());
     }
+    // Its counts stay known until the new ones are, but are those of no configuration any more.
+    if let Some(mark) = ctx.store.stage_mark(&ctx.sprint, Stage::Collect).await? {
+        let broken_off = StageMark { key: String::new(), report: mark.report };
+        ctx.store.mark_stage(&ctx.sprint, Stage::Collect, broken_off, now()).await?;
+    }
     ctx.store.forget_source_drops(&ctx.sprint).await?;
     let report = match ctx.config.collect.limit {
         None => everything(ctx, &key, sources).await?,
         Some(limit) => sample(ctx, &key, sources, limit).await?,
     };
     if report.prompts == 0 {
+        let why =
+            ctx.store.source_drops(&ctx.sprint, 1).await?.into_iter().next().map_or(String::new(), |drop| {
+                format!(
+                    "; the first of {} rows that are none: row {}: {}",
+                    report.rows, drop.source_row, drop.detail
+                )
+            });
         return Err(StageError::Nothing(format!(
-            "no prompt was found in {}: check [collect] in sprint.toml",
+            "no prompt was found in {}{why}; check [collect] in sprint.toml",
             ctx.config.collect.sources.join(", ")
         )));
     }
@@ -109,45 +127,83 @@ pub(crate) fn unreadable(name: &str, error: &std::io::Error) -> StageError {
 /// The thread that reads.
 type Reader = tokio::task::JoinHandle<Result<()>>;
 
+/// Rows of one source, in their order, and the source's place among the sources.
+struct Chunk {
+    source: Arc<str>,
+    place: usize,
+    rows: Vec<Row>,
+}
+
 /// Reads the sources on a thread of their own; what they hold comes through the channel.
-fn read(ctx: &Ctx, sources: Vec<Source>) -> (mpsc::Receiver<(Arc<str>, Row)>, Reader) {
-    let (sender, receiver) = mpsc::channel(4 * BATCH);
+fn read(ctx: &Ctx, sources: Vec<Source>) -> (mpsc::Receiver<Chunk>, Reader) {
+    let (sender, receiver) = mpsc::channel(4);
     let column = ctx.config.collect.column.clone();
     let stop = ctx.stop.clone();
     let reader = tokio::task::spawn_blocking(move || {
-        for source in sources {
+        for (place, source) in sources.into_iter().enumerate() {
+            let (mut rows, mut bytes) = (Vec::new(), 0);
+            let chunk = |rows: Vec<Row>| Chunk { source: Arc::clone(&source.name), place, rows };
             rows::read(&source.name, &source.path, &column, &mut |row| {
-                !stop.is_cancelled() && sender.blocking_send((Arc::clone(&source.name), row)).is_ok()
+                bytes += row.outcome.as_ref().map_or(0, String::len);
+                rows.push(row);
+                if rows.len() < BATCH && bytes < CHUNK_BYTES {
+                    return true;
+                }
+                bytes = 0;
+                !stop.is_cancelled() && sender.blocking_send(chunk(std::mem::take(&mut rows))).is_ok()
             })?;
+            // Where nobody listens any more, the listener knows why.
+            sender.blocking_send(chunk(rows)).ok();
         }
         Ok(())
     });
     (receiver, reader)
 }
 
+/// What is on its way to the store.
+#[derive(Default)]
+struct Waiting {
+    prompts: Vec<CollectedPrompt>,
+    bytes: usize,
+    drops: Vec<SourceDrop>,
+}
+
+impl Waiting {
+    fn add(&mut self, prompt: CollectedPrompt) {
+        self.bytes += prompt.text.len();
+        self.prompts.push(prompt);
+    }
+
+    /// Writes what is enough for a transaction, or everything at the end.
+    async fn write(&mut self, ctx: &Ctx, key: &str, everything: bool) -> Result<()> {
+        if self.prompts.len() >= BATCH || self.bytes >= BATCH_BYTES || everything {
+            ctx.progress.advance(self.prompts.len() as u64);
+            self.bytes = 0;
+            ctx.store.collect_prompts(&ctx.sprint, key, std::mem::take(&mut self.prompts)).await?;
+        }
+        if self.drops.len() >= BATCH || everything {
+            ctx.store.record_source_drops(&ctx.sprint, std::mem::take(&mut self.drops)).await?;
+        }
+        Ok(())
+    }
+}
+
 async fn everything(ctx: &Ctx, key: &str, sources: Vec<Source>) -> Result<Report> {
-    let mut report = Report::default();
-    let (mut rows, reader) = read(ctx, sources);
-    let (mut prompts, mut drops) = (Vec::new(), Vec::new());
-    let mut received = Vec::new();
-    while rows.recv_many(&mut received, BATCH).await > 0 {
-        for (source, row) in received.drain(..) {
-            sort(source, row, &mut report, &mut prompts, &mut drops);
+    let (mut report, mut waiting) = (Report::default(), Waiting::default());
+    let (mut chunks, reader) = read(ctx, sources);
+    while let Some(chunk) = chunks.recv().await {
+        for row in chunk.rows {
+            if let Some(prompt) = sort(&chunk.source, row, &mut report, &mut waiting.drops) {
+                waiting.add(prompt);
+            }
         }
-        if prompts.len() >= BATCH {
-            ctx.progress.advance(prompts.len() as u64);
-            ctx.store.collect_prompts(&ctx.sprint, key, std::mem::take(&mut prompts)).await?;
-        }
-        if drops.len() >= BATCH {
-            ctx.store.record_source_drops(&ctx.sprint, std::mem::take(&mut drops)).await?;
-        }
+        waiting.write(ctx, key, false).await?;
     }
     reader.await.map_err(|_| StageError::Crashed(Stage::Collect))??;
     if ctx.stop.is_cancelled() {
         return Err(StageError::Interrupted);
     }
-    ctx.store.collect_prompts(&ctx.sprint, key, prompts).await?;
-    ctx.store.record_source_drops(&ctx.sprint, drops).await?;
+    waiting.write(ctx, key, true).await?;
     Ok(report)
 }
 
@@ -163,15 +219,15 @@ struct Drawn {
 
 async fn sample(ctx: &Ctx, key: &str, sources: Vec<Source>, limit: u64) -> Result<Report> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut report = Report::default();
-    let (mut rows, reader) = read(ctx, sources);
+    let (mut report, mut waiting) = (Report::default(), Waiting::default());
+    let (mut chunks, reader) = read(ctx, sources);
     let mut heap: BinaryHeap<Drawn> = BinaryHeap::new();
-    let (mut read_prompts, mut drops) = (Vec::new(), Vec::new());
     let mut place = 0;
-    while let Some((source, row)) = rows.recv().await {
-        sort(source, row, &mut report, &mut read_prompts, &mut drops);
-        for prompt in read_prompts.drain(..) {
-            let purpose = format!("sample {}", prompt.source);
+    while let Some(chunk) = chunks.recv().await {
+        // By the source's place, not its name: the same files give the same sample wherever they lie.
+        let purpose = format!("sample {}", chunk.place);
+        for row in chunk.rows {
+            let Some(prompt) = sort(&chunk.source, row, &mut report, &mut waiting.drops) else { continue };
             let draw = seed::draw(ctx.config.collect.seed, &purpose, prompt.source_row);
             let CollectedPrompt { source, source_row, text } = prompt;
             heap.push(Drawn { draw, place, source, source_row, text });
@@ -182,6 +238,7 @@ async fn sample(ctx: &Ctx, key: &str, sources: Vec<Source>, limit: u64) -> Resul
                 report.prompts -= 1;
             }
         }
+        waiting.write(ctx, key, false).await?;
     }
     reader.await.map_err(|_| StageError::Crashed(Stage::Collect))??;
     if ctx.stop.is_cancelled() {
@@ -189,36 +246,32 @@ async fn sample(ctx: &Ctx, key: &str, sources: Vec<Source>, limit: u64) -> Resul
     }
     let mut drawn = heap.into_vec();
     drawn.sort_unstable_by_key(|row| row.place);
-    let mut prompts: Vec<_> = drawn
-        .into_iter()
-        .map(|row| CollectedPrompt { source: row.source, source_row: row.source_row, text: row.text })
-        .collect();
-    while !prompts.is_empty() {
-        let rest = prompts.split_off(prompts.len().min(BATCH));
-        ctx.progress.advance(prompts.len() as u64);
-        ctx.store.collect_prompts(&ctx.sprint, key, std::mem::replace(&mut prompts, rest)).await?;
+    for row in drawn {
+        waiting.add(CollectedPrompt { source: row.source, source_row: row.source_row, text: row.text });
+        waiting.write(ctx, key, false).await?;
     }
-    ctx.store.record_source_drops(&ctx.sprint, drops).await?;
+    waiting.write(ctx, key, true).await?;
     Ok(report)
 }
 
+/// The row's prompt; a row that is none is counted and noted.
 fn sort(
-    source: Arc<str>,
+    source: &Arc<str>,
     row: Row,
     report: &mut Report,
-    prompts: &mut Vec<CollectedPrompt>,
     drops: &mut Vec<SourceDrop>,
-) {
+) -> Option<CollectedPrompt> {
     report.rows += 1;
     match row.outcome {
         Ok(text) => {
             report.prompts += 1;
-            prompts.push(CollectedPrompt { source, source_row: row.number, text });
+            Some(CollectedPrompt { source: Arc::clone(source), source_row: row.number, text })
         }
         Err((reason, detail)) => {
             *report.dropped.entry(reason.to_owned()).or_default() += 1;
             let source = source.to_string();
             drops.push(SourceDrop { source, source_row: row.number, reason: reason.to_owned(), detail });
+            None
         }
     }
 }

@@ -24,10 +24,14 @@ pub(super) async fn find(ctx: &Ctx) -> Result<Vec<Source>> {
         } else if ctx.folder.join(source).is_file() || !source.contains(['*', '?', '[']) {
             add(source.clone(), ctx.folder.join(source));
         } else {
-            let pattern = ctx.folder.join(source);
+            // The folder's own name is no pattern.
+            let pattern = match Path::new(source).is_absolute() {
+                true => source.clone(),
+                false => format!("{}/{source}", glob::Pattern::escape(&ctx.folder.to_string_lossy())),
+            };
             let fail = |reason: String| StageError::Source { name: source.clone(), reason };
-            let paths = glob::glob(&pattern.to_string_lossy())
-                .map_err(|error| fail(format!("it is no valid pattern: {error}")))?;
+            let paths =
+                glob::glob(&pattern).map_err(|error| fail(format!("it is no valid pattern: {error}")))?;
             let mut any = false;
             for path in paths {
                 let path = path.map_err(|error| fail(format!("it cannot be read: {error}")))?;

@@ -3,9 +3,11 @@
 //! A row that cannot be used is a row all the same: it is given with a reason. A file that cannot
 //! be read at all is an error that names it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde_json::Value;
@@ -38,10 +40,7 @@ type Sink<'a> = &'a mut dyn FnMut(Row) -> bool;
 pub(super) fn read(name: &str, path: &Path, column: &str, sink: Sink) -> Result<()> {
     let fail = |reason: String| StageError::Source { name: name.to_owned(), reason };
     let (format, packing) = format_of(path);
-    if format == "parquet" {
-        if packing.is_some() {
-            return Err(fail("Parquet packs its own pages; unpack the file and name it".to_owned()));
-        }
+    if format == "parquet" && packing.is_none() {
         return parquet(name, path, column, sink);
     }
     let file = File::open(path).map_err(|error| unreadable(name, &error))?;
@@ -53,6 +52,12 @@ pub(super) fn read(name: &str, path: &Path, column: &str, sink: Sink) -> Result<
         )),
         None => Box::new(BufReader::with_capacity(1 << 16, file)),
     };
+    if format == "parquet" {
+        // Parquet is read from its end, so it has to be unpacked first.
+        let mut unpacked = tempfile::NamedTempFile::new().map_err(|error| unreadable(name, &error))?;
+        std::io::copy(&mut reader, &mut unpacked).map_err(|error| unreadable(name, &error))?;
+        return parquet(name, unpacked.path(), column, sink);
+    }
     let start = reader.fill_buf().map_err(|error| unreadable(name, &error))?;
     if start.starts_with(&[0xFF, 0xFE]) || start.starts_with(&[0xFE, 0xFF]) {
         return Err(fail("its text is UTF-16; save it as UTF-8".to_owned()));
@@ -80,8 +85,8 @@ pub(super) fn read(name: &str, path: &Path, column: &str, sink: Sink) -> Result<
     if seen.rows == 0 {
         return Err(fail("it has no rows".to_owned()));
     }
-    // Where no row at all has the column, its name is wrong, not the rows.
-    if seen.rows == seen.without_column {
+    // Where no row that has anything has the column, its name is wrong, not the rows.
+    if seen.without_column > 0 && seen.rows == seen.without_column + seen.empty {
         return Err(fail(seen.first_detail));
     }
     Ok(())
@@ -90,6 +95,7 @@ pub(super) fn read(name: &str, path: &Path, column: &str, sink: Sink) -> Result<
 #[derive(Default)]
 struct Seen {
     rows: u64,
+    empty: u64,
     without_column: u64,
     first_detail: String,
 }
@@ -97,6 +103,9 @@ struct Seen {
 impl Seen {
     fn count(&mut self, row: &Row) {
         self.rows += 1;
+        if matches!(row.outcome, Err((EMPTY, _))) {
+            self.empty += 1;
+        }
         if let Err((NO_COLUMN, detail)) = &row.outcome {
             if self.without_column == 0 {
                 self.first_detail.clone_from(detail);
@@ -107,10 +116,13 @@ impl Seen {
 }
 
 const NO_COLUMN: &str = "no_prompt";
+const EMPTY: &str = "empty";
 
-fn usable(text: String) -> Outcome {
+/// NUL is in no text that people write, and PostgreSQL keeps none.
+fn usable(mut text: String) -> Outcome {
+    text.retain(|character| character != '\0');
     if text.trim().is_empty() {
-        return Err(("empty", "the prompt is empty".to_owned()));
+        return Err((EMPTY, "the prompt is empty".to_owned()));
     }
     Ok(text)
 }
@@ -139,7 +151,7 @@ fn lines(
             let line = line.strip_suffix(b"\n").unwrap_or(&line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             match std::str::from_utf8(line) {
-                Ok(line) if line.trim().is_empty() => Err(("empty", "the row is empty".to_owned())),
+                Ok(line) if line.trim().is_empty() => Err((EMPTY, "the row is empty".to_owned())),
                 Ok(line) => parse(line).and_then(usable),
                 Err(_) => Err(("encoding", "the row is not UTF-8".to_owned())),
             }
@@ -178,7 +190,7 @@ fn from_json(value: Value, column: &str) -> Outcome {
         Value::String(text) => usable(text),
         Value::Object(mut fields) => match fields.remove(column) {
             Some(Value::String(text)) => usable(text),
-            Some(Value::Null) => Err(("empty", format!("`{column}` is null"))),
+            Some(Value::Null) => Err((EMPTY, format!("`{column}` is null"))),
             Some(_) => Err(("malformed", format!("`{column}` is no text"))),
             None => {
                 let known: Vec<&str> = fields.keys().map(String::as_str).collect();
@@ -218,21 +230,46 @@ fn json(name: &str, reader: Box<dyn BufRead>, column: &str, sink: Sink) -> Resul
         }
     }
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
-    Elements { column, sink }.deserialize(&mut deserializer).map_err(|error| StageError::Source {
+    let read = Elements { column, sink }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    read.map_err(|error| StageError::Source {
         name: name.to_owned(),
         reason: format!("it is not one JSON array of texts or objects: {error}"),
     })
+}
+
+/// The longest record of separated values that is held at all. A quote that is never closed would
+/// otherwise bring the rest of the file into memory.
+const LONGEST_RECORD: usize = 16 << 20;
+
+/// A reader that gives no more than is left to be given.
+struct Rationed<R> {
+    inner: R,
+    left: Rc<Cell<usize>>,
+}
+
+impl<R: Read> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.left.get();
+        let most = buffer.len().min(left);
+        if most == 0 && !buffer.is_empty() {
+            return Err(std::io::Error::other("the record is too long"));
+        }
+        let read = self.inner.read(&mut buffer[..most])?;
+        self.left.set(left - read);
+        Ok(read)
+    }
 }
 
 /// Comma or tab separated values with a header.
 fn separated(name: &str, reader: Box<dyn BufRead>, separator: u8, column: &str, sink: Sink) -> Result<()> {
     let fail = |reason: String| StageError::Source { name: name.to_owned(), reason };
     // In TSV a quote is a character like any other; lines of tabs are what exporters write.
+    let left = Rc::new(Cell::new(LONGEST_RECORD));
     let mut csv = csv::ReaderBuilder::new()
         .delimiter(separator)
         .quoting(separator == b',')
         .flexible(true)
-        .from_reader(reader);
+        .from_reader(Rationed { inner: reader, left: Rc::clone(&left) });
     let header =
         csv.byte_headers().map_err(|error| fail(format!("its header cannot be read: {error}")))?.clone();
     let names: Vec<String> = header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
@@ -248,8 +285,18 @@ fn separated(name: &str, reader: Box<dyn BufRead>, separator: u8, column: &str, 
         })?;
     let mut record = csv::ByteRecord::new();
     for number in 1.. {
+        left.set(LONGEST_RECORD);
         let outcome = match csv.read_byte_record(&mut record) {
             Ok(false) => break,
+            Ok(true) if record.len() > header.len() => Err((
+                "malformed",
+                format!(
+                    "the row has {} fields, the header {}: a prompt with a {} needs quotes around it",
+                    record.len(),
+                    header.len(),
+                    if separator == b',' { "comma" } else { "tab" }
+                ),
+            )),
             Ok(true) if record.as_slice().len() > LONGEST => {
                 Err(("too_large", format!("the row is longer than {LONGEST} bytes")))
             }
@@ -263,6 +310,11 @@ fn separated(name: &str, reader: Box<dyn BufRead>, separator: u8, column: &str, 
                 },
             },
             Err(error) => match error.kind() {
+                csv::ErrorKind::Io(_) if left.get() == 0 => {
+                    return Err(fail(format!(
+                        "row {number} goes on for more than {LONGEST_RECORD} bytes: is a quote left open there?"
+                    )));
+                }
                 csv::ErrorKind::Io(error) => return Err(unreadable(name, error)),
                 _ => Err(("malformed", format!("the row cannot be read: {error}"))),
             },
@@ -282,7 +334,7 @@ fn parquet(name: &str, path: &Path, column: &str, sink: Sink) -> Result<()> {
         let (number, text) = row.map_err(|error| fail(error.to_string()))?;
         let outcome = match text {
             Some(text) => usable(text),
-            None => Err(("empty", format!("`{column}` is null"))),
+            None => Err((EMPTY, format!("`{column}` is null"))),
         };
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         if !sink(Row { number, outcome }) {
@@ -385,6 +437,36 @@ mod tests {
         assert!(
             read_text("a.parquet", b"PAR1 oops", "prompt").unwrap_err().to_string().contains("a.parquet")
         );
+    }
+
+    #[test]
+    fn what_a_row_says_beyond_its_header_or_a_file_beyond_its_array_is_not_lost() {
+        let rows =
+            read_text("a.csv", b"id,prompt\n1,a red fox, in deep snow\n2,\"a, b\"\n", "prompt").unwrap();
+        assert_eq!(texts(&rows), ["a, b"]);
+        assert_eq!(reasons(&rows), [(1, "malformed")]);
+        let two = read_text("a.json", b"[\"a\"][\"b\"]", "prompt").unwrap_err().to_string();
+        assert!(two.contains("one JSON array"), "{two}");
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_stops_the_run_with_its_row() {
+        let mut content = b"id,prompt\n1,a fox\n2,\"never closed\n".to_vec();
+        content.extend(b"3,a boat\n".repeat(2_000_000));
+        let error = read_text("a.csv", &content, "prompt").unwrap_err().to_string();
+        assert!(error.contains("row 2") && error.contains("quote"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_column_is_told_even_where_a_row_is_empty() {
+        let error = read_text("a.jsonl", b"{\"text\": \"a\"}\n\n", "prompt").unwrap_err().to_string();
+        assert!(error.contains("`prompt`") && error.contains("text"), "{error}");
+    }
+
+    #[test]
+    fn nul_is_left_out() {
+        let rows = read_text("a.jsonl", br#"{"prompt": "a bl\u0000ue fox"}"#, "prompt").unwrap();
+        assert_eq!(texts(&rows), ["a blue fox"]);
     }
 
     #[test]

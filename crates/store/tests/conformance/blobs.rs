@@ -24,6 +24,17 @@ async fn the_same_bytes_are_one_blob(blobs: &Blobs) {
     assert_eq!(blobs.image(&ImageHash::of(&bytes)).await.unwrap(), bytes);
 }
 
+#[tokio::test]
+async fn what_a_crash_has_left_of_a_blob_is_written_again() {
+    let folder = TempDir::new().unwrap();
+    let blobs = Blobs::open("file:blobs", folder.path()).unwrap();
+    let hash = blobs.put_image(Bytes::from_static(b"whole")).await.unwrap();
+    let file = folder.path().join("blobs/images").join(&hash.as_str()[..2]).join(hash.as_str());
+    std::fs::write(&file, b"").unwrap();
+    blobs.put_image(Bytes::from_static(b"whole")).await.unwrap();
+    assert_eq!(blobs.image(&hash).await.unwrap(), Bytes::from_static(b"whole"));
+}
+
 async fn a_missing_blob_is_named(blobs: &Blobs) {
     let hash = ImageHash::of(b"never kept");
     match blobs.image(&hash).await {

@@ -61,6 +61,8 @@ conformance! {
         a_database_of_another_program_is_refused,
         a_start_that_was_cut_short_is_finished,
         two_programs_may_start_at_once,
+        two_that_open_a_new_database_at_once_both_do,
+        all_our_tables_are_known_by_name,
         a_ready_store_says_so,
         a_closed_store_refuses_changes;
     sprints:

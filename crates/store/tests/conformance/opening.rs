@@ -27,6 +27,28 @@ pub async fn a_newer_database_is_refused(place: &Place) {
     assert!(text.contains("made by a newer diptych") && text.contains("update the program"), "{text}");
 }
 
+pub async fn all_our_tables_are_known_by_name(place: &Place) {
+    let query = match place.backend() {
+        Backend::Sqlite => {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+             AND name <> '_sqlx_migrations' ORDER BY name"
+        }
+        Backend::Postgres => {
+            "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema() \
+             AND tablename <> '_sqlx_migrations' ORDER BY tablename"
+        }
+    };
+    assert_eq!(place.texts(query).await, diptych_store::OURS);
+}
+
+pub async fn two_that_open_a_new_database_at_once_both_do(place: &Place) {
+    place.empty().await;
+    let opened = futures::future::join_all((0..4).map(|_| place.open_again())).await;
+    for store in opened {
+        store.unwrap().close().await;
+    }
+}
+
 pub async fn a_database_of_another_program_is_refused(place: &Place) {
     place.empty().await;
     place.sql("CREATE TABLE people (shoe_size INTEGER)").await;

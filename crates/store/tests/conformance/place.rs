@@ -60,11 +60,20 @@ impl Place {
 
     /// Runs statements past the store, as another program would.
     pub async fn sql(&self, statements: &str) {
-        let url = match self.store.backend() {
+        sql(&self.address(), statements).await;
+    }
+
+    /// The first column of a query past the store.
+    pub async fn texts(&self, query: &str) -> Vec<String> {
+        let mut connection = AnyConnection::connect(&self.address()).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_all(&mut connection).await.unwrap()
+    }
+
+    fn address(&self) -> String {
+        match self.store.backend() {
             Backend::Sqlite => format!("sqlite://{}", self.folder().join("diptych.db").display()),
             Backend::Postgres => self.url.clone(),
-        };
-        sql(&url, statements).await;
+        }
     }
 
     /// The database with no tables at all, as it is before the first start.

@@ -160,9 +160,6 @@ pub(super) const STYLE_WORDS: &[&str] = &[
     "with",
     "wallpaper",
     "zbrush",
-    "5",
-    "4",
-    "6",
 ];
 
 /// Media that introduce a subject: "a photograph of".
@@ -349,6 +346,23 @@ pub(super) fn manner(category: &str, sub_category: &str) -> &'static str {
         _ => "in a manner of its own",
     }
 }
+
+/// What a manner rules out: words of it, as `said` has them in lower case, and words that no phrase beside
+/// them may have.
+pub(super) const CONTRADICTIONS: &[(&str, &[&str])] = &[
+    ("black and white", &["colour", "cyan", "golden", "warm", "cool", "pastel", "palette"]),
+    ("ink wash", &["colour", "warm", "palette", "pigment"]),
+    ("bokeh", &["depth of field", "background"]),
+    ("clay", &["squash", "line of action", "simple shadows"]),
+    ("stop motion", &["squash", "line of action"]),
+    ("cut-out", &["squash"]),
+    ("digital", &["brushwork", "pigment", "hatching", "washes"]),
+    ("vector", &["brushwork", "hatching", "washes", "line work"]),
+    ("fresco", &["digital"]),
+    ("flat", &["gradients", "glow"]),
+    ("low-poly", &["smooth", "subsurface"]),
+    ("wireframe", &["materials", "subsurface", "shadows"]),
+];
 
 /// What `quality` adds, by category. No phrase names a thing that could be taken for content.
 pub(super) const ENRICHMENTS: &[(&str, &[&str])] = &[

@@ -8,6 +8,7 @@ use crate::{Limits, image_maker};
 fn request(prompt_index: i64, evolution: &str, prompt: &str) -> ImageRequest {
     ImageRequest {
         prompt: prompt.to_owned(),
+        subject: None,
         category: None,
         width: 8,
         height: 8,
@@ -69,7 +70,7 @@ async fn files_are_found_by_their_names() {
     assert_eq!(found(&engine, 12, "simplified", "x").await, Ok(2));
     assert_eq!(found(&engine, 7, "simplified", "x").await, Ok(3));
     let missing = found(&engine, 7, "quality", "x").await.unwrap_err();
-    assert!(matches!(missing, EngineError::Refused { .. }), "{missing:?}");
+    assert!(matches!(missing, EngineError::Unusable { .. }), "{missing:?}");
     assert!(missing.to_string().contains("no image for prompt 7, quality"), "{missing}");
     assert!(engine.probe().await.unwrap().contains("3 images"));
     let image = engine.make(&request(12, "quality", "x")).await.unwrap();
