@@ -45,6 +45,9 @@ pub enum Command {
         /// A file of prompts; may be given more than once.
         #[arg(long, value_name = "FILE")]
         prompts: Vec<PathBuf>,
+        /// What the configuration begins as.
+        #[arg(long, value_enum, value_name = "NAME", default_value = "plain")]
+        template: Template,
     },
     /// Tries every engine, database and blob store that the configuration names; changes nothing.
     Check,
@@ -86,6 +89,12 @@ pub enum Command {
         /// Writes a page into this file.
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
+        /// How well each classifier does, by what people have reviewed.
+        #[arg(long)]
+        safety: bool,
+        /// With --safety: what another threshold would change, as CLASSIFIER=SCORE.
+        #[arg(long, value_name = "CHANGE", requires = "safety")]
+        threshold: Option<String>,
     },
     /// Queries the sprint's tables, or files of other people's results as the table `train`.
     Sql {
@@ -115,6 +124,12 @@ pub enum Command {
         /// What.
         #[command(subcommand)]
         what: Import,
+    },
+    /// The classifiers' model files on this machine.
+    Models {
+        /// What.
+        #[command(subcommand)]
+        what: Models,
     },
     /// Says who may do what.
     Users {
@@ -168,4 +183,31 @@ pub enum SqlFormat {
     Json,
     /// A Parquet file.
     Parquet,
+}
+
+/// What a new configuration begins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// The embedded word list screens texts; images are not screened.
+    Plain,
+    /// Two classifiers for texts and two for images.
+    Screened,
+}
+
+/// What is done with model files.
+#[derive(Debug, Subcommand)]
+pub enum Models {
+    /// Prints every known model and what is there of it.
+    List,
+    /// Fetches models; one that is there and whole is left as it is.
+    Fetch {
+        /// Which.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Reads models and compares them with their checksums; all that are there where none is named.
+    Verify {
+        /// Which.
+        names: Vec<String>,
+    },
 }

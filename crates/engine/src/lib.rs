@@ -10,6 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+mod classify;
+pub mod download;
 mod embedded;
 mod error;
 pub mod fake;
@@ -18,10 +20,11 @@ mod remote;
 mod settings;
 pub mod tls;
 
+pub use classify::{ImageClassifier, Labels, TextClassifier};
 pub use diptych_picture::Format;
 pub use error::EngineError;
 pub use pace::{Pace, Paced};
-pub use settings::{ChatSettings, ImageSettings, Limits};
+pub use settings::{ChatSettings, ClassifierSettings, ImageSettings, Limits};
 
 /// A model that answers a text with a text.
 #[async_trait]
@@ -167,6 +170,23 @@ pub fn image_maker(settings: &ImageSettings) -> Result<Arc<dyn ImageMaker>, Engi
             )));
         }
     })
+}
+
+/// The classifier of texts of these settings, paced.
+///
+/// # Errors
+/// [`EngineError::Setup`] where the engine's name is unknown, the address is none or the key's environment
+/// variable is missing.
+pub fn text_classifier(settings: &ClassifierSettings) -> Result<Arc<dyn TextClassifier>, EngineError> {
+    Ok(Arc::new(remote::classify::Remote::new(settings)?))
+}
+
+/// The classifier of images of these settings, paced.
+///
+/// # Errors
+/// As [`text_classifier`].
+pub fn image_classifier(settings: &ClassifierSettings) -> Result<Arc<dyn ImageClassifier>, EngineError> {
+    Ok(Arc::new(remote::classify::Remote::new(settings)?))
 }
 
 /// Checks that bytes are a whole picture and puts them into a [`MadeImage`] without provenance but its

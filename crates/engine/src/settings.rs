@@ -64,6 +64,37 @@ pub struct ImageSettings {
     pub limits: Limits,
 }
 
+/// A classifier behind an API.
+#[derive(Debug, Clone)]
+pub struct ClassifierSettings {
+    /// What the configuration calls it, for messages and versions.
+    pub name: String,
+    /// `openai-moderation`, `huggingface` or `chat`.
+    pub engine: String,
+    /// The API's base address, the provider's public one where absent.
+    pub url: Option<String>,
+    /// The model's name there.
+    pub model: Option<String>,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// How it may be used.
+    pub limits: Limits,
+}
+
+impl ClassifierSettings {
+    /// What its scores depend on.
+    pub fn version(&self) -> String {
+        let (url, model) =
+            (self.url.as_deref().unwrap_or("public"), self.model.as_deref().unwrap_or("default"));
+        format!("{}@{} {url} {model}", self.name, self.engine)
+    }
+
+    /// How messages call it.
+    pub(crate) fn who(&self) -> String {
+        format!("classifier `{}` ({})", self.name, self.engine)
+    }
+}
+
 impl ChatSettings {
     /// How messages call it.
     pub(crate) fn who(&self) -> String {

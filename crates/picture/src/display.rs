@@ -79,7 +79,7 @@ fn scaled(picture: &DynamicImage, width: u32, height: u32) -> RgbImage {
 }
 
 /// Without transparency: what shines through is the mat.
-fn flattened(picture: &DynamicImage) -> RgbImage {
+pub(crate) fn flattened(picture: &DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.to_rgb8();
     }

@@ -14,7 +14,7 @@ use std::io::Cursor;
 
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
-use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{AnimationDecoder, DynamicImage, Frame, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 pub use display::{MAT, for_display, thumbnail};
 pub use outline::Outline;
@@ -188,10 +188,28 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Info, PictureError> {
     let outline = check(bytes, limits)?;
     let first = decode_first(bytes, &outline, limits)?;
     if outline.frames > 1 {
-        decode_rest(bytes, &outline, limits)?;
+        decode_rest(bytes, &outline, limits, |_| true)?;
     }
     let (width, height) = (first.width(), first.height());
     Ok(Info { format: outline.format, width, height, frames: outline.frames })
+}
+
+/// Decodes every frame as a person would see it (upright, flattened onto [`MAT`]) and gives them one by
+/// one, until `look` has seen enough and says false.
+///
+/// # Errors
+/// As [`inspect`]; frames before the damage were given then.
+pub fn frames(
+    bytes: &[u8],
+    limits: &Limits,
+    mut look: impl FnMut(&RgbImage) -> bool,
+) -> Result<(), PictureError> {
+    let outline = check(bytes, limits)?;
+    if outline.frames == 1 {
+        look(&display::flattened(&decode_first(bytes, &outline, limits)?));
+        return Ok(());
+    }
+    decode_rest(bytes, &outline, limits, |frame| look(&display::flattened(&frame.into_buffer().into())))
 }
 
 /// The first frame, turned upright, within the limits.
@@ -252,7 +270,13 @@ fn decode_first(bytes: &[u8], outline: &Outline, limits: &Limits) -> Result<Dyna
     Ok(picture)
 }
 
-fn decode_rest(bytes: &[u8], outline: &Outline, limits: &Limits) -> Result<(), PictureError> {
+/// All frames of an animation, until `look` says false.
+fn decode_rest(
+    bytes: &[u8],
+    outline: &Outline,
+    limits: &Limits,
+    mut look: impl FnMut(Frame) -> bool,
+) -> Result<(), PictureError> {
     let format = outline.format;
     let damaged = |error: image::ImageError| PictureError::Damaged { format, what: error.to_string() };
     let input = Cursor::new(bytes);
@@ -270,7 +294,9 @@ fn decode_rest(bytes: &[u8], outline: &Outline, limits: &Limits) -> Result<(), P
         }
     };
     for frame in frames {
-        frame.map_err(damaged)?;
+        if !look(frame.map_err(damaged)?) {
+            break;
+        }
     }
     Ok(())
 }

@@ -274,7 +274,7 @@ fn near(pixel: image::Rgb<u8>, colour: [u8; 3]) -> bool {
     pixel.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 6)
 }
 
-fn shown(bytes: &[u8], width: u32, height: u32) -> image::RgbImage {
+fn shown(bytes: &[u8], width: u32, height: u32) -> RgbImage {
     let jpeg = for_display(bytes, width, height, &Limits::default()).unwrap();
     image::load_from_memory(&jpeg).unwrap().to_rgb8()
 }

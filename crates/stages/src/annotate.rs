@@ -1,8 +1,9 @@
 //! Annotate: who gets which pair next, and what becomes of an answer. No HTTP here.
 
-use diptych_core::config::AnnotateConfig;
+use diptych_core::config::{AnnotateConfig, ReviewConfig};
 use diptych_core::{AssignmentId, Choice, PersonId, Side, SprintId};
 use diptych_store::assignments::{Take, Taken};
+use diptych_store::reports::Reporting;
 use diptych_store::responses::{Respond, Responded, TakenBack};
 use diptych_store::{Millis, Store};
 
@@ -13,6 +14,11 @@ pub const MOST_AT_ONCE: usize = 10;
 
 /// The longest comment that is kept, in characters.
 pub const LONGEST_COMMENT: usize = 2_000;
+
+/// When answers `toxic_content` withdraw a pair.
+pub fn reporting(review: &ReviewConfig) -> Reporting {
+    Reporting { needed: review.reports, per_day: review.reports_per_day }
+}
 
 fn millis(seconds: u64) -> Millis {
     i64::try_from(seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
@@ -45,19 +51,30 @@ pub async fn take(
     Ok(store.take(take).await?)
 }
 
+/// What a person has given as an answer.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// What was pressed.
+    pub choice: Choice,
+    /// How long the pair was looked at, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// What the person adds.
+    pub comment: Option<String>,
+}
+
 /// Takes an answer in; it is on disk when this returns.
 ///
 /// # Errors
 /// Where the store fails; the answer is not kept then.
 pub async fn respond(
     store: &Store,
+    review: &ReviewConfig,
     person: &PersonId,
     assignment: &AssignmentId,
-    choice: Choice,
-    duration_ms: Option<i64>,
-    comment: Option<String>,
+    given: Given,
     now: Millis,
 ) -> Result<Responded> {
+    let Given { choice, duration_ms, comment } = given;
     let comment =
         comment.map(|text| text.chars().filter(|c| *c != '\0').take(LONGEST_COMMENT).collect::<String>());
     let comment = comment.filter(|text| !text.trim().is_empty());
@@ -67,6 +84,7 @@ pub async fn respond(
         choice,
         duration_ms: duration_ms.map(|ms| ms.clamp(0, 24 * 3600 * 1000)),
         comment,
+        reporting: reporting(review),
         now,
     };
     Ok(store.respond(respond).await?)

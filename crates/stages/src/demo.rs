@@ -47,10 +47,15 @@ pub struct Simulated {
     pub tastes: BTreeMap<String, Taste>,
     /// How many answers they have given.
     pub answers: usize,
+    /// Who may review what they have reported: a name to sign in with on this machine.
+    pub moderator: &'static str,
 }
 
 /// The order in which tastes are handed to categories, the largest first.
 const TASTES: [Taste; 4] = [Taste::First, Taste::Even, Taste::Second, Taste::Leaning];
+
+/// Who reviews in the demo.
+const MODERATOR: &str = "Moderator";
 
 /// Simulates answers to about half of the pairs, whole categories at a time. What is answered stays,
 /// so a second call adds nothing.
@@ -65,6 +70,8 @@ pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
         people.push(ctx.store.person(name, true, now()).await?.id);
     }
     let pairs = ctx.store.pairs(&ctx.sprint).await?;
+    // What was reported the first time counts all the same, so that a second call chooses alike.
+    let total = pairs.len() + ctx.store.reported_pairs(&ctx.sprint).await?.len();
     let mut by_category: HashMap<&str, Vec<&PairRow>> = HashMap::new();
     for pair in &pairs {
         by_category.entry(&pair.category).or_default().push(pair);
@@ -74,7 +81,7 @@ pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
     let mut tastes = BTreeMap::new();
     let (mut chosen, mut answers) = (0, 0);
     for (category, pairs_of) in categories {
-        if 2 * (chosen + pairs_of.len()) > pairs.len() {
+        if 2 * (chosen + pairs_of.len()) > total {
             continue;
         }
         chosen += pairs_of.len();
@@ -86,7 +93,16 @@ pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
             }
         }
     }
-    Ok(Simulated { names, tastes, answers })
+    // One of the open pairs is reported, so that the review page has something to review.
+    let open = pairs.iter().find(|pair| !tastes.contains_key(&pair.category));
+    if let (Some(pair), Some(person)) = (open, people.first())
+        && ctx.store.reports_of(&ctx.sprint, person).await? == (0, 0, 0)
+    {
+        answers += usize::from(give(ctx, person, pair, Side::Left, Choice::ToxicContent).await?);
+    }
+    let moderator = ctx.store.person(MODERATOR, false, now()).await?;
+    ctx.store.set_role(&ctx.sprint, &moderator.id, "organizer").await?;
+    Ok(Simulated { names, tastes, answers, moderator: MODERATOR })
 }
 
 /// One simulated answer; says whether it is new.
@@ -103,15 +119,6 @@ async fn answer(
     } else {
         Side::Right
     };
-    let held = HeldPair {
-        sprint: ctx.sprint.clone(),
-        pair: pair.id.clone(),
-        person: person.clone(),
-        side,
-        now: now(),
-        lease: 60_000,
-    };
-    let Some(assignment) = hold_pair(&ctx.store, held).await? else { return Ok(false) };
     let draw = seed::unit(seed::draw(23, pair.key.as_str(), who as i64));
     let first_wins = match taste {
         Taste::First => draw < 0.94,
@@ -127,6 +134,20 @@ async fn answer(
         _ if first_wins == (side == Side::Left) => Choice::Left,
         _ => Choice::Right,
     };
+    give(ctx, person, pair, side, choice).await
+}
+
+/// Takes the pair and answers it, as a person would; says whether the answer is new.
+async fn give(ctx: &Ctx, person: &PersonId, pair: &PairRow, side: Side, choice: Choice) -> Result<bool> {
+    let held = HeldPair {
+        sprint: ctx.sprint.clone(),
+        pair: pair.id.clone(),
+        person: person.clone(),
+        side,
+        now: now(),
+        lease: 60_000,
+    };
+    let Some(assignment) = hold_pair(&ctx.store, held).await? else { return Ok(false) };
     Ok(respond(ctx, person, &assignment, choice).await? == Responded::Recorded)
 }
 
@@ -137,6 +158,7 @@ async fn respond(
     choice: Choice,
 ) -> Result<Responded> {
     let respond = Respond {
+        reporting: crate::annotate::reporting(&ctx.config.review),
         person: person.clone(),
         assignment: assignment.clone(),
         choice,

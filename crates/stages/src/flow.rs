@@ -8,16 +8,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use diptych_core::config::{ModelConfig, Removes, SprintConfig};
-use diptych_core::{
-    Decision, Evolution, PromptIndex, Screened, ScreeningPolicy, Stage, UnitKey, seed, taxonomy,
-};
-use diptych_store::decisions::Kind;
+use diptych_core::{Decision, Evolution, PromptIndex, Screened, Stage, UnitKey, seed, taxonomy};
 use diptych_store::images::ImageRow;
 use diptych_store::prompts::CleanPrompt;
+use diptych_store::reviews::{Standing, standing};
+use diptych_store::scores::{Kind, Score};
 use diptych_store::variants::{UnitState, VariantRow};
 use serde::Serialize;
 
-use crate::screen::Policy;
+use crate::screen::{Item, Outcome, Policy, content_of_text, decide, positive_score};
 use crate::{Ctx, Result};
 
 /// A stage's counts. `in = out + pending + failed + review + the sum of dropped`, always.
@@ -133,22 +132,22 @@ pub struct PairUnit {
 
 /// All stages from screen-prompts on.
 pub struct Flow {
-    /// Prompts whose screening is pending.
-    pub prompts_to_screen: Vec<CleanPrompt>,
     /// The variants that are wanted.
     pub variants: Vec<VariantUnit>,
-    /// Variants whose screening is pending.
-    pub variants_to_screen: Vec<VariantRow>,
     /// The images that are wanted.
     pub images: Vec<ImageUnit>,
-    /// Images whose screening is pending.
-    pub images_to_screen: Vec<Arc<ImageRow>>,
     /// The pairs that are wanted.
     pub pairs: Vec<PairUnit>,
     /// The counts of every stage, in order.
     pub counts: Vec<Counts>,
-    /// How far each kind of item was screened.
-    pub screening: BTreeMap<&'static str, ScreeningPolicy>,
+    /// Every item of the three screening stages, with what became of it.
+    pub judged: Vec<Item>,
+    /// What is asked of texts.
+    pub text_policy: Policy,
+    /// What is asked of images.
+    pub image_policy: Policy,
+    /// How long the log of reviews was.
+    pub reviews: i64,
 }
 
 impl Flow {
@@ -157,9 +156,28 @@ impl Flow {
     /// # Errors
     /// Where the store fails.
     pub async fn load(ctx: &Ctx) -> Result<Self> {
+        Self::load_with(ctx, |texts, images| (texts, images)).await
+    }
+
+    /// The same, under policies that `changed` makes of the configured ones.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn load_with(
+        ctx: &Ctx,
+        changed: impl FnOnce(Policy, Policy) -> (Policy, Policy),
+    ) -> Result<Self> {
         let (store, sprint, config) = (&ctx.store, &ctx.sprint, &*ctx.config);
-        let text_policy = Policy::of_texts(config);
-        let image_policy = Policy::of_images(config);
+        let (text_policy, image_policy) =
+            changed(Policy::of_texts(config, &ctx.folder), Policy::of_images(config, &ctx.folder));
+        // Counted first: what is decided while the rest is read makes it out of date.
+        let reviews = store.review_count(sprint).await?;
+        let mut judge = Judge {
+            standings: standing(&store.reviews(sprint).await?),
+            texts: store.scores(sprint, Kind::Text, &text_policy.versions()).await?,
+            images: store.scores(sprint, Kind::Image, &image_policy.versions()).await?,
+            judged: Vec::new(),
+        };
         let writer = crate::enhance::descriptor(ctx)?;
 
         let mut counts = vec![collect_counts(ctx).await?, clean_counts(ctx).await?];
@@ -169,11 +187,11 @@ impl Flow {
             // Screening may remove some: enough are looked at that so many come through.
             prompts.truncate(first.saturating_mul(2).saturating_add(50));
         }
-        let decided = store.decisions(sprint, Kind::Prompt, text_policy.name()).await?;
-        let mut screened = screen(Stage::ScreenPrompts, prompts, &decided, &text_policy, |prompt| {
-            crate::screen::content_of_text(&prompt.text)
+        let mut screened = judge.screen(Stage::ScreenPrompts, &text_policy, prompts, |prompt| Item {
+            text: Some(prompt.text.clone()),
+            prompt: prompt.index.0,
+            ..Item::at(Stage::ScreenPrompts, content_of_text(&prompt.text))
         });
-        let prompts_to_screen = std::mem::take(&mut screened.pending);
         if let Some(first) = ctx.first {
             let beyond = screened.admitted.len().saturating_sub(first) as u64;
             screened.admitted.truncate(first);
@@ -206,11 +224,12 @@ impl Flow {
         }
         counts.push(enhance);
 
-        let decided = store.decisions(sprint, Kind::Variant, text_policy.name()).await?;
-        let mut screened = screen(Stage::ScreenVariants, made, &decided, &text_policy, |variant| {
-            crate::screen::content_of_text(&variant.row.text)
+        let mut screened = judge.screen(Stage::ScreenVariants, &text_policy, made, |variant| Item {
+            text: Some(variant.row.text.clone()),
+            prompt: variant.row.prompt.0,
+            category: variant.row.category.clone(),
+            ..Item::at(Stage::ScreenVariants, content_of_text(&variant.row.text))
         });
-        let variants_to_screen = screened.pending.iter().map(|variant| variant.row.clone()).collect();
         if config.screen.removes == Removes::Row {
             let removed: HashSet<PromptIndex> =
                 screened.removed.iter().map(|variant| variant.row.prompt).collect();
@@ -238,11 +257,17 @@ impl Flow {
         }
         counts.push(generate);
 
-        let decided = store.decisions(sprint, Kind::Image, image_policy.name()).await?;
-        let mut screened_images = screen(Stage::ScreenImages, made, &decided, &image_policy, |image| {
-            image.hash.as_str().to_owned()
+        let categories: HashMap<UnitKey, String> = images
+            .iter()
+            .map(|unit| &unit.variant.get().row)
+            .map(|row| (row.key.clone(), row.category.clone()))
+            .collect();
+        let mut screened_images = judge.screen(Stage::ScreenImages, &image_policy, made, |image| Item {
+            prompt: image.prompt_index.0,
+            category: categories.get(&image.variant).cloned().unwrap_or_default(),
+            model: image.model.clone(),
+            ..Item::at(Stage::ScreenImages, image.hash.as_str().to_owned())
         });
-        let images_to_screen = std::mem::take(&mut screened_images.pending);
         let mut withheld: HashSet<UnitKey> =
             screened_images.removed.iter().map(|image| image.key.clone()).collect();
         if config.screen.removes == Removes::Row {
@@ -260,28 +285,17 @@ impl Flow {
         }
         counts.push(screened_images.counts);
 
-        let existing = store.pair_keys(sprint).await?;
+        let existing =
+            Existing { pairs: store.pair_keys(sprint).await?, reported: store.withheld_pairs(sprint).await? };
         let (pairs, pair) = plan_pairs(config, &images, screened_images.admitted, &withheld, &existing);
         counts.push(pair);
-
-        let screening = BTreeMap::from([("texts", text_policy.asks()), ("images", image_policy.asks())]);
-        Ok(Self {
-            prompts_to_screen,
-            variants,
-            variants_to_screen,
-            images,
-            images_to_screen,
-            pairs,
-            counts,
-            screening,
-        })
+        Ok(Self { variants, images, pairs, counts, judged: judge.judged, text_policy, image_policy, reviews })
     }
 }
 
 /// Items after a screening stage.
 struct Admission<T> {
     admitted: Vec<Screened<T>>,
-    pending: Vec<T>,
     removed: Vec<T>,
     counts: Counts,
 }
@@ -299,38 +313,64 @@ impl<T> Admission<T> {
     }
 }
 
-fn screen<T>(
-    stage: Stage,
-    items: Vec<T>,
-    decided: &HashMap<String, (Decision, String)>,
-    policy: &Policy,
-    content: impl Fn(&T) -> String,
-) -> Admission<T> {
-    let mut result = Admission {
-        admitted: Vec::new(),
-        pending: Vec::new(),
-        removed: Vec::new(),
-        counts: Counts::of(stage),
-    };
-    for item in items {
-        let Some((decision, reason)) = decided.get(&content(&item)) else {
-            result.counts.pending();
-            result.pending.push(item);
-            continue;
-        };
-        match Screened::admit(item, *decision, policy.asks()) {
-            Ok(item) => {
-                result.counts.out();
-                result.admitted.push(item);
+/// What classifiers and people have said so far, and the items that were decided by it.
+struct Judge {
+    standings: HashMap<(Kind, String), Standing>,
+    texts: HashMap<String, Vec<Score>>,
+    images: HashMap<String, Vec<Score>>,
+    judged: Vec<Item>,
+}
+
+impl Judge {
+    fn screen<T>(
+        &mut self,
+        stage: Stage,
+        policy: &Policy,
+        items: Vec<T>,
+        describe: impl Fn(&T) -> Item,
+    ) -> Admission<T> {
+        let mut counts = Counts::of(stage);
+        let (mut admitted, mut removed) = (Vec::new(), Vec::new());
+        for thing in items {
+            let mut item = describe(&thing);
+            let (kind, scores) = match stage {
+                Stage::ScreenImages => (Kind::Image, self.images.get(&item.content)),
+                _ => (Kind::Text, self.texts.get(&item.content)),
+            };
+            let scores = scores.map(Vec::as_slice).unwrap_or_default();
+            let standing = self.standings.get(&(kind, item.content.clone()));
+            item.failed = scores.iter().any(|score| !score.error.is_empty());
+            item.outcome = decide(policy, scores, standing);
+            item.standing = standing.cloned();
+            item.scores = policy
+                .uses()
+                .iter()
+                .filter_map(|asked| {
+                    let version = asked.version.as_ref().ok()?;
+                    let score = scores.iter().find(|score| score.classifier == *version)?;
+                    Some((asked.name.clone(), positive_score(asked, score)?))
+                })
+                .collect();
+            match &item.outcome {
+                Outcome::Pending => counts.pending(),
+                Outcome::Decided(decision, reason) => {
+                    match Screened::admit(thing, *decision, policy.asks()) {
+                        Ok(thing) => {
+                            counts.out();
+                            admitted.push(thing);
+                        }
+                        Err((thing, Decision::Removed)) => {
+                            counts.dropped(if reason.is_empty() { "removed" } else { reason });
+                            removed.push(thing);
+                        }
+                        Err(_) => counts.review(),
+                    }
+                }
             }
-            Err((item, Decision::Removed)) => {
-                result.counts.dropped(if reason.is_empty() { "removed" } else { reason });
-                result.removed.push(item);
-            }
-            Err(_) => result.counts.review(),
+            self.judged.push(item);
         }
+        Admission { admitted, removed, counts }
     }
-    result
 }
 
 async fn collect_counts(ctx: &Ctx) -> Result<Counts> {
@@ -443,13 +483,19 @@ fn image_key(variant: &VariantRow, model: &ModelConfig, seed_value: u64) -> Unit
     ])
 }
 
+/// The keys of pairs that are made already, and of those that reports withhold.
+struct Existing {
+    pairs: HashSet<String>,
+    reported: HashSet<String>,
+}
+
 /// The pairs that these images should become, and the stage's counts.
 fn plan_pairs(
     config: &SprintConfig,
     wanted: &[ImageUnit],
     admitted: Vec<Screened<Arc<ImageRow>>>,
     withheld: &HashSet<UnitKey>,
-    existing: &HashSet<String>,
+    existing: &Existing,
 ) -> (Vec<PairUnit>, Counts) {
     let mut counts = Counts::of(Stage::Pair);
     let admitted: HashMap<UnitKey, Screened<Arc<ImageRow>>> =
@@ -472,7 +518,9 @@ fn plan_pairs(
             let images = sides.map(|side| side.and_then(|side| admitted.get(&side.key)).cloned());
             if let [Some(first), Some(second)] = images {
                 let key = UnitKey::of(&["pair", first.get().key.as_str(), second.get().key.as_str()]);
-                if existing.contains(key.as_str()) {
+                if existing.reported.contains(key.as_str()) {
+                    counts.review();
+                } else if existing.pairs.contains(key.as_str()) {
                     counts.out();
                 } else {
                     counts.pending();

@@ -18,6 +18,8 @@ pub mod import;
 pub mod pair;
 pub mod publish;
 pub mod results;
+pub mod review;
+pub mod safety;
 pub mod screen;
 pub mod spending;
 pub mod work;
@@ -56,6 +58,9 @@ pub enum StageError {
     /// An engine cannot be used as it is configured.
     #[error("{0}")]
     Engine(String),
+    /// What somebody asked for cannot be done; the text says why.
+    #[error("{0}")]
+    Refused(String),
     /// The person at the keyboard wanted to stop.
     #[error("interrupted: what was in flight is finished and kept; run again to go on")]
     Interrupted,

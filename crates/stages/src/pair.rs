@@ -1,8 +1,8 @@
 //! Pair: puts two images of a variant side by side, and decides how both are shown.
 
+use diptych_core::Stage;
 use diptych_core::seed;
 use diptych_core::variant::row_id;
-use diptych_core::{Stage, UnitKey};
 use diptych_store::pairs::{NewPair, PairSide};
 use diptych_store::sprints::StageMark;
 
@@ -18,33 +18,57 @@ const CANVAS: i64 = 1024;
 /// # Errors
 /// Where the store fails.
 pub async fn run(ctx: &Ctx) -> Result<()> {
+    ctx.progress.begin(Stage::Pair, None);
+    ctx.progress.advance(set(ctx).await?);
+    // From now on what moderators decide changes pairs.
+    let mark = StageMark { key: "paired".to_owned(), report: String::new() };
+    Ok(ctx.store.mark_stage(&ctx.sprint, Stage::Pair, mark, now()).await?)
+}
+
+/// Makes the wanted pairs the sprint's pairs, and says how many there are.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn set(ctx: &Ctx) -> Result<u64> {
     // All of them, also where a run takes only the first prompts: a pair that is not among the wanted
     // ones is withdrawn.
     let everything = Ctx { first: None, ..ctx.clone() };
-    let flow = Flow::load(&everything).await?;
-    let several = ctx.config.model_pairs().len() > 1;
-    // Everything that `set_pairs` writes and that may change while the images stay.
-    let rows: Vec<String> =
-        flow.pairs.iter().map(|pair| format!("{} {}", pair.key, pair.variant.get().split)).collect();
-    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
-    let overlap = ctx.config.annotate.overlap;
-    let mark_key =
-        UnitKey::of(&["pairs", &format!("{overlap} {several}"), UnitKey::of(&rows).as_str()]).to_string();
-    ctx.progress.begin(Stage::Pair, Some(flow.pairs.len() as u64));
-    let unchanged =
-        ctx.store.stage_mark(&ctx.sprint, Stage::Pair).await?.is_some_and(|mark| mark.key == mark_key);
-    if unchanged {
-        return Ok(());
+    loop {
+        let flow = Flow::load(&everything).await?;
+        let pairs = flow.pairs.iter().map(|unit| new_pair(ctx, unit)).collect();
+        let overlap = ctx.config.annotate.overlap;
+        // Where somebody has reviewed something meanwhile, all of it is planned again.
+        if ctx.store.set_pairs(&ctx.sprint, pairs, overlap, flow.reviews, now()).await? {
+            return Ok(flow.pairs.len() as u64);
+        }
     }
-    let pairs = flow.pairs.iter().map(|unit| new_pair(ctx, unit, several)).collect();
-    ctx.store.set_pairs(&ctx.sprint, pairs, overlap, now()).await?;
-    let mark = StageMark { key: mark_key, report: String::new() };
-    ctx.store.mark_stage(&ctx.sprint, Stage::Pair, mark, now()).await?;
-    ctx.progress.advance(flow.pairs.len() as u64);
-    Ok(())
 }
 
-fn new_pair(ctx: &Ctx, unit: &PairUnit, several: bool) -> NewPair {
+/// Takes those pairs from everybody that are not wanted any more, and adds none.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn withdraw_unwanted(ctx: &Ctx) -> Result<()> {
+    let everything = Ctx { first: None, ..ctx.clone() };
+    loop {
+        let existing = ctx.store.pair_keys(&ctx.sprint).await?;
+        if existing.is_empty() {
+            return Ok(());
+        }
+        let flow = Flow::load(&everything).await?;
+        let wanted = flow.pairs.iter().filter(|unit| existing.contains(unit.key.as_str()));
+        let pairs: Vec<NewPair> = wanted.map(|unit| new_pair(ctx, unit)).collect();
+        if pairs.len() == existing.len() {
+            return Ok(());
+        }
+        if ctx.store.set_pairs(&ctx.sprint, pairs, ctx.config.annotate.overlap, flow.reviews, now()).await? {
+            return Ok(());
+        }
+    }
+}
+
+fn new_pair(ctx: &Ctx, unit: &PairUnit) -> NewPair {
+    let several = ctx.config.model_pairs().len() > 1;
     let variant = &unit.variant.get().row;
     let (first, second) = (unit.first.get(), unit.second.get());
     let models = several.then_some((first.model.as_str(), second.model.as_str()));

@@ -9,6 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use diptych_core::{Evolution, ImageHash, PairId, UnitKey};
 use diptych_store::pairs::PairRow;
+use diptych_store::publications::Publication;
 use diptych_store::responses::ResponseRow;
 use diptych_tables::card::{Card, CardModel};
 use diptych_tables::cells::{Image, Row};
@@ -19,6 +20,7 @@ use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::results::{self, Chosen, RULE};
+use crate::safety::Safety;
 use crate::{Ctx, Flow, Result, StageError};
 
 /// So many images are read ahead of the writer.
@@ -249,9 +251,26 @@ pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result
     if material.pairs.is_empty() {
         return Err(StageError::Nothing("there are no pairs to publish: run `diptych run` first".to_owned()));
     }
+    let safety = crate::safety::report(ctx).await?;
     let mut published = Vec::new();
     for dataset in datasets {
-        published.push(write(ctx, &material, folder, *dataset).await?);
+        let written = write(ctx, &material, &safety, folder, *dataset).await?;
+        if written.rows > 0 {
+            let ids: Vec<&str> = match dataset {
+                Dataset::Binarized => material.decided().map(|pair| pair.row_id.as_str()).collect(),
+                _ => material.pairs.iter().map(|pair| pair.row_id.as_str()).collect(),
+            };
+            let destination =
+                std::path::absolute(folder.join(dataset.as_str())).unwrap_or_else(|_| folder.into());
+            let publication = Publication {
+                destination: destination.display().to_string(),
+                dataset: dataset.as_str().to_owned(),
+                rows: serde_json::to_string(&ids).unwrap_or_default(),
+                published_at: crate::ctx::now(),
+            };
+            ctx.store.record_publication(&ctx.sprint, publication).await?;
+        }
+        published.push(written);
         if ctx.stop.is_cancelled() {
             return Err(StageError::Interrupted);
         }
@@ -259,7 +278,49 @@ pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result
     Ok(published)
 }
 
-async fn write(ctx: &Ctx, material: &Material, folder: &Path, dataset: Dataset) -> Result<Published> {
+/// A publication that holds rows which people or classifiers have removed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    /// The folder or repository, where nothing newer was published.
+    pub destination: String,
+    /// When it was published, in milliseconds since 1970.
+    pub published_at: i64,
+    /// The ids of the removed rows.
+    pub rows: Vec<String>,
+}
+
+/// The publications, each destination's newest, that hold removed rows.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn outdated(ctx: &Ctx) -> Result<Vec<Outdated>> {
+    let publications = ctx.store.publications(&ctx.sprint).await?;
+    if publications.is_empty() {
+        return Ok(Vec::new());
+    }
+    let material = Material::load(ctx).await?;
+    let now: HashSet<&str> = material.pairs.iter().map(|pair| pair.row_id.as_str()).collect();
+    let newest: BTreeMap<String, Publication> =
+        publications.into_iter().map(|publication| (publication.destination.clone(), publication)).collect();
+    let mut outdated = Vec::new();
+    for publication in newest.into_values() {
+        let rows: Vec<String> = serde_json::from_str(&publication.rows).unwrap_or_default();
+        let rows: Vec<String> = rows.into_iter().filter(|row| !now.contains(row.as_str())).collect();
+        if !rows.is_empty() {
+            let Publication { destination, published_at, .. } = publication;
+            outdated.push(Outdated { destination, published_at, rows });
+        }
+    }
+    Ok(outdated)
+}
+
+async fn write(
+    ctx: &Ctx,
+    material: &Material,
+    safety: &Safety,
+    folder: &Path,
+    dataset: Dataset,
+) -> Result<Published> {
     // `datasets` loads no split without rows, so a dataset without any is not written.
     if dataset == Dataset::Binarized && material.decided().next().is_none() {
         return Ok(Published { dataset, rows: 0, shards: 0 });
@@ -270,7 +331,7 @@ async fn write(ctx: &Ctx, material: &Material, folder: &Path, dataset: Dataset) 
         Dataset::Results => rows::results(),
         Dataset::Binarized => rows::binarized(),
     };
-    let card = card(ctx, material, dataset);
+    let card = card(ctx, material, safety, dataset);
     let (sender, mut pieces) = mpsc::channel::<Piece>(AHEAD);
     let writer = tokio::task::spawn_blocking(move || -> Result<_, TableError> {
         let mut writer = DatasetWriter::create(&target, features)?;
@@ -371,13 +432,19 @@ async fn read<'a>(
     Ok(found)
 }
 
-fn card(ctx: &Ctx, material: &Material, dataset: Dataset) -> Card {
+fn card(ctx: &Ctx, material: &Material, safety: &Safety, dataset: Dataset) -> Card {
     let config = &ctx.config;
     let responses =
         material.pairs.iter().flat_map(|pair| material.responses(pair)).filter(|response| response.counts);
     let people: HashSet<&str> = responses.clone().map(|response| response.pseudonym.as_str()).collect();
-    let names = |classifiers: &[diptych_core::config::ClassifierUse]| {
-        classifiers.iter().map(|classifier| classifier.name.clone()).collect::<Vec<_>>()
+    let screening = |kind: &str| {
+        let of_kind = safety.classifiers.iter().filter(|one| one.kind == kind);
+        of_kind
+            .map(|one| {
+                let version = one.version.as_deref().unwrap_or("missing");
+                format!("{} ({version}, threshold {})", one.classifier, one.at.threshold)
+            })
+            .collect::<Vec<_>>()
     };
     let rehearsal = config.models.iter().any(|model| model.engine == "rehearsal");
     let mut counts = vec![
@@ -411,8 +478,9 @@ fn card(ctx: &Ctx, material: &Material, dataset: Dataset) -> Card {
                 engine: model.engine.clone(),
             })
             .collect(),
-        text_screening: names(&config.screen.text),
-        image_screening: names(&config.screen.image),
+        text_screening: screening("text"),
+        image_screening: screening("image"),
+        reviewing: reviewing(safety),
         rewriting: match config.chat.get(&config.enhance.engine) {
             Some(chat) => format!("the chat model {}", chat.model),
             None => config.enhance.engine.clone(),
@@ -421,6 +489,30 @@ fn card(ctx: &Ctx, material: &Material, dataset: Dataset) -> Card {
         task_categories: vec!["text-to-image".to_owned()],
         tags: if rehearsal { vec!["rehearsal".to_owned()] } else { Vec::new() },
     }
+}
+
+/// What screening and people have removed and looked at, in sentences for the card.
+fn reviewing(safety: &Safety) -> Vec<String> {
+    let mut said = Vec::new();
+    for stage in &safety.stages {
+        let removed: Vec<String> = stage
+            .counts
+            .iter()
+            .filter_map(|(decision, count)| {
+                Some(format!("{count} by {}", decision.strip_prefix("removed: ")?))
+            })
+            .collect();
+        if !removed.is_empty() {
+            said.push(format!("Removed at {}: {}.", stage.stage, removed.join(", ")));
+        }
+    }
+    let [looked_at, images] = safety.images_reviewed;
+    said.push(match looked_at {
+        0 => "No person has reviewed the images.".to_owned(),
+        all if all == images => format!("People have looked at every one of the {images} images."),
+        some => format!("People have looked at {some} of the {images} images."),
+    });
+    said
 }
 
 /// The tables that `sql` sees. Images are named, their bytes left out.

@@ -196,7 +196,10 @@ pub fn notes(ctx: &Ctx) -> Vec<String> {
         notes.push("Texts were not screened.".to_owned());
     }
     if ctx.config.screen.image.is_empty() {
-        notes.push("Images were not screened.".to_owned());
+        notes.push(match ctx.config.review.every_image {
+            0 => "Images were not screened.".to_owned(),
+            _ => "Images were not screened by classifiers; people have looked at every one.".to_owned(),
+        });
     }
     if ctx.config.models.iter().any(|model| model.engine == "rehearsal") {
         notes.push(

@@ -74,6 +74,22 @@ pub fn sign_test(wins: u64, losses: u64) -> f64 {
     (2.0 * sum).min(1.0)
 }
 
+/// The 95 % interval of a share, by Wilson's score method; none where there is nothing to divide by.
+///
+/// Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
+/// American Statistical Association 22 (1927), 209–212.
+pub fn wilson(part: u64, whole: u64) -> Option<(f64, f64)> {
+    /// The normal distribution's quantile at 97.5 %.
+    const Z: f64 = 1.959_963_984_540_054;
+    if whole == 0 {
+        return None;
+    }
+    let (n, p) = (whole as f64, part as f64 / whole as f64);
+    let middle = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
+    let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    Some(((middle - half).max(0.0), (middle + half).min(1.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +141,23 @@ mod tests {
             prop_assert!((0.0..=1.0).contains(&p));
             prop_assert_eq!(p, sign_test(losses, wins));
         }
+    }
+
+    #[test]
+    fn wilsons_interval_is_the_published_one() {
+        // Newcombe 1998, table I, method 3: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+        for (part, whole, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let found = wilson(part, whole).unwrap();
+            assert!(
+                (found.0 - low).abs() < 5e-5 && (found.1 - high).abs() < 5e-5,
+                "{part}/{whole}: {found:?}"
+            );
+        }
+        assert_eq!(wilson(0, 0), None);
     }
 }

@@ -151,4 +151,17 @@ impl Store {
         })
         .await
     }
+
+    /// Whether the sprint has an image with this hash.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn has_image(&self, sprint: &SprintId, hash: &str) -> Result<bool> {
+        let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM images WHERE sprint = $1 AND hash = $2")
+            .bind(sprint.as_str())
+            .bind(hash)
+            .fetch_one(self.readers())
+            .await?;
+        Ok(found > 0)
+    }
 }

@@ -1,5 +1,6 @@
 //! Pairs: two images of one variant by two models, and what is left of their overlap.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, SprintId, UnitKey};
@@ -123,6 +124,9 @@ impl Store {
     /// overlap has become smaller than what a pair has, its latest leases are withdrawn and its
     /// latest responses kept as `surplus`, which count again when there is room.
     ///
+    /// `reviews` is how long the log was when the pairs were planned. Where it has grown since, nothing is
+    /// changed and false is given: what somebody has rejected meanwhile must not come back.
+    ///
     /// # Errors
     /// Where the database fails; nothing is changed then.
     pub async fn set_pairs(
@@ -130,73 +134,63 @@ impl Store {
         sprint: &SprintId,
         pairs: Vec<NewPair>,
         overlap: u32,
+        reviews: i64,
         now: Millis,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (sprint, pairs, backend) = (sprint.clone(), Arc::new(pairs), self.backend());
         self.write(move |connection| {
             let (sprint, pairs) = (sprint.clone(), Arc::clone(&pairs));
             Box::pin(async move {
-                sqlx::query("UPDATE pairs SET current = $2 WHERE sprint = $1 AND current")
+                let log: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM reviews WHERE sprint = $1")
                     .bind(sprint.as_str())
-                    .bind(false)
+                    .fetch_one(&mut *connection)
+                    .await?;
+                if log != reviews {
+                    return Ok(false);
+                }
+                let changes = Changes::between(standing(connection, &sprint).await?, &pairs, overlap);
+                insert(connection, &sprint, &changes.new, overlap, now).await?;
+                for (id, pair) in &changes.changed {
+                    sqlx::query(
+                        "UPDATE pairs SET wanted = TRUE, overlap = $2, split = $3, row_id = $4 WHERE id = $1",
+                    )
+                    .bind(id)
+                    .bind(i64::from(overlap))
+                    .bind(&pair.split)
+                    .bind(&pair.row_id)
                     .execute(&mut *connection)
                     .await?;
-                for rows in pairs.chunks(rows_at_once(26)) {
-                    let query = format!(
-                        "INSERT INTO pairs (id, sprint, key, row_id, prompt_idx, evolution, category, sub_category, \
-                         variant_key, prompt, split, model_1, model_2, image_1_key, image_2_key, image_1, image_2, \
-                         picture_1, picture_2, canvas_width, canvas_height, current, overlap, shuffle, slots, \
-                         created_at) VALUES {} ON CONFLICT (sprint, key) DO UPDATE SET current = excluded.current, \
-                         overlap = excluded.overlap, split = excluded.split, row_id = excluded.row_id",
-                        value_rows(rows.len(), 26)
-                    );
-                    let mut query = sqlx::query(AssertSqlSafe(query));
-                    for pair in rows {
-                        query = query
-                            .bind(PairId::new().as_str().to_owned())
-                            .bind(sprint.as_str())
-                            .bind(pair.key.as_str())
-                            .bind(&pair.row_id)
-                            .bind(pair.prompt_index.0)
-                            .bind(pair.evolution.as_str())
-                            .bind(&pair.category)
-                            .bind(&pair.sub_category)
-                            .bind(pair.variant.as_str())
-                            .bind(&pair.prompt)
-                            .bind(&pair.split)
-                            .bind(&pair.first.model)
-                            .bind(&pair.second.model)
-                            .bind(pair.first.image_key.as_str())
-                            .bind(pair.second.image_key.as_str())
-                            .bind(pair.first.image.as_str())
-                            .bind(pair.second.image.as_str())
-                            .bind(&pair.first.picture)
-                            .bind(&pair.second.picture)
-                            .bind(i64::from(pair.canvas.0))
-                            .bind(i64::from(pair.canvas.1))
-                            .bind(true)
-                            .bind(i64::from(overlap))
-                            .bind(pair.shuffle)
-                            .bind(i64::from(overlap))
-                            .bind(now);
-                    }
-                    query.execute(&mut *connection).await?;
                 }
-                // Leases on withdrawn pairs end; then what is left of each overlap follows from the rows.
-                sqlx::query(
-                    "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE sprint = $1 AND state = 'open' \
-                     AND pair IN (SELECT id FROM pairs WHERE sprint = $1 AND NOT current)",
-                )
-                .bind(sprint.as_str())
-                .bind(now)
-                .execute(&mut *connection)
-                .await?;
-                fit_overlap(connection, &sprint, now).await?;
-                if backend == Backend::Postgres {
+                for id in &changes.gone {
+                    sqlx::query("UPDATE pairs SET wanted = FALSE WHERE id = $1")
+                        .bind(id)
+                        .execute(&mut *connection)
+                        .await?;
+                }
+                if !changes.changed.is_empty() || !changes.gone.is_empty() {
+                    sqlx::query(
+                        "UPDATE pairs SET current = (wanted AND NOT reported) \
+                         WHERE sprint = $1 AND current <> (wanted AND NOT reported)",
+                    )
+                    .bind(sprint.as_str())
+                    .execute(&mut *connection)
+                    .await?;
+                    // Leases on withdrawn pairs end; then what is left of each overlap follows from the rows.
+                    sqlx::query(
+                        "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE sprint = $1 \
+                         AND state = 'open' AND pair IN (SELECT id FROM pairs WHERE sprint = $1 AND NOT current)",
+                    )
+                    .bind(sprint.as_str())
+                    .bind(now)
+                    .execute(&mut *connection)
+                    .await?;
+                    fit_overlap(connection, &sprint, now).await?;
+                }
+                if backend == Backend::Postgres && !changes.new.is_empty() {
                     // Takes begin at once, and without its figures the database goes over all pairs for each.
                     sqlx::query("ANALYZE pairs").execute(connection).await?;
                 }
-                Ok(())
+                Ok(true)
             })
         })
         .await
@@ -239,12 +233,12 @@ impl Store {
             .collect()
     }
 
-    /// The keys of the sprint's current pairs.
+    /// The keys of the pairs that the stages want.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn pair_keys(&self, sprint: &SprintId) -> Result<std::collections::HashSet<String>> {
-        let keys: Vec<String> = sqlx::query_scalar("SELECT key FROM pairs WHERE sprint = $1 AND current")
+        let keys: Vec<String> = sqlx::query_scalar("SELECT key FROM pairs WHERE sprint = $1 AND wanted")
             .bind(sprint.as_str())
             .fetch_all(self.readers())
             .await?;
@@ -288,6 +282,136 @@ impl Store {
         .fetch_one(self.readers())
         .await?)
     }
+}
+
+/// A pair as it stands in the database, as far as `set_pairs` may change it.
+#[derive(sqlx::FromRow)]
+struct StandingPair {
+    id: String,
+    key: String,
+    /// 1 where the stages want it.
+    wanted: i64,
+    overlap: i64,
+    split: String,
+    row_id: String,
+}
+
+async fn standing(connection: &mut Connection, sprint: &SprintId) -> Result<Vec<StandingPair>> {
+    Ok(sqlx::query_as(
+        "SELECT id, key, CAST(CASE WHEN wanted THEN 1 ELSE 0 END AS BIGINT) AS wanted, overlap, split, row_id \
+         FROM pairs WHERE sprint = $1",
+    )
+    .bind(sprint.as_str())
+    .fetch_all(connection)
+    .await?)
+}
+
+/// What has to be done so that what stands becomes what is wanted.
+struct Changes<'p> {
+    new: Vec<&'p NewPair>,
+    changed: Vec<(String, &'p NewPair)>,
+    gone: Vec<String>,
+}
+
+impl<'p> Changes<'p> {
+    fn between(standing: Vec<StandingPair>, wanted: &'p [NewPair], overlap: u32) -> Self {
+        let mut standing: HashMap<String, StandingPair> =
+            standing.into_iter().map(|pair| (pair.key.clone(), pair)).collect();
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        for pair in wanted {
+            match standing.remove(pair.key.as_str()) {
+                None => new.push(pair),
+                Some(known)
+                    if known.wanted == 0
+                        || known.overlap != i64::from(overlap)
+                        || known.split != pair.split
+                        || known.row_id != pair.row_id =>
+                {
+                    changed.push((known.id, pair));
+                }
+                Some(_) => {}
+            }
+        }
+        let gone = standing.into_values().filter(|pair| pair.wanted == 1).map(|pair| pair.id).collect();
+        Self { new, changed, gone }
+    }
+}
+
+async fn insert(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    pairs: &[&NewPair],
+    overlap: u32,
+    now: Millis,
+) -> Result<()> {
+    for rows in pairs.chunks(rows_at_once(27)) {
+        let query = format!(
+            "INSERT INTO pairs (id, sprint, key, row_id, prompt_idx, evolution, category, sub_category, \
+             variant_key, prompt, split, model_1, model_2, image_1_key, image_2_key, image_1, image_2, \
+             picture_1, picture_2, canvas_width, canvas_height, current, wanted, overlap, shuffle, slots, \
+             created_at) VALUES {}",
+            value_rows(rows.len(), 27)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(query));
+        for pair in rows {
+            query = query
+                .bind(PairId::new().as_str().to_owned())
+                .bind(sprint.as_str())
+                .bind(pair.key.as_str())
+                .bind(&pair.row_id)
+                .bind(pair.prompt_index.0)
+                .bind(pair.evolution.as_str())
+                .bind(&pair.category)
+                .bind(&pair.sub_category)
+                .bind(pair.variant.as_str())
+                .bind(&pair.prompt)
+                .bind(&pair.split)
+                .bind(&pair.first.model)
+                .bind(&pair.second.model)
+                .bind(pair.first.image_key.as_str())
+                .bind(pair.second.image_key.as_str())
+                .bind(pair.first.image.as_str())
+                .bind(pair.second.image.as_str())
+                .bind(&pair.first.picture)
+                .bind(&pair.second.picture)
+                .bind(i64::from(pair.canvas.0))
+                .bind(i64::from(pair.canvas.1))
+                .bind(true)
+                .bind(true)
+                .bind(i64::from(overlap))
+                .bind(pair.shuffle)
+                .bind(i64::from(overlap))
+                .bind(now);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Shows a pair where the stages want it and no report withholds it, and takes it from everybody where not.
+pub(crate) async fn show_as_wanted(connection: &mut Connection, pair: &str, now: Millis) -> Result<()> {
+    sqlx::query("UPDATE pairs SET current = (wanted AND NOT reported) WHERE id = $1")
+        .bind(pair)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE pair = $1 AND state = 'open' \
+         AND pair IN (SELECT id FROM pairs WHERE id = $1 AND NOT current)",
+    )
+    .bind(pair)
+    .bind(now)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE pairs SET held = (SELECT COUNT(*) FROM assignments WHERE pair = pairs.id AND state = 'open'), \
+         slots = overlap - answered - (SELECT COUNT(*) FROM assignments WHERE pair = pairs.id AND state = 'open'), \
+         begun = CASE WHEN answered > 0 OR EXISTS (SELECT 1 FROM assignments WHERE pair = pairs.id AND state = 'open') \
+         THEN 1 ELSE 0 END WHERE id = $1",
+    )
+    .bind(pair)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Makes what stands on each pair fit its overlap, earliest first, and counts it anew: responses that

@@ -179,6 +179,19 @@ fn person((id, name, kind): (String, String, String)) -> Person {
 }
 
 impl Store {
+    /// Whether this person moderates or organizes any sprint.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn has_a_role(&self, person: &PersonId) -> Result<bool> {
+        let roles: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM roles WHERE person = $1 AND role <> 'annotator'")
+                .bind(person.as_str())
+                .fetch_one(self.readers())
+                .await?;
+        Ok(roles > 0)
+    }
+
     /// What a person may do in a sprint: `annotator` (also where nothing was said), `moderator` or
     /// `organizer`.
     ///

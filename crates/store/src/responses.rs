@@ -7,6 +7,7 @@ use diptych_core::{Answer, AssignmentId, Choice, PairId, PersonId, Side, SprintI
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::assignments::give_back;
+use crate::reports::{self, Reporting};
 use crate::{Connection, Millis, Result, Store, StoreError, padded, places, value_rows};
 
 /// For how long an answer may be replaced or taken back.
@@ -25,6 +26,8 @@ pub struct Respond {
     pub duration_ms: Option<i64>,
     /// What the person adds.
     pub comment: Option<String>,
+    /// When an answer `toxic_content` withdraws the pair.
+    pub reporting: Reporting,
     /// Now.
     pub now: Millis,
 }
@@ -238,7 +241,9 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
                     && mine.current
                     && mine.named
                     && times.get(&respond.assignment) == Some(&1);
-                plain.then(|| respond.choice.answer(mine.side))?.map(|answer| (*respond, mine, answer))
+                let answer = plain.then(|| respond.choice.answer(mine.side))??;
+                // A report may take the pair from its neighbours in this group.
+                (answer != Answer::ToxicContent).then_some((*respond, mine, answer))
             })
             .collect();
         answer_holds(connection, &first.iter().copied().flatten().collect::<Vec<_>>()).await?;
@@ -399,6 +404,10 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
         Store::pseudonym(connection, &mine.sprint, &respond.person).await?;
     }
     answer_holds(connection, &[(respond, &mine, answer)]).await?;
+    if answer == Answer::ToxicContent {
+        let Respond { reporting, person, now, .. } = respond;
+        reports::report(connection, *reporting, &mine.sprint, &mine.pair, person, *now).await?;
+    }
     Ok(Responded::Recorded)
 }
 
@@ -415,6 +424,9 @@ async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignme
     }
     if respond.now - created_at > SECOND_THOUGHTS {
         return Ok(Responded::Settled);
+    }
+    if answer == Answer::ToxicContent.as_str() {
+        reports::take_back(connection, &mine.sprint, &mine.pair, &respond.person, respond.now).await?;
     }
     let Some(wanted) = wanted else {
         // A skip in place of an answer: the answer is taken back and the pair goes back.
@@ -443,8 +455,12 @@ async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignme
     .bind(respond.duration_ms)
     .bind(respond.comment.as_deref())
     .bind(respond.now)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    if wanted == Answer::ToxicContent {
+        let Respond { reporting, person, now, .. } = respond;
+        reports::report(connection, *reporting, &mine.sprint, &mine.pair, person, *now).await?;
+    }
     Ok(Responded::Replaced)
 }
 
@@ -496,13 +512,23 @@ async fn reopen(
     now: Millis,
     lease: Millis,
 ) -> Result<TakenBack> {
-    let Some(mine) = find_one(connection, person, assignment).await? else { return Ok(TakenBack::Unknown) };
+    let Some(mut mine) = find_one(connection, person, assignment).await? else {
+        return Ok(TakenBack::Unknown);
+    };
     let answered = mine.state == "answered";
     if !answered && mine.state != "skipped" {
         return Ok(TakenBack::Nothing);
     }
     if now - mine.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
         return Ok(TakenBack::Settled);
+    }
+    if answered && !mine.current {
+        // Where it is this person's own report that withholds the pair, that is taken back with it.
+        reports::take_back(connection, &mine.sprint, &mine.pair, person, now).await?;
+        match find_one(connection, person, assignment).await? {
+            Some(now) => mine = now,
+            None => return Ok(TakenBack::Unknown),
+        }
     }
     // An answer that counts leaves its own place to the hold; a skip and a surplus answer need a free one.
     let has_place = answered && !mine.surplus;

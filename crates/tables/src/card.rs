@@ -25,6 +25,8 @@ pub struct Card {
     pub text_screening: Vec<String>,
     /// Names of what screened the images; none means that they were not screened.
     pub image_screening: Vec<String>,
+    /// What was removed and who has looked, a sentence each.
+    pub reviewing: Vec<String>,
     /// What rewrote the prompts into variants: an engine, and its model where it has one.
     pub rewriting: String,
     /// The name of the rule that decided pairs, where this dataset has decided pairs.
@@ -149,6 +151,9 @@ fn body(card: &Card, splits: &[SplitFacts], text: &mut String) {
     text.push_str("\n## How it was made\n\n");
     let _ = writeln!(text, "- Prompts: {}.", screening(&card.text_screening));
     let _ = writeln!(text, "- Images: {}.", screening(&card.image_screening));
+    for said in &card.reviewing {
+        let _ = writeln!(text, "- {}", line(said));
+    }
     let _ = writeln!(text, "- Prompts were rewritten by: {}.", line(&card.rewriting));
     if let Some(rule) = &card.rule {
         let _ = writeln!(text, "- Pairs were decided by the rule `{}`.", line(rule));
@@ -203,6 +208,7 @@ mod tests {
             ],
             text_screening: vec!["lexicon".into()],
             image_screening: Vec::new(),
+            reviewing: vec!["Removed at screen-prompts: 3 by lexicon.".into()],
             rewriting: "rules (embedded)".into(),
             rule: Some("majority".into()),
             task_categories: vec!["text-to-image".into()],

@@ -107,7 +107,7 @@ async fn serve(
     let store = Store::open(url, folder).await?;
     let sprint = store.sprint(slug, now()).await?;
     let rows = (0..pairs).map(pair).collect::<Result<Vec<_>, Failure>>()?;
-    store.set_pairs(&sprint, rows, OVERLAP, now()).await?;
+    store.set_pairs(&sprint, rows, OVERLAP, 0, now()).await?;
     let mut tokens = Vec::new();
     for number in 0..CLIENTS {
         let token = diptych_web::new_secret();

@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use diptych_core::config::ReviewConfig;
 use diptych_core::{AssignmentId, Choice};
-use diptych_stages::annotate::{self, MOST_AT_ONCE};
+use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
 use diptych_stages::ctx::now;
 use diptych_store::responses::{Responded, TakenBack};
 use serde::de::DeserializeOwned;
@@ -219,13 +220,20 @@ pub(crate) async fn respond(
         Problem::unknown_answer(format!("`{word}` is none of {}.", known.join(", ")))
     })?;
     let assignment = AssignmentId::from_text(id);
+    // Only a report needs to know what the sprint makes of it; every answer would pay for the question.
+    let review = match choice {
+        Choice::ToxicContent => {
+            let of = app.store().sprint_of_assignment(&assignment).await?;
+            app.sprint_of(of.as_ref()).map(|sprint| sprint.config().review.clone()).unwrap_or_default()
+        }
+        _ => ReviewConfig::default(),
+    };
     let responded = annotate::respond(
         app.store(),
+        &review,
         &person.id,
         &assignment,
-        choice,
-        body.duration_ms,
-        body.comment,
+        Given { choice, duration_ms: body.duration_ms, comment: body.comment },
         now(),
     )
     .await?;
@@ -255,9 +263,8 @@ pub(crate) async fn take_back(
     let assignment = AssignmentId::from_text(id);
     let of = app.store().sprint_of_assignment(&assignment).await?;
     let config = app
-        .sprints()
-        .find(|(_, sprint)| Some(&sprint.ctx().sprint) == of.as_ref())
-        .map(|(_, sprint)| sprint.config().annotate.clone())
+        .sprint_of(of.as_ref())
+        .map(|sprint| sprint.config().annotate.clone())
         .ok_or_else(|| Problem::not_found("You hold no such assignment."))?;
     match annotate::take_back(app.store(), &config, &person.id, &assignment, now()).await? {
         // Taking back what is taken back already has the same end.
@@ -392,7 +399,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
+pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(crate::TOO_LARGE),
         _ => Problem::bad_request("The request broke off."),

@@ -5,6 +5,7 @@ mod openapi;
 mod pages;
 mod pictures;
 mod problem;
+mod review;
 mod session;
 mod state;
 
@@ -47,6 +48,9 @@ pub fn router(app: App) -> Router {
         .route("/leave", post(session::leave))
         .route("/s/{slug}", get(pages::annotate))
         .route("/s/{slug}/results", get(pages::results))
+        .route("/s/{slug}/review", get(pages::review))
+        .route("/s/{slug}/safety", get(pages::safety))
+        .route("/s/{slug}/review/images/{hash}", get(review::thumbnail))
         .route("/pictures/{name}", get(pictures::show))
         .route("/assets/{version}/{name}", get(pages::asset))
         .route("/favicon.svg", get(pages::favicon))
@@ -57,6 +61,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/sprints/{slug}/leaderboard", get(api::leaderboard))
         .route("/api/v1/sprints/{slug}/progress", get(api::progress))
         .route("/api/v1/sprints/{slug}/results", get(api::results))
+        .route("/api/v1/sprints/{slug}/review", get(review::items).post(review::decide))
+        .route("/api/v1/sprints/{slug}/review/log", get(review::log))
+        .route("/api/v1/sprints/{slug}/safety", get(review::safety))
         .route("/healthz", get(api::alive))
         .route("/readyz", get(api::ready))
         .route("/metrics", get(api::metrics))

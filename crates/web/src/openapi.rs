@@ -5,8 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Modify, OpenApi as _};
 
-use crate::api;
 use crate::problem::Problem;
+use crate::{api, review};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -23,6 +23,10 @@ use crate::problem::Problem;
         api::leaderboard,
         api::progress,
         api::results,
+        review::items,
+        review::decide,
+        review::log,
+        review::safety,
         api::alive,
         api::ready,
         api::metrics

@@ -8,17 +8,20 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::config::SprintConfig;
 use diptych_stages::results::Report;
+use diptych_stages::safety::{Change, Safety, Share};
 use diptych_store::people::Person;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::may_see_results;
 use crate::problem::Problem;
+use crate::review::{Choices, Proposed};
 use crate::session::{Visitor, local_path};
-use crate::state::App;
+use crate::state::{App, HostedSprint};
 
 const CSS: &str = include_str!("../assets/design.css");
 const ANNOTATE_JS: &str = include_str!("../assets/annotate.js");
+const REVIEW_JS: &str = include_str!("../assets/review.js");
 const PAGE_JS: &str = include_str!("../assets/page.js");
 const LOGO: &str = include_str!("../assets/logo.svg");
 
@@ -26,7 +29,7 @@ const LOGO: &str = include_str!("../assets/logo.svg");
 fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
-        let digest = Sha256::digest([CSS, ANNOTATE_JS, PAGE_JS].concat().as_bytes());
+        let digest = Sha256::digest([CSS, ANNOTATE_JS, REVIEW_JS, PAGE_JS].concat().as_bytes());
         hex::encode(&digest[..6])
     })
 }
@@ -35,6 +38,7 @@ pub(crate) async fn asset(Path((_, name)): Path<(String, String)>) -> Result<Res
     let (kind, text) = match name.as_str() {
         "design.css" => ("text/css; charset=utf-8", CSS),
         "annotate.js" => ("text/javascript; charset=utf-8", ANNOTATE_JS),
+        "review.js" => ("text/javascript; charset=utf-8", REVIEW_JS),
         "page.js" => ("text/javascript; charset=utf-8", PAGE_JS),
         _ => return Err(Problem::not_found("There is no such file.")),
     };
@@ -55,6 +59,8 @@ struct Frame {
     person: Option<String>,
     /// Which of the header's links is the page itself.
     here: &'static str,
+    /// Where this person reviews, and how many reports wait there; for moderators.
+    review: Option<(String, i64)>,
     /// The style sheet, for a page that is a file by itself.
     inline: Option<&'static str>,
 }
@@ -66,8 +72,24 @@ impl Frame {
             title: title.into(),
             person: person.map(|person| person.name.clone()),
             here,
+            review: None,
             inline: None,
         }
+    }
+
+    /// With the way to review, where this person moderates a sprint: the one where most waits.
+    async fn for_moderators(mut self, app: &App, person: Option<&Person>) -> Result<Self, Problem> {
+        let Some(person) = person else { return Ok(self) };
+        for (slug, sprint) in app.sprints() {
+            let id = &sprint.ctx().sprint;
+            if app.store().role(id, &person.id).await? != "annotator" {
+                let waiting = app.store().waiting_reports(id).await?;
+                if self.review.as_ref().is_none_or(|(_, most)| waiting > *most) {
+                    self.review = Some((slug.clone(), waiting));
+                }
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -113,7 +135,9 @@ pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Re
             results: may_see_results(&app, sprint, person.as_ref()).await.is_ok(),
         });
     }
-    page(&Home { frame: Frame::new("Diptych", person.as_ref(), "sprints"), sprints })
+    let frame =
+        Frame::new("Diptych", person.as_ref(), "sprints").for_moderators(&app, person.as_ref()).await?;
+    page(&Home { frame, sprints })
 }
 
 /// Rounded down, so that 100 is said only when it is.
@@ -174,6 +198,7 @@ pub(crate) async fn annotate(
     let since = diptych_stages::ctx::now() - 24 * 3600 * 1000;
     let (_, today) = app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
     let frame = Frame::new(sprint.config().sprint.title.clone(), Some(&person), "");
+    let frame = frame.for_moderators(&app, Some(&person)).await?;
     let html = page(&Annotate {
         frame,
         slug,
@@ -265,6 +290,7 @@ pub(crate) async fn results(
     let config = sprint.config();
     let title = config.sprint.title.clone();
     let frame = Frame::new(format!("Results · {title}"), person.as_ref(), "results");
+    let frame = frame.for_moderators(&app, person.as_ref()).await?;
     Ok(page(&shown(frame, slug, title, &named(config), config.annotate.overlap, &report))?.into_response())
 }
 
@@ -420,6 +446,103 @@ fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[derive(Template)]
+#[template(path = "review.html")]
+struct Review {
+    frame: Frame,
+    slug: String,
+    sprint: String,
+    choices: Choices,
+}
+
+/// The sprint, where this person moderates it; otherwise the page that says why not.
+async fn moderated<'a>(
+    app: &'a App,
+    slug: &str,
+    person: Option<&Person>,
+) -> Result<Result<&'a HostedSprint, Response>, Problem> {
+    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found().await)) };
+    let Some(person) = person else {
+        return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/review")).into_response()));
+    };
+    let Err(problem) = crate::review::reviewer(app, sprint, person).await else { return Ok(Ok(sprint)) };
+    let message = Message {
+        frame: Frame::new("Review", Some(person), "review"),
+        heading: "For moderators".to_owned(),
+        text: problem.detail.clone(),
+        link: format!("/s/{slug}"),
+        link_text: "Compare pictures".to_owned(),
+    };
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
+    Ok(Err((status, page(&message)?).into_response()))
+}
+
+pub(crate) async fn review(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+) -> Result<Response, Problem> {
+    let sprint = match moderated(&app, &slug, person.as_ref()).await? {
+        Ok(sprint) => sprint,
+        Err(response) => return Ok(response),
+    };
+    let title = sprint.config().sprint.title.clone();
+    let frame = Frame::new(format!("Review · {title}"), person.as_ref(), "review");
+    let frame = frame.for_moderators(&app, person.as_ref()).await?;
+    Ok(page(&Review { frame, slug, sprint: title, choices: Choices::of(sprint) })?.into_response())
+}
+
+#[derive(Template)]
+#[template(path = "safety.html")]
+struct SafetyPage {
+    frame: Frame,
+    slug: String,
+    report: Safety,
+    proposed: (String, String),
+    changes: Option<Vec<Change>>,
+}
+
+impl SafetyPage {
+    fn shown(&self, share: &Option<Share>) -> String {
+        share.map_or_else(
+            || "–".to_owned(),
+            |share| {
+                format!(
+                    "{:.0}\u{a0}% ({:.0}–{:.0})",
+                    share.value * 100.0,
+                    share.low * 100.0,
+                    share.high * 100.0
+                )
+            },
+        )
+    }
+}
+
+pub(crate) async fn safety(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+    Query(proposed): Query<Proposed>,
+) -> Result<Response, Problem> {
+    let sprint = match moderated(&app, &slug, person.as_ref()).await? {
+        Ok(sprint) => sprint,
+        Err(response) => return Ok(response),
+    };
+    let report = diptych_stages::safety::report(sprint.ctx()).await?;
+    let changes = match (&proposed.classifier, proposed.threshold) {
+        (Some(classifier), Some(threshold)) => {
+            Some(diptych_stages::safety::changes(sprint.ctx(), classifier, threshold).await?)
+        }
+        _ => None,
+    };
+    let title = sprint.config().sprint.title.clone();
+    let frame = Frame::new(format!("Classifiers · {title}"), person.as_ref(), "review");
+    let frame = frame.for_moderators(&app, person.as_ref()).await?;
+    let threshold = proposed.threshold.map_or_else(|| "0.5".to_owned(), |threshold| threshold.to_string());
+    let proposed = (proposed.classifier.unwrap_or_default(), threshold);
+    Ok(page(&SafetyPage { frame, slug, report, proposed, changes })?.into_response())
 }
 
 pub(crate) async fn not_found() -> Response {

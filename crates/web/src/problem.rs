@@ -103,6 +103,7 @@ impl From<StageError> for Problem {
     fn from(error: StageError) -> Self {
         match error {
             StageError::Store(error) => error.into(),
+            StageError::Refused(why) => Self::bad_request(why),
             other => {
                 tracing::error!(error = %other, "a request failed");
                 Self::internal("The server could not do this. Nothing was changed.")

@@ -154,6 +154,10 @@ pub(crate) async fn enter(
             return again("A name alone is enough only on a private network. Ask the organizer for a token.");
         }
         let person = app.store().person(&name, false, now()).await?;
+        // Whoever gives a name is that person: for who sees what others must not, that is not enough.
+        if !peer.ip().is_loopback() && app.store().has_a_role(&person.id).await? {
+            return again("That name belongs to a moderator or organizer, who signs in with a token.");
+        }
         if person.simulated {
             return again("That name belongs to a simulated annotator. Take another one.");
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use diptych_core::SprintId;
 use diptych_core::config::SprintConfig;
 use diptych_stages::Ctx;
 use diptych_stages::results::Report;
@@ -87,6 +88,11 @@ impl App {
 
     pub(crate) fn sprints(&self) -> impl Iterator<Item = (&String, &HostedSprint)> {
         self.inner.sprints.iter()
+    }
+
+    /// The sprint with this id, where this server hosts it.
+    pub(crate) fn sprint_of(&self, id: Option<&SprintId>) -> Option<&HostedSprint> {
+        self.inner.sprints.values().find(|sprint| Some(&sprint.ctx().sprint) == id)
     }
 
     pub(crate) fn sprint(&self, slug: &str) -> Result<&HostedSprint, Problem> {

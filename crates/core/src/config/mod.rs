@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 pub use overrides::{Overrides, VARIABLE_PREFIX};
 pub use server::{ServerConfig, StorageConfig};
 pub use sprint::{
-    AnnotateConfig, BudgetConfig, ChatConfig, ClassifierUse, CleanConfig, CollectConfig, EnhanceConfig,
-    LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, Removes, ScreenConfig, SprintConfig,
-    SprintSection, is_name,
+    AnnotateConfig, BudgetConfig, ChatConfig, ClassifierConfig, ClassifierUse, CleanConfig, CollectConfig,
+    EnhanceConfig, IMAGE_CLASSIFIERS, LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, Removes,
+    ReviewConfig, ScreenConfig, SprintConfig, SprintSection, TEXT_CLASSIFIERS, is_name,
 };
 
 /// A configuration that cannot be used. Its text names the file, the line where there is one, and

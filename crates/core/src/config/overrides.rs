@@ -7,8 +7,20 @@ use super::{ConfigError, nearest, nearest_hint};
 /// What the names of all our environment variables begin with.
 pub const VARIABLE_PREFIX: &str = "DIPTYCH_";
 
-const SPRINT_SECTIONS: &[&str] =
-    &["sprint", "collect", "clean", "screen", "enhance", "chat", "models", "budget", "pair", "annotate"];
+const SPRINT_SECTIONS: &[&str] = &[
+    "sprint",
+    "collect",
+    "clean",
+    "screen",
+    "enhance",
+    "chat",
+    "models",
+    "budget",
+    "pair",
+    "annotate",
+    "classifiers",
+    "review",
+];
 const SERVER_SECTIONS: &[&str] = &["storage", "serve"];
 
 /// The overrides that stand in the environment.

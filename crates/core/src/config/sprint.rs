@@ -40,6 +40,12 @@ pub struct SprintConfig {
     /// How people answer.
     #[serde(default)]
     pub annotate: AnnotateConfig,
+    /// Classifiers besides the known ones, by name.
+    #[serde(default)]
+    pub classifiers: BTreeMap<String, ClassifierConfig>,
+    /// How moderators look at what classifiers and annotators have found.
+    #[serde(default)]
+    pub review: ReviewConfig,
 }
 
 /// What the sprint is.
@@ -154,7 +160,7 @@ pub struct ScreenConfig {
 impl Default for ScreenConfig {
     fn default() -> Self {
         Self {
-            text: vec![ClassifierUse { name: "lexicon".to_owned(), threshold: None }],
+            text: vec![ClassifierUse { name: "lexicon".to_owned(), threshold: None, positive: None }],
             image: Vec::new(),
             removes: Removes::Row,
         }
@@ -178,7 +184,11 @@ pub struct ClassifierUse {
     #[serde(rename = "use")]
     pub name: String,
     /// From which score on it is positive; its own default where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// The labels that count as positive; its own where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive: Option<Vec<String>>,
 }
 
 // By hand and not `untagged`, so that an unknown key inside the braces is still named with its line.
@@ -190,6 +200,8 @@ impl<'de> Deserialize<'de> for ClassifierUse {
             r#use: String,
             #[serde(default)]
             threshold: Option<f64>,
+            #[serde(default)]
+            positive: Option<Vec<String>>,
         }
         struct NameOrTable;
         impl<'de> Visitor<'de> for NameOrTable {
@@ -198,14 +210,73 @@ impl<'de> Deserialize<'de> for ClassifierUse {
                 f.write_str("a classifier's name, or { use = \"name\", threshold = 0.5 }")
             }
             fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(ClassifierUse { name: name.to_owned(), threshold: None })
+                Ok(ClassifierUse { name: name.to_owned(), threshold: None, positive: None })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let table = Table::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(ClassifierUse { name: table.r#use, threshold: table.threshold })
+                let Table { r#use: name, threshold, positive } = table;
+                Ok(ClassifierUse { name, threshold, positive })
             }
         }
         deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+/// A classifier besides the known ones: behind an HTTP API, or in a folder of model files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierConfig {
+    /// `openai-moderation`, `huggingface`, `chat` or `folder`.
+    pub engine: String,
+    /// The base address, the provider's public one where absent; for `folder`, the folder.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The model's name there.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The environment variable that holds the key.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
+    /// The labels that count as positive; for `openai-moderation` and `chat`, all of them where absent.
+    #[serde(default)]
+    pub positive: Vec<String>,
+    /// From which score on it is positive.
+    #[serde(default = "default_threshold")]
+    pub threshold: f64,
+    /// How many calls may be under way at once.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: usize,
+    /// How many calls a minute, shared by all callers.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// How long one call may take, in seconds.
+    #[serde(default = "default_timeout_s")]
+    pub timeout_s: u64,
+    /// How often a call that failed in passing is tried again within one run.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+}
+
+fn default_threshold() -> f64 {
+    0.5
+}
+
+/// How moderators look at what classifiers and annotators have found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReviewConfig {
+    /// How many people must approve every image before it is shown, whatever classifiers say; 0: only what
+    /// they leave to people is looked at.
+    pub every_image: u32,
+    /// How many `toxic_content` answers withdraw a pair.
+    pub reports: u32,
+    /// How many of a person's reports a day withdraw anything; more are kept for the moderators.
+    pub reports_per_day: u32,
+}
+
+impl Default for ReviewConfig {
+    fn default() -> Self {
+        Self { every_image: 0, reports: 1, reports_per_day: 10 }
     }
 }
 
@@ -441,8 +512,15 @@ const MOST_AT_ONCE: usize = 10_000;
 /// The image engines that exist.
 const IMAGE_ENGINES: &[&str] = &["rehearsal", "openai", "huggingface", "fal", "a1111", "folder"];
 
-/// The classifiers of texts that exist.
-const TEXT_CLASSIFIERS: &[&str] = &["lexicon"];
+/// The classifiers of texts that are known by name.
+pub const TEXT_CLASSIFIERS: &[&str] = &["lexicon", "nsfw-prompt-detector", "nsfw-text-classifier"];
+
+/// The classifiers of images that are known by name.
+pub const IMAGE_CLASSIFIERS: &[&str] =
+    &["open-nsfw", "falconsai-nsfw", "adamcodd-nsfw", "michalmlodawski-nsfw-large"];
+
+/// The engines of `[classifiers.NAME]`.
+const CLASSIFIER_ENGINES: &[&str] = &["openai-moderation", "huggingface", "chat", "folder"];
 
 /// Whether a text can be a slug or a model's key: lower-case letters, digits, `-` and `_`, at most 64.
 pub fn is_name(text: &str) -> bool {
@@ -514,13 +592,22 @@ impl Checked for SprintConfig {
             format!("{} is not a share: it must be at least 0 and below 1", clean.held_out),
         );
         for (list, path, names) in
-            [(&self.screen.text, "text", TEXT_CLASSIFIERS), (&self.screen.image, "image", &[][..])]
+            [(&self.screen.text, "text", TEXT_CLASSIFIERS), (&self.screen.image, "image", IMAGE_CLASSIFIERS)]
         {
+            let own = self.classifiers.keys().map(String::as_str);
+            let names: Vec<&str> = names.iter().copied().chain(own).collect();
             for (place, classifier) in list.iter().enumerate() {
+                let twice = list[..place].iter().any(|earlier| earlier.name == classifier.name);
                 let place = place.to_string();
-                if let Some(problem) = known(&classifier.name, names) {
+                if let Some(problem) = known(&classifier.name, &names) {
                     check(false, &["screen", path, &place], problem);
                 }
+                check(!twice, &["screen", path, &place], format!("`{}` stands twice", classifier.name));
+                check(
+                    classifier.positive.as_ref().is_none_or(|labels| !labels.is_empty()),
+                    &["screen", path, &place],
+                    "`positive` names no label, so nothing would ever count".to_owned(),
+                );
                 let threshold = classifier.threshold.unwrap_or(0.5);
                 check(
                     (0.0..=1.0).contains(&threshold),
@@ -529,6 +616,44 @@ impl Checked for SprintConfig {
                 );
             }
         }
+        for (name, classifier) in &self.classifiers {
+            check(is_name(name), &["classifiers", name], format!("`{name}`: {NAME}"));
+            check(
+                !TEXT_CLASSIFIERS.contains(&name.as_str()) && !IMAGE_CLASSIFIERS.contains(&name.as_str()),
+                &["classifiers", name],
+                format!("`{name}` is the name of a known classifier; give yours another one"),
+            );
+            if let Some(problem) = known(&classifier.engine, CLASSIFIER_ENGINES) {
+                check(false, &["classifiers", name, "engine"], problem);
+            }
+            let needs = |key: &str, engines: &[&str], there: bool| {
+                let missing = engines.contains(&classifier.engine.as_str()) && !there;
+                (!missing, format!("the engine `{}` needs `{key}`", classifier.engine))
+            };
+            let (good, message) = needs("url", &["chat", "folder"], classifier.url.is_some());
+            check(good, &["classifiers", name], message);
+            let (good, message) = needs("model", &["chat", "huggingface"], classifier.model.is_some());
+            check(good, &["classifiers", name], message);
+            let (good, message) =
+                needs("positive", &["huggingface", "folder"], !classifier.positive.is_empty());
+            check(good, &["classifiers", name], message);
+            check(
+                (0.0..=1.0).contains(&classifier.threshold),
+                &["classifiers", name, "threshold"],
+                format!("a threshold of {} is not between 0 and 1", classifier.threshold),
+            );
+            check(
+                (1..=MOST_AT_ONCE).contains(&classifier.concurrency) && classifier.timeout_s > 0,
+                &["classifiers", name],
+                format!("`concurrency` must be 1 to {MOST_AT_ONCE}, and `timeout_s` at least 1"),
+            );
+        }
+        check(self.review.reports > 0, &["review", "reports"], "must be at least 1".to_owned());
+        check(
+            self.review.every_image <= 100,
+            &["review", "every_image"],
+            "more than 100 people for each image".to_owned(),
+        );
         let enhance = &self.enhance;
         check(
             ["rules", "none"].contains(&enhance.engine.as_str()) || self.chat.contains_key(&enhance.engine),

@@ -13,6 +13,22 @@ pub fn sprint_toml(slug: &str, title: &str, sources: &[String]) -> String {
     TEMPLATE.replace("{{slug}}", slug).replace("{{title}}", &toml_text(title)).replace("{{sources}}", &list)
 }
 
+/// The same with two text and two image classifiers switched on.
+pub fn screened(sprint_toml: &str) -> String {
+    let mut lines = Vec::new();
+    for line in sprint_toml.lines() {
+        match line
+            .strip_prefix("# ")
+            .filter(|line| line.starts_with("text = [") || line.starts_with("image = ["))
+        {
+            Some(on) => lines.push(on),
+            None if line.starts_with("text = [") || line.starts_with("image = [") => {}
+            None => lines.push(line),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
 fn toml_list(items: &[String]) -> String {
     let items: Vec<String> = items.iter().map(|item| toml_text(item)).collect();
     format!("[{}]", items.join(", "))
@@ -41,9 +57,16 @@ mod tests {
         assert_eq!(models, [("dev", "rehearsal/noto"), ("sd", "rehearsal/fluent")]);
         assert_eq!(config.screen.text[0].name, "lexicon");
         assert!(config.screen.image.is_empty());
-        for section in
-            ["sprint", "collect", "clean", "screen", "enhance", "[models]", "budget", "pair", "annotate"]
-        {
+        let on = SprintConfig::parse("sprint.toml", &screened(&text), &Overrides::none()).unwrap();
+        assert_eq!(
+            on.screen.text.iter().chain(&on.screen.image).map(|one| one.name.as_str()).collect::<Vec<_>>(),
+            ["lexicon", "nsfw-prompt-detector", "open-nsfw", "falconsai-nsfw"]
+        );
+        assert_eq!(on.screen.image[0].threshold, Some(0.8));
+        for section in [
+            "review", "sprint", "collect", "clean", "screen", "enhance", "[models]", "budget", "pair",
+            "annotate",
+        ] {
             assert!(text.contains(&format!("\n[{section}]")), "{section}");
         }
     }

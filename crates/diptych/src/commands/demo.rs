@@ -79,7 +79,11 @@ pub async fn run(
         for (category, taste) in &simulated.tastes {
             text.push_str(&format!("  {category:14} {}\n", taste.says(first, second)));
         }
-        text.push_str("The other categories are yours.\n\n");
+        text.push_str("The other categories are yours.\n");
+        text.push_str(&format!(
+            "One pair was reported as toxic: sign in as `{}` on this machine and look at Review.\n\n",
+            simulated.moderator
+        ));
         text.push_str(&super::report::for_people(&diptych_stages::results::report(&ctx).await?));
         text.push('\n');
         print(&text)?;

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod import;
+mod models;
 mod new;
 mod publish;
 mod report;
@@ -28,7 +29,7 @@ pub async fn run(args: Args) -> Result<()> {
         Command::Demo { dir, addr, prompts, no_serve } => {
             demo::run(&dir, addr, prompts, no_serve, progress).await
         }
-        Command::New { dir, prompts } => new::run(&dir, &prompts),
+        Command::New { dir, prompts, template } => new::run(&dir, &prompts, template),
         Command::Check => check::run(folder).await,
         Command::Run { stages, until, first, dry_run, retry_failed } => {
             let wanted = run::wanted(&stages, until.as_deref())?;
@@ -40,7 +41,11 @@ pub async fn run(args: Args) -> Result<()> {
         }
         Command::Status { json } => status::run(folder, json).await,
         Command::Serve { addr } => serve::run(folder, addr, progress).await,
-        Command::Report { json, html } => report::run(folder, json, html.as_deref()).await,
+        Command::Report { json, safety: true, threshold, .. } => {
+            report::safety(folder, json, threshold.as_deref()).await
+        }
+        Command::Report { json, html, .. } => report::run(folder, json, html.as_deref()).await,
+        Command::Models { what } => models::run(what, args.quiet).await,
         Command::Sql { query, file, train, format } => {
             sql::run(folder, query, file.as_deref(), train.as_deref(), format).await
         }

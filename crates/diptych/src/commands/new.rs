@@ -8,9 +8,10 @@ use diptych_text::templates;
 
 use super::print;
 use crate::Usage;
+use crate::args::Template;
 
 /// Makes the folder.
-pub fn run(folder: &Path, prompts: &[PathBuf]) -> Result<()> {
+pub fn run(folder: &Path, prompts: &[PathBuf], template: Template) -> Result<()> {
     let file = folder.join("sprint.toml");
     if file.exists() {
         return Err(Usage(format!("{} exists already: nothing was changed", file.display())).into());
@@ -29,7 +30,12 @@ pub fn run(folder: &Path, prompts: &[PathBuf]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let sources: Vec<String> =
         prompts.iter().map(|prompts| source(prompts, folder)).collect::<Result<_>>()?;
-    write(&file, &template::sprint_toml(&slug, &title, &sources))?;
+    let plain = template::sprint_toml(&slug, &title, &sources);
+    let text = match template {
+        Template::Plain => plain,
+        Template::Screened => template::screened(&plain),
+    };
+    write(&file, &text)?;
     let instructions = folder.join("templates");
     std::fs::create_dir_all(&instructions)
         .with_context(|| format!("{} cannot be made", instructions.display()))?;
@@ -43,8 +49,13 @@ pub fn run(folder: &Path, prompts: &[PathBuf]) -> Result<()> {
     }
     let folder = folder.display();
     print(&format!(
-        "{} is written; it runs as it is.\nNext:\n  diptych run -C {folder} --first 10    # and look at the contact sheet\n  diptych run -C {folder}\n  diptych serve -C {folder}\n",
-        file.display()
+        "{} is written; {}.\nNext:\n  diptych run -C {folder} --first 10    # and look at the contact sheet\n  diptych run -C {folder}\n  diptych serve -C {folder}\n",
+        file.display(),
+        match template {
+            Template::Plain => "it runs as it is",
+            Template::Screened =>
+                "bring its classifiers with `diptych models fetch nsfw-prompt-detector open-nsfw falconsai-nsfw`",
+        }
     ))
 }
 

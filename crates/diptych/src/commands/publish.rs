@@ -45,5 +45,15 @@ pub async fn run(folder: &Path, to: &str, only: &[String], progress: Arc<dyn Pro
             }
         })?;
     }
+    for outdated in publish::outdated(&ctx).await? {
+        let rows = outdated.rows.len();
+        let some: Vec<&str> = outdated.rows.iter().take(5).map(String::as_str).collect();
+        print(&format!(
+            "{} still holds {rows} rows that were removed since ({}{}): publish there again, or take it away\n",
+            outdated.destination,
+            some.join(", "),
+            if rows > 5 { ", …" } else { "" }
+        ))?;
+    }
     Ok(())
 }

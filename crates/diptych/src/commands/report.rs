@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use diptych_stages::results::{self, Figure, ModelReport, Report};
+use diptych_stages::safety::{self, Change, Safety, Share};
 
 use super::{print, print_json};
-use crate::{place, progress, table};
+use crate::{Usage, place, progress, table};
 
 /// Prints the report.
 pub async fn run(folder: &Path, as_json: bool, html: Option<&Path>) -> Result<()> {
@@ -86,5 +87,102 @@ pub fn for_people(report: &Report) -> String {
         })
         .collect();
     text.push_str(&table::render(&heading, &rows));
+    text
+}
+
+/// Prints how well the classifiers do, and what another threshold would change.
+pub async fn safety(folder: &Path, as_json: bool, threshold: Option<&str>) -> Result<()> {
+    let ctx = place::open(folder, progress::choose(true)).await?;
+    let report = safety::report(&ctx).await?;
+    let changes = match threshold {
+        Some(change) => {
+            let (name, score) = change
+                .split_once('=')
+                .and_then(|(name, score)| Some((name, score.parse().ok()?)))
+                .ok_or_else(|| {
+                    Usage(format!("--threshold {change}: write CLASSIFIER=SCORE, like open-nsfw=0.7"))
+                })?;
+            Some(safety::changes(&ctx, name, score).await?)
+        }
+        None => None,
+    };
+    if as_json {
+        let mut document = serde_json::to_value(&report)?;
+        if let Some(changes) = changes {
+            document["changes"] = serde_json::to_value(changes)?;
+        }
+        return print_json(&document);
+    }
+    print(&safety_for_people(&report, changes.as_deref()))
+}
+
+fn share(share: Option<Share>) -> String {
+    share.map_or_else(
+        || "–".to_owned(),
+        |share| format!("{:.0}% ({:.0}–{:.0})", share.value * 100.0, share.low * 100.0, share.high * 100.0),
+    )
+}
+
+fn safety_for_people(report: &Safety, changes: Option<&[Change]>) -> String {
+    let mut text = String::new();
+    let rows: Vec<Vec<String>> = report
+        .stages
+        .iter()
+        .flat_map(|stage| {
+            stage
+                .counts
+                .iter()
+                .map(|(said, count)| vec![stage.stage.to_owned(), said.clone(), count.to_string()])
+        })
+        .collect();
+    text.push_str(&table::render(&["stage", "decided", "items"], &rows));
+    text.push('\n');
+    let rows: Vec<Vec<String>> = report
+        .classifiers
+        .iter()
+        .map(|one| {
+            vec![
+                one.classifier.clone(),
+                one.kind.to_owned(),
+                one.at.threshold.to_string(),
+                one.scored.to_string(),
+                one.at.positive.to_string(),
+                one.reviewed.to_string(),
+                share(one.at.precision),
+                share(one.at.recall),
+            ]
+        })
+        .collect();
+    let heading = [
+        "classifier",
+        "for",
+        "threshold",
+        "scored",
+        "positive",
+        "reviewed",
+        "precision (95%)",
+        "recall (95%)",
+    ];
+    text.push_str(&table::render(&heading, &rows));
+    let [looked_at, images] = report.images_reviewed;
+    let _ = writeln!(text, "\nPeople have decided about {looked_at} of {images} images.");
+    for note in &report.notes {
+        let _ = writeln!(text, "{note}");
+    }
+    if let Some(changes) = changes {
+        let _ = writeln!(text, "\nWith that threshold, {} items would be decided otherwise:", changes.len());
+        let rows: Vec<Vec<String>> = changes
+            .iter()
+            .map(|change| {
+                let what = change.text.as_deref().unwrap_or(&change.content);
+                let what: String = what.chars().take(60).collect();
+                vec![change.stage.to_owned(), what, change.from.clone(), change.to.clone()]
+            })
+            .collect();
+        text.push_str(&table::render(&["stage", "item", "now", "then"], &rows));
+        text.push_str(
+            "Set it in [screen] of sprint.toml and run `diptych run` to apply it: no model is asked again.\n",
+        );
+    }
     text
 }

@@ -121,6 +121,18 @@ impl Server {
             .await
     }
 
+    /// Sends bytes with the key and headers that say what they are.
+    pub(crate) async fn post_bytes(
+        &self,
+        url: Url,
+        body: Bytes,
+        headers: HeaderMap,
+        most: usize,
+    ) -> Result<Reply, EngineError> {
+        self.send(self.authorized(self.client.post(url.clone())).headers(headers).body(body), &url, most)
+            .await
+    }
+
     /// Fetches with the key.
     pub(crate) async fn get(&self, url: Url, most: usize) -> Result<Reply, EngineError> {
         self.send(self.authorized(self.client.get(url.clone())), &url, most).await

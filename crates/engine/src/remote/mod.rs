@@ -2,6 +2,7 @@
 
 pub(crate) mod a1111;
 pub(crate) mod chat;
+pub(crate) mod classify;
 pub(crate) mod fal;
 mod http;
 pub(crate) mod huggingface;

@@ -62,7 +62,7 @@ async fn annotate(store: Store, sprint: SprintId, number: usize) -> BTreeSet<Str
 async fn fill(stores: &[Store]) {
     let store = &stores[0];
     let sprint = store.sprint("birds", NOW).await.unwrap();
-    store.set_pairs(&sprint, (0..PAIRS).map(pair).collect(), OVERLAP, NOW).await.unwrap();
+    store.set_pairs(&sprint, (0..PAIRS).map(pair).collect(), OVERLAP, 0, NOW).await.unwrap();
     let crowd: Vec<_> = (0..PEOPLE)
         .map(|number| tokio::spawn(annotate(stores[number % stores.len()].clone(), sprint.clone(), number)))
         .collect();

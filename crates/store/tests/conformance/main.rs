@@ -15,7 +15,6 @@ mod assignments;
 mod blobs;
 mod calls;
 mod crowd;
-mod decisions;
 mod groups;
 mod model;
 mod opening;
@@ -24,6 +23,7 @@ mod people;
 mod place;
 mod prompts;
 mod responses;
+mod safety;
 mod sample;
 mod second_thoughts;
 mod sprints;
@@ -75,9 +75,6 @@ conformance! {
         source_drops_are_kept_until_the_next_collect,
         clean_counts_are_by_state_and_reason,
         many_prompts_keep_their_order;
-    decisions:
-        decisions_are_kept_by_kind_and_policy,
-        the_first_decision_stands;
     variants:
         a_variant_that_is_there_stays,
         a_failed_variant_is_replaced,
@@ -117,6 +114,14 @@ conformance! {
         an_answer_to_a_withdrawn_pair_is_gone,
         standings_count_by_pseudonym,
         a_pseudonym_is_stable_and_tells_nothing;
+    safety:
+        a_report_takes_the_pair_from_everybody_until_both_images_are_approved,
+        a_rejected_image_takes_its_pairs_away_for_good,
+        a_report_is_taken_back_with_its_answer,
+        one_person_cannot_empty_a_sprint,
+        who_is_often_overturned_needs_a_second_reporter,
+        what_stands_of_a_log_is_everybodys_last_word,
+        scores_are_kept_by_classifier_and_replaced;
     second_thoughts:
         an_answer_is_replaced_within_ten_minutes,
         an_answer_is_taken_back_and_given_again,

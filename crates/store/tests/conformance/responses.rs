@@ -4,6 +4,7 @@ use diptych_core::{Answer, AssignmentId, Choice, Side};
 use diptych_store::Store;
 use diptych_store::assignments::Take;
 use diptych_store::people::PersonSummary;
+use diptych_store::reports::Reporting;
 use diptych_store::responses::{Respond, Responded, ResponseRow, Standing};
 
 use crate::sample::{LEASE, MINUTE, NOW, Scene, audit, everything_in, respond, take};
@@ -22,6 +23,8 @@ pub async fn a_choice_is_kept_as_an_answer_about_the_images(store: &Store) {
         let responded = store
             .respond(Respond {
                 comment: Some("neck".to_owned()),
+                // One report alone leaves the pair where it is.
+                reporting: Reporting { needed: 2, per_day: 10 },
                 ..respond(&scene.ana, &held.id, choice, NOW)
             })
             .await
@@ -96,7 +99,7 @@ pub async fn a_late_answer_to_a_filled_pair_is_gone(store: &Store) {
 pub async fn an_answer_to_a_withdrawn_pair_is_gone(store: &Store) {
     let scene = Scene::new(store, 1, 1).await;
     let held = scene.take_one(&scene.ana, NOW).await;
-    store.set_pairs(&scene.sprint, Vec::new(), 1, NOW).await.unwrap();
+    store.set_pairs(&scene.sprint, Vec::new(), 1, 0, NOW).await.unwrap();
     for choice in [Choice::Left, Choice::Skip] {
         assert_eq!(scene.respond(&scene.ana, &held, choice, NOW).await, Responded::Gone);
     }
@@ -144,18 +147,18 @@ pub async fn a_pseudonym_is_stable_and_tells_nothing(store: &Store) {
     let held = scene.take(&scene.ana, 2, NOW).await.held;
     scene.respond(&scene.ana, &held[0], Choice::Left, NOW).await;
     let first = all(store, &scene).await.remove(0).pseudonym;
-    scene.respond(&scene.ana, &held[1], Choice::ToxicContent, NOW + MINUTE).await;
+    scene.respond(&scene.ana, &held[1], Choice::BothBad, NOW + MINUTE).await;
     let responses = all(store, &scene).await;
     assert_eq!(responses.len(), 2);
     assert!(responses.iter().all(|response| response.pseudonym == first));
-    assert!(responses.iter().any(|response| response.answer == Answer::ToxicContent));
+    assert!(responses.iter().any(|response| response.answer == Answer::BothBad));
     assert_ne!(first, scene.ana.as_str());
     assert!(!first.to_lowercase().contains("ana"), "{first}");
     assert_eq!(first.as_bytes()[14], b'4', "a version 4 UUID has no time in it: {first}");
 
     // Another sprint knows the same person under another name.
     let fish = store.sprint("fish", NOW).await.unwrap();
-    store.set_pairs(&fish, vec![crate::sample::pair(0)], 1, NOW).await.unwrap();
+    store.set_pairs(&fish, vec![crate::sample::pair(0)], 1, 0, NOW).await.unwrap();
     let held = store.take(take(&fish, &scene.ana, 1, NOW)).await.unwrap().held.remove(0);
     store.respond(respond(&scene.ana, &held.id, Choice::Left, NOW)).await.unwrap();
     audit(store, &fish).await;

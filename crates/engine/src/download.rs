@@ -1,0 +1,285 @@
+//! Fetching large files: what a broken-off download has left is gone on with, and nothing that is not whole
+//! ever has the file's name.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderValue, RANGE};
+use reqwest::{Client, StatusCode};
+use sha2::{Digest, Sha256};
+
+use crate::EngineError;
+
+/// How often a download that broke off is gone on with.
+const TRIES: u32 = 5;
+
+/// A file to be fetched.
+#[derive(Debug, Clone)]
+pub struct Download {
+    /// How messages call it.
+    pub who: String,
+    /// Where from.
+    pub url: String,
+    /// The key, where one is needed; it stays with the first host.
+    pub token: Option<String>,
+    /// Where to.
+    pub target: PathBuf,
+    /// What its SHA-256 must be, in hex, where that is known.
+    pub sha256: Option<String>,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Downloaded {
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The commit that the Hub says it is of.
+    pub revision: Option<String>,
+}
+
+/// Fetches a file. `heard` is told how many bytes there are, and how many there will be where that is known.
+///
+/// # Errors
+/// [`EngineError::Setup`] where the server will not give it or it is another file than the one that is wanted;
+/// [`EngineError::Transient`] where the connection fails again and again. What has come is kept for the next
+/// call.
+pub async fn download(
+    wanted: &Download,
+    mut heard: impl FnMut(u64, Option<u64>) + Send,
+) -> Result<Downloaded, EngineError> {
+    let mut part = wanted.target.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    if let Some(folder) = wanted.target.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| broken(folder, &error))?;
+    }
+    let mut tries = 0;
+    let revision = loop {
+        match fetch(wanted, &part, &mut heard).await {
+            Ok(revision) => break revision,
+            Err(EngineError::Transient { message, retry_after }) => {
+                tries += 1;
+                if tries == TRIES {
+                    return Err(EngineError::Transient {
+                        message: format!("{message}; run the command again to go on where it stopped"),
+                        retry_after,
+                    });
+                }
+                let wait = retry_after.unwrap_or(Duration::from_millis(500 << tries));
+                tokio::time::sleep(wait.min(Duration::from_secs(60))).await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    let (bytes, sha256) = digest(&part)?;
+    if let Some(expected) = wanted.sha256.as_ref().filter(|expected| **expected != sha256) {
+        std::fs::remove_file(&part).map_err(|error| broken(&part, &error))?;
+        return Err(EngineError::setup(format!(
+            "{} from {} has the SHA-256 {sha256}, not {expected}; nothing was kept",
+            wanted.who, wanted.url
+        )));
+    }
+    std::fs::rename(&part, &wanted.target).map_err(|error| broken(&wanted.target, &error))?;
+    Ok(Downloaded { bytes, revision })
+}
+
+async fn fetch(
+    wanted: &Download,
+    part: &Path,
+    heard: &mut (impl FnMut(u64, Option<u64>) + Send),
+) -> Result<Option<String>, EngineError> {
+    let transient =
+        |what: String| EngineError::transient(format!("{} from {}: {what}", wanted.who, wanted.url));
+    let have = part.metadata().map_or(0, |file| file.len());
+    crate::tls::init();
+    let client = Client::builder()
+        .user_agent(concat!("diptych/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(15))
+        .read_timeout(Duration::from_secs(60))
+        .build()
+        .map_err(|error| EngineError::setup(format!("no HTTPS client can be made: {error}")))?;
+    let mut request = client.get(&wanted.url);
+    if have > 0 {
+        request = request.header(RANGE, format!("bytes={have}-"));
+    }
+    if let Some(token) = &wanted.token {
+        let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            EngineError::setup("HF_TOKEN cannot be a token: it has characters that no header takes")
+        })?;
+        header.set_sensitive(true);
+        request = request.header(AUTHORIZATION, header);
+    }
+    let mut reply = request.send().await.map_err(|error| transient(error.without_url().to_string()))?;
+    let revision =
+        reply.headers().get("x-repo-commit").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let status = reply.status();
+    let begins = match status {
+        StatusCode::OK => 0,
+        // Gone on with, where the server begins at the byte that is missing.
+        StatusCode::PARTIAL_CONTENT => {
+            let range = reply.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+            match range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok())
+            {
+                Some(begins) if begins == have => have,
+                _ => return Err(restart(part, transient("it went on somewhere else".to_owned()))?),
+            }
+        }
+        // There is nothing behind what we have: it is whole, or of another file.
+        StatusCode::RANGE_NOT_SATISFIABLE => return Ok(revision),
+        _ => return Err(refusal(wanted, status, reply.headers())),
+    };
+    let total = reply.content_length().map(|length| begins + length);
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(begins == 0)
+        .append(begins > 0)
+        .open(part)
+        .map_err(|error| broken(part, &error))?;
+    let mut there = begins;
+    loop {
+        match reply.chunk().await {
+            Ok(Some(chunk)) => {
+                file.write_all(&chunk).map_err(|error| broken(part, &error))?;
+                there += chunk.len() as u64;
+                heard(there, total);
+            }
+            Ok(None) => break,
+            Err(error) => return Err(transient(format!("it broke off: {}", error.without_url()))),
+        }
+    }
+    if total.is_some_and(|total| there < total) {
+        return Err(transient("it broke off".to_owned()));
+    }
+    file.sync_all().map_err(|error| broken(part, &error))?;
+    Ok(revision)
+}
+
+/// Begins anew the next time.
+fn restart(part: &Path, error: EngineError) -> Result<EngineError, EngineError> {
+    std::fs::remove_file(part).map_err(|error| broken(part, &error))?;
+    Ok(error)
+}
+
+fn refusal(wanted: &Download, status: StatusCode, headers: &reqwest::header::HeaderMap) -> EngineError {
+    let said = format!("{} from {}: the server answered {status}", wanted.who, wanted.url);
+    match status.as_u16() {
+        401 => EngineError::setup(format!("{said}; set HF_TOKEN to a token of yours")),
+        403 => EngineError::setup(format!(
+            "{said}; accept its terms on its page on the Hub, and set HF_TOKEN to a token of yours"
+        )),
+        404 => EngineError::setup(format!("{said}; it may have moved: look at its page on the Hub")),
+        408 | 429 | 500..=599 => {
+            let seconds = headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+            EngineError::Transient { message: said, retry_after: seconds.map(Duration::from_secs) }
+        }
+        _ => EngineError::setup(said),
+    }
+}
+
+fn digest(path: &Path) -> Result<(u64, String), EngineError> {
+    let mut file = std::fs::File::open(path).map_err(|error| broken(path, &error))?;
+    let mut hasher = Sha256::new();
+    let bytes = std::io::copy(&mut file, &mut hasher).map_err(|error| broken(path, &error))?;
+    Ok((bytes, hex::encode(hasher.finalize())))
+}
+
+fn broken(path: &Path, error: &std::io::Error) -> EngineError {
+    EngineError::setup(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const CONTENT: &[u8] = b"weights that are longer than one piece of a broken connection";
+
+    /// A server that gives this many bytes of each answer, and then hangs up.
+    async fn server(status: &'static str, most: usize) -> (String, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/model.onnx", listener.local_addr().unwrap());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+                let begins: usize = request
+                    .split_once("range: bytes=")
+                    .and_then(|(_, rest)| rest.split('-').next()?.parse().ok())
+                    .unwrap_or(0);
+                let rest = &CONTENT[begins.min(CONTENT.len())..];
+                let (line, range) = match (status, begins) {
+                    ("200 OK", 1..) if rest.is_empty() => ("416 Range Not Satisfiable", String::new()),
+                    ("200 OK", 1..) => (
+                        "206 Partial Content",
+                        format!("content-range: bytes {begins}-{}/*\r\n", CONTENT.len() - 1),
+                    ),
+                    (status, _) => (status, String::new()),
+                };
+                let head = format!(
+                    "HTTP/1.1 {line}\r\ncontent-length: {}\r\n{range}x-repo-commit: abc\r\nconnection: close\r\n\r\n",
+                    rest.len()
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.write_all(&rest[..most.min(rest.len())]).await.unwrap();
+            }
+        });
+        (address, calls)
+    }
+
+    fn wanted(url: &str, folder: &Path, sha256: Option<&str>) -> Download {
+        Download {
+            who: "model".to_owned(),
+            url: url.to_owned(),
+            token: None,
+            target: folder.join("deep").join("model.onnx"),
+            sha256: sha256.map(str::to_owned),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_download_is_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let (url, calls) = server("200 OK", 20).await;
+        let sha256 = hex::encode(Sha256::digest(CONTENT));
+        let wanted = wanted(&url, folder.path(), Some(&sha256));
+        let done = download(&wanted, |_, _| {}).await.unwrap();
+        assert_eq!(done, Downloaded { bytes: CONTENT.len() as u64, revision: Some("abc".to_owned()) });
+        assert_eq!(std::fs::read(&wanted.target).unwrap(), CONTENT);
+        assert_eq!(calls.load(Ordering::SeqCst), CONTENT.len().div_ceil(20), "no byte twice");
+        assert!(!folder.path().join("deep").join("model.onnx.part").exists());
+    }
+
+    #[tokio::test]
+    async fn another_file_than_the_wanted_one_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (url, _) = server("200 OK", 1000).await;
+        let error = download(&wanted(&url, folder.path(), Some("00")), |_, _| {}).await.unwrap_err();
+        assert!(error.to_string().contains("not 00; nothing was kept"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path().join("deep")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_server_will_not_give_is_said_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        for (status, what) in [
+            ("401 Unauthorized", "HF_TOKEN"),
+            ("403 Forbidden", "accept its terms"),
+            ("404 Not Found", "moved"),
+            ("429 Too Many Requests", "run the command again"),
+        ] {
+            let (url, _) = server(status, 1000).await;
+            tokio::time::pause();
+            let error = download(&wanted(&url, folder.path(), None), |_, _| {}).await.unwrap_err();
+            tokio::time::resume();
+            assert!(error.to_string().contains(what), "{status}: {error}");
+        }
+    }
+}

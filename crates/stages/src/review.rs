@@ -1,0 +1,172 @@
+//! Review: what moderators see, and what becomes of what they decide.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use diptych_core::{Decision, PersonId, Stage};
+use diptych_store::reviews::{NewReview, Verdict};
+use diptych_store::scores::Kind;
+use serde::Serialize;
+
+use crate::ctx::now;
+use crate::screen::Item;
+use crate::{Ctx, Flow, Result, StageError};
+
+/// Why something is rejected: one word, and how a page says it.
+pub const REASONS: [(&str, &str); 7] = [
+    ("sexual", "Sexual content"),
+    ("violence", "Violence"),
+    ("hateful", "Hateful"),
+    ("self_harm", "Self-harm"),
+    ("real_person", "A real person"),
+    ("broken", "Broken image"),
+    ("other", "Other…"),
+];
+
+/// The most items of one decision.
+pub const MOST_AT_ONCE: usize = 500;
+
+/// An item as moderators see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reviewable {
+    /// `text` or `image`.
+    pub kind: &'static str,
+    /// Its hash.
+    pub content: String,
+    /// The text itself, or what the image was made of.
+    pub text: String,
+    /// The stage that it stands at: `screen-prompts`, `screen-variants` or `screen-images`.
+    pub stage: &'static str,
+    /// Its category, where it has one.
+    pub category: String,
+    /// The model that made it, where it is an image.
+    pub model: String,
+    /// `passed`, `removed`, `needs_review`, `not_screened`, or `pending`.
+    pub decision: &'static str,
+    /// Why: a classifier, a person's reason, `disputed`, `every_image`…
+    pub reason: String,
+    /// What each classifier says.
+    pub scores: BTreeMap<String, f64>,
+    /// Moderators who approve.
+    pub approvals: u32,
+    /// Moderators who reject.
+    pub rejections: u32,
+    /// Whether somebody has reported a pair with it, and nobody has looked since.
+    pub reported: bool,
+}
+
+impl Reviewable {
+    fn of(item: &Item, text: String, reported: bool) -> Self {
+        let (decision, reason) = match &item.outcome {
+            crate::screen::Outcome::Pending => ("pending", String::new()),
+            crate::screen::Outcome::Decided(decision, reason) => (decision.as_str(), reason.clone()),
+        };
+        let standing = item.standing.clone().unwrap_or_default();
+        Self {
+            kind: if item.stage == Stage::ScreenImages { "image" } else { "text" },
+            content: item.content.clone(),
+            text,
+            stage: item.stage.as_str(),
+            category: item.category.clone(),
+            model: item.model.clone(),
+            decision,
+            reason,
+            scores: item.scores.iter().cloned().collect(),
+            approvals: standing.approvals,
+            rejections: standing.rejections,
+            reported,
+        }
+    }
+
+    /// Whether it waits for a person.
+    pub fn waits(&self) -> bool {
+        self.decision == Decision::NeedsReview.as_str() || self.reported
+    }
+}
+
+/// Everything that can be reviewed, each content once, in the order of the prompts.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn items(ctx: &Ctx) -> Result<Vec<Reviewable>> {
+    let flow = Flow::load(ctx).await?;
+    let reported: HashSet<String> = ctx
+        .store
+        .reported_pairs(&ctx.sprint)
+        .await?
+        .into_iter()
+        .flat_map(|pair| [pair.image_1, pair.image_2])
+        .collect();
+    let texts: HashMap<&str, &str> = flow
+        .images
+        .iter()
+        .filter_map(|unit| Some((unit.row.as_ref()?.hash.as_str(), unit.variant.get().row.text.as_str())))
+        .collect();
+    let mut seen = HashSet::new();
+    let mut items = Vec::new();
+    for item in &flow.judged {
+        let kind = item.stage == Stage::ScreenImages;
+        if seen.insert((kind, item.content.as_str())) {
+            let text =
+                item.text.clone().or_else(|| texts.get(item.content.as_str()).map(|text| (*text).to_owned()));
+            let is_reported = kind && reported.contains(&item.content);
+            items.push(Reviewable::of(item, text.unwrap_or_default(), is_reported));
+        }
+    }
+    Ok(items)
+}
+
+/// Who decides.
+#[derive(Debug, Clone)]
+pub struct Reviewer {
+    /// The person.
+    pub person: PersonId,
+    /// Whether an organizer, whose word is the last one.
+    pub organizer: bool,
+}
+
+/// Records a decision, and applies it: when this returns, what was rejected is shown to nobody.
+///
+/// # Errors
+/// Where the reason is unknown, there are too many items, or the store fails.
+pub async fn decide(
+    ctx: &Ctx,
+    reviewer: &Reviewer,
+    kind: Kind,
+    contents: Vec<String>,
+    verdict: Verdict,
+    reason: &str,
+    note: &str,
+) -> Result<()> {
+    let known = REASONS.iter().any(|(word, _)| *word == reason);
+    if verdict == Verdict::Reject && !known {
+        let words: Vec<&str> = REASONS.iter().map(|(word, _)| *word).collect();
+        return Err(StageError::Refused(format!("a rejection needs a reason: one of {}", words.join(", "))));
+    }
+    if contents.is_empty() || contents.len() > MOST_AT_ONCE {
+        return Err(StageError::Refused(format!("decide on 1 to {MOST_AT_ONCE} items at once")));
+    }
+    let review = NewReview {
+        kind,
+        contents,
+        person: reviewer.person.clone(),
+        organizer: reviewer.organizer,
+        verdict,
+        reason: if verdict == Verdict::Reject { reason.to_owned() } else { String::new() },
+        note: note.chars().filter(|c| *c != '\0').take(500).collect(),
+        whole_row: ctx.config.screen.removes == diptych_core::config::Removes::Row,
+        now: now(),
+    };
+    ctx.store.record_review(&ctx.sprint, review).await?;
+    settle(ctx).await
+}
+
+/// Makes the pairs follow from what was decided, where the sprint has come as far as pairs.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn settle(ctx: &Ctx) -> Result<()> {
+    match ctx.store.stage_mark(&ctx.sprint, Stage::Pair).await? {
+        Some(_) => crate::pair::set(ctx).await.map(|_| ()),
+        None => Ok(()),
+    }
+}

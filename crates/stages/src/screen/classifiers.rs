@@ -1,0 +1,180 @@
+//! From the names in `[screen]` to classifiers: the embedded lexicon, the known models, and the ones of
+//! `[classifiers.NAME]`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use diptych_core::config::{ClassifierConfig, ClassifierUse, SprintConfig};
+use diptych_engine::{ClassifierSettings, EngineError, ImageClassifier, Labels, Limits, TextClassifier};
+use diptych_text::lexicon;
+use tokio_util::sync::CancellationToken;
+
+use super::Use;
+use crate::Ctx;
+
+/// The embedded word list.
+pub const LEXICON: &str = "lexicon";
+
+/// Raised whenever the lexicon would decide otherwise, so that it is asked again.
+const LEXICON_VERSION: u32 = 1;
+
+/// The lexicon's only label.
+const LEXICON_LABEL: &str = "lexicon";
+
+/// How a listed classifier is used: its version is told without loading it.
+pub(super) fn resolve(config: &SprintConfig, folder: &Path, listed: &ClassifierUse) -> Use {
+    let name = listed.name.clone();
+    let (threshold, positive, version) = if name == LEXICON {
+        (0.5, vec![LEXICON_LABEL.to_owned()], Ok(format!("{LEXICON}@{LEXICON_VERSION}")))
+    } else if let Some(known) = diptych_nn::known(&name) {
+        let positive = known.positive.iter().map(|label| (*label).to_owned()).collect();
+        (known.threshold, positive, version_of_known(known))
+    } else if let Some(own) = config.classifiers.get(&name) {
+        let version = match own.engine.as_str() {
+            "folder" => {
+                let folder = folder.join(own.url.as_deref().unwrap_or_default());
+                diptych_nn::version_of_folder(&name, &folder).map_err(|error| error.to_string())
+            }
+            _ => Ok(settings(&name, own).version()),
+        };
+        (own.threshold, own.positive.clone(), version)
+    } else {
+        // The configuration is refused before this; nothing is let through all the same.
+        (0.0, Vec::new(), Err("there is no such classifier".to_owned()))
+    };
+    Use {
+        name,
+        threshold: listed.threshold.unwrap_or(threshold),
+        positive: listed.positive.clone().unwrap_or(positive),
+        version,
+    }
+}
+
+fn version_of_known(known: &diptych_nn::Known) -> Result<String, String> {
+    let found = diptych_nn::find(known).map_err(|error| error.to_string())?;
+    let Some(found) = found else { return Err(format!("`diptych models fetch {}` brings it", known.name)) };
+    diptych_nn::version_of_folder(known.name, &found.folder).map_err(|error| error.to_string())
+}
+
+fn settings(name: &str, own: &ClassifierConfig) -> ClassifierSettings {
+    ClassifierSettings {
+        name: name.to_owned(),
+        engine: own.engine.clone(),
+        url: own.url.clone(),
+        model: own.model.clone(),
+        api_key_env: own.api_key_env.clone(),
+        limits: Limits {
+            concurrency: own.concurrency,
+            requests_per_minute: own.requests_per_minute,
+            timeout: Duration::from_secs(own.timeout_s),
+            retries: own.retries,
+            stop: CancellationToken::new(),
+        },
+    }
+}
+
+/// Where a classifier's model files lie, where it has some.
+fn spec(ctx: &Ctx, asked: &Use) -> Result<Option<diptych_nn::Spec>, EngineError> {
+    if let Some(known) = diptych_nn::known(&asked.name) {
+        let found = diptych_nn::find(known)?.ok_or_else(|| EngineError::Setup {
+            message: format!("{0} is missing: `diptych models fetch {0}` brings it", asked.name),
+        })?;
+        let (name, folder, recipe) = (asked.name.clone(), found.folder, known.recipe);
+        return Ok(Some(diptych_nn::Spec { name, folder, recipe }));
+    }
+    Ok(match ctx.config.classifiers.get(&asked.name) {
+        Some(own) if own.engine == "folder" => Some(diptych_nn::Spec {
+            name: asked.name.clone(),
+            folder: ctx.folder.join(own.url.as_deref().unwrap_or_default()),
+            recipe: diptych_nn::Recipe::HuggingFace,
+        }),
+        _ => None,
+    })
+}
+
+/// Reading hundreds of megabytes is no work for a thread that others wait on.
+async fn load<T: Send + 'static>(
+    load: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    tokio::task::spawn_blocking(load).await.unwrap_or_else(|_| {
+        Err(EngineError::Setup { message: "the program crashed on its model files".to_owned() })
+    })
+}
+
+fn remote_settings(ctx: &Ctx, asked: &Use) -> Result<ClassifierSettings, EngineError> {
+    let own =
+        ctx.config.classifiers.get(&asked.name).ok_or_else(|| EngineError::Setup {
+            message: format!("there is no classifier `{}`", asked.name),
+        })?;
+    let mut settings = settings(&asked.name, own);
+    settings.limits.stop = ctx.stop.clone();
+    Ok(settings)
+}
+
+/// A classifier of texts, ready to be asked.
+///
+/// # Errors
+/// Where it cannot be used as it is configured, or its files are missing or damaged.
+pub async fn text_classifier(ctx: &Ctx, asked: &Use) -> Result<Arc<dyn TextClassifier>, EngineError> {
+    if asked.name == LEXICON {
+        return Ok(Arc::new(Lexicon { version: format!("{LEXICON}@{LEXICON_VERSION}") }));
+    }
+    match spec(ctx, asked)? {
+        Some(spec) => load(move || diptych_nn::load_text(&spec)).await,
+        None => diptych_engine::text_classifier(&remote_settings(ctx, asked)?),
+    }
+}
+
+/// A classifier of images, ready to be asked.
+///
+/// # Errors
+/// As [`text_classifier`].
+pub async fn image_classifier(ctx: &Ctx, asked: &Use) -> Result<Arc<dyn ImageClassifier>, EngineError> {
+    match spec(ctx, asked)? {
+        Some(spec) => load(move || diptych_nn::load_image(&spec)).await,
+        None => diptych_engine::image_classifier(&remote_settings(ctx, asked)?),
+    }
+}
+
+/// The words that the lexicon has found, for people who wonder.
+pub(super) fn lexicon_detail(text: &str) -> String {
+    serde_json::json!({"words": lexicon::screen(text).words}).to_string()
+}
+
+/// The embedded word list as a classifier like any other.
+struct Lexicon {
+    version: String,
+}
+
+#[async_trait]
+impl TextClassifier for Lexicon {
+    async fn classify(&self, texts: Vec<String>) -> Vec<Result<Labels, EngineError>> {
+        let count = texts.len();
+        let done = tokio::task::spawn_blocking(move || {
+            use rayon::prelude::*;
+            let score =
+                |text: &String| Ok(Labels::from([(LEXICON_LABEL.to_owned(), lexicon::screen(text).score)]));
+            texts.par_iter().map(score).collect::<Vec<_>>()
+        });
+        let crashed = || Err(EngineError::Unusable { message: "the lexicon crashed".to_owned() });
+        done.await.unwrap_or_else(|_| vec![crashed(); count])
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn labels(&self) -> Option<Vec<String>> {
+        Some(vec![LEXICON_LABEL.to_owned()])
+    }
+
+    fn together(&self) -> usize {
+        10_000
+    }
+
+    async fn probe(&self) -> Result<String, EngineError> {
+        Ok("embedded, always there".to_owned())
+    }
+}

@@ -1,0 +1,220 @@
+//! Screen: what may be used, and the proof of it.
+//!
+//! Classifiers are asked once for each item and version of theirs, and what they say is kept. What follows
+//! from it is not: [`decide`] makes a decision of scores, reviews and the configuration each time, so a changed
+//! threshold decides anew without asking anybody.
+
+mod classifiers;
+mod decide;
+mod policy;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use diptych_core::{ScreeningPolicy, Stage, UnitKey};
+use diptych_engine::{EngineError, ImageClassifier, Labels, TextClassifier};
+use diptych_store::scores::{Kind, Score};
+use diptych_store::sprints::StageMark;
+use futures::{StreamExt, stream};
+
+use crate::ctx::now;
+use crate::{Ctx, Flow, Result, StageError};
+
+pub use classifiers::{LEXICON, image_classifier, text_classifier};
+pub use decide::{Item, Outcome, decide, positive_score};
+pub use policy::{Policy, Use};
+
+/// What identifies a text in the tables of scores and reviews.
+pub fn content_of_text(text: &str) -> String {
+    UnitKey::of(&["text", text]).to_string()
+}
+
+/// What a classifier is to be shown: the item's hash, and the text where it is one.
+type Shown = (String, Option<String>);
+
+/// Screens what is pending at this stage; with `retry_failed`, also what a classifier has failed on.
+///
+/// # Errors
+/// Where the store fails, or a classifier cannot work as it is configured.
+pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
+    // What the configuration no longer lets pass is shown to nobody while classifiers are at work.
+    crate::pair::withdraw_unwanted(ctx).await?;
+    let flow = Flow::load(ctx).await?;
+    let (kind, policy) = match stage {
+        Stage::ScreenImages => (Kind::Image, &flow.image_policy),
+        _ => (Kind::Text, &flow.text_policy),
+    };
+    let mut seen = HashSet::new();
+    let items: Vec<Shown> = flow
+        .judged
+        .iter()
+        .filter(|item| item.stage == stage && (item.is_pending() || ctx.retry_failed && item.is_failed()))
+        .filter(|item| seen.insert(item.content.clone()))
+        .map(|item| (item.content.clone(), item.text.clone()))
+        .collect();
+    ctx.progress.begin(stage, Some(items.len() as u64));
+    let versions: Vec<String> = policy.versions();
+    let known = ctx.store.scores(&ctx.sprint, kind, &versions).await?;
+    for asked in policy.uses() {
+        let Ok(version) = &asked.version else { continue };
+        let missing = |(content, _): &&Shown| {
+            let score = known.get(content).and_then(|all| all.iter().find(|one| one.classifier == *version));
+            score.is_none_or(|score| ctx.retry_failed && !score.error.is_empty())
+        };
+        let items: Vec<Shown> = items.iter().filter(missing).cloned().collect();
+        if !items.is_empty() {
+            ask(ctx, kind, asked, version, items).await?;
+        }
+    }
+    for (name, why) in policy.missing() {
+        ctx.progress.note(&format!("{name} is missing, so what it should screen waits for people: {why}"));
+    }
+    ctx.progress.advance(items.len() as u64);
+    // That nobody was asked is a choice, and written down as one.
+    let asked: Vec<&str> = policy.uses().iter().map(|asked| asked.name.as_str()).collect();
+    let report =
+        if policy.asks() == ScreeningPolicy::None { "not screened".to_owned() } else { asked.join(", ") };
+    let mark = StageMark { key: versions.join(" "), report };
+    Ok(ctx.store.mark_stage(&ctx.sprint, stage, mark, now()).await?)
+}
+
+/// A classifier of either kind.
+enum Classifier {
+    Text(Arc<dyn TextClassifier>),
+    Image(Arc<dyn ImageClassifier>),
+}
+
+impl Classifier {
+    fn labels(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Text(classifier) => classifier.labels(),
+            Self::Image(classifier) => classifier.labels(),
+        }
+    }
+
+    fn together(&self) -> usize {
+        match self {
+            Self::Text(classifier) => classifier.together(),
+            Self::Image(classifier) => classifier.together(),
+        }
+    }
+
+    /// One outcome an item, in their order.
+    async fn classify(&self, ctx: &Ctx, items: &[Shown]) -> Result<Vec<Result<Labels, EngineError>>> {
+        match self {
+            Self::Text(classifier) => {
+                let texts = items.iter().map(|(_, text)| text.clone().unwrap_or_default()).collect();
+                Ok(classifier.classify(texts).await)
+            }
+            Self::Image(classifier) => {
+                let mut images = Vec::with_capacity(items.len());
+                for (content, _) in items {
+                    let hash = diptych_core::ImageHash::from_text(content.clone());
+                    images.push(ctx.blobs.image(&hash).await?);
+                }
+                // Bytes that are not what they were when they were named are not looked at.
+                let changed: Vec<bool> = images
+                    .iter()
+                    .zip(items)
+                    .map(|(bytes, (content, _))| diptych_core::ImageHash::of(bytes).as_str() != content)
+                    .collect();
+                let outcomes = classifier.classify(images).await;
+                Ok(outcomes
+                    .into_iter()
+                    .zip(changed)
+                    .map(|(outcome, changed)| match changed {
+                        true => Err(EngineError::Unusable {
+                            message: "the image's bytes have changed since it was made".to_owned(),
+                        }),
+                        false => outcome,
+                    })
+                    .collect())
+            }
+        }
+    }
+}
+
+/// Asks one classifier about items, batch by batch, and keeps what it says as it comes.
+async fn ask(ctx: &Ctx, kind: Kind, asked: &Use, version: &str, items: Vec<Shown>) -> Result<()> {
+    let loaded = match kind {
+        Kind::Text => text_classifier(ctx, asked).await.map(Classifier::Text),
+        Kind::Image => image_classifier(ctx, asked).await.map(Classifier::Image),
+    };
+    let classifier = match loaded {
+        Ok(classifier) => classifier,
+        // Its files are there and cannot be used: what it should have looked at waits for people.
+        Err(error) => {
+            ctx.progress.note(&format!("{} cannot be used: {error}", asked.name));
+            let failed =
+                items.into_iter().map(|(content, _)| failed_score(content, version, &error)).collect();
+            return Ok(ctx.store.record_scores(&ctx.sprint, kind, failed, now()).await?);
+        }
+    };
+    if let Some(labels) = classifier.labels()
+        && !asked.positive.iter().any(|positive| labels.contains(positive))
+    {
+        return Err(StageError::Engine(format!(
+            "{} knows the labels {}, and none of those that are to count as positive: {}; set `positive`",
+            asked.name,
+            labels.join(", "),
+            asked.positive.join(", ")
+        )));
+    }
+    let classifier = &classifier;
+    let mut batches = stream::iter(items.chunks(classifier.together().max(1)))
+        .map(|batch| async move { Ok::<_, StageError>((batch, classifier.classify(ctx, batch).await?)) })
+        // The next batch is read while one is at work.
+        .buffered(2);
+    while let Some(done) = batches.next().await {
+        let (batch, outcomes) = done?;
+        let mut scores = Vec::with_capacity(batch.len());
+        for ((content, text), outcome) in batch.iter().zip(outcomes) {
+            match outcome {
+                Ok(labels) => scores.push(score(asked, content, text.as_deref(), version, &labels)),
+                // In passing: it stays pending, and is asked again by the next run.
+                Err(EngineError::Transient { message, .. }) => {
+                    tracing::warn!(classifier = asked.name, message, "call failed in passing");
+                }
+                Err(EngineError::Setup { message }) => return Err(StageError::Engine(message)),
+                Err(error) => scores.push(failed_score(content.clone(), version, &error)),
+            }
+        }
+        ctx.store.record_scores(&ctx.sprint, kind, scores, now()).await?;
+        if ctx.stop.is_cancelled() {
+            return Err(StageError::Interrupted);
+        }
+    }
+    Ok(())
+}
+
+fn score(asked: &Use, content: &str, text: Option<&str>, version: &str, labels: &Labels) -> Score {
+    // A score that is no number, or not between 0 and 1, says nothing.
+    if let Some((label, score)) = labels.iter().find(|(_, score)| !(0.0..=1.0).contains(*score)) {
+        let message = format!("it gave {score} for `{label}`");
+        return failed_score(content.to_owned(), version, &EngineError::Unusable { message });
+    }
+    let rounded: BTreeMap<&str, f64> = labels
+        .iter()
+        .map(|(label, score)| (label.as_str(), (f64::from(*score) * 1e6).round() / 1e6))
+        .collect();
+    Score {
+        content: content.to_owned(),
+        classifier: version.to_owned(),
+        labels: serde_json::to_string(&rounded).unwrap_or_default(),
+        error: String::new(),
+        detail: match (asked.name.as_str(), text) {
+            (LEXICON, Some(text)) => classifiers::lexicon_detail(text),
+            _ => "{}".to_owned(),
+        },
+    }
+}
+
+fn failed_score(content: String, version: &str, error: &EngineError) -> Score {
+    Score {
+        content,
+        classifier: version.to_owned(),
+        labels: "{}".to_owned(),
+        error: crate::enhance::short(&error.to_string()),
+        detail: "{}".to_owned(),
+    }
+}

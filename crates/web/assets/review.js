@@ -1,0 +1,266 @@
+// The review page: a grid of what waits for people, decided from the keyboard.
+//
+// Tiles are made as they come near, so thousands of them cost what a screenful does. A decision is shown at
+// once and sent; where it cannot be sent, it is taken back and said.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const sprint = $("review").dataset.sprint;
+const BATCH = 180;
+const MOST = 500; // items of one decision
+
+let items = []; // what is shown, in order
+let made = 0; // how many tiles there are
+let chosen = new Set(); // places that are selected
+let at = 0; // the place that has the focus
+let anchor = 0; // where a range begins
+let revealed = false;
+let past = []; // decisions that can be taken back: { kind, places }
+
+const tile = (place) => $("tiles").children[place];
+
+// ---- The list
+
+async function load() {
+  const form = new FormData($("filters"));
+  const [least, most] = (form.get("band") || "-").split("-");
+  form.delete("band");
+  if (least) { form.set("least", least); form.set("most", most) }
+  const query = new URLSearchParams([...form].filter(([, value]) => value));
+  let reply;
+  try {
+    reply = await fetch(`/api/v1/sprints/${sprint}/review?${query}`);
+    if (!reply.ok) throw new Error((await reply.json()).detail);
+  } catch (error) { return say("The list cannot be fetched: " + error.message) }
+  quiet();
+  const { items: fresh, total, counts } = await reply.json();
+  items = fresh;
+  [made, at, anchor, chosen, past] = [0, 0, 0, new Set(), []];
+  $("tiles").replaceChildren();
+  $("empty").hidden = items.length > 0;
+  const shown = total > items.length ? ` · the first ${items.length} of ${total} shown` : "";
+  $("counts").textContent = `${counts.images_waiting} images and ${counts.texts_waiting} texts wait · ` +
+    `${counts.images_reviewed} of ${counts.images} images looked at · ${counts.reports} reports${shown}`;
+  grow();
+  bar();
+}
+
+function grow() {
+  const piece = document.createDocumentFragment();
+  for (const end = Math.min(items.length, made + BATCH); made < end; made++) piece.append(make(made));
+  $("tiles").append(piece);
+}
+
+function make(place) {
+  const item = items[place];
+  const li = document.createElement("li");
+  li.className = "tile" + (revealed ? " shown" : "");
+  li.tabIndex = place === at ? 0 : -1;
+  li.dataset.place = place;
+  const picture = document.createElement("span");
+  picture.className = "pic";
+  if (item.kind === "image") {
+    const image = new Image();
+    image.loading = "lazy";
+    image.decoding = "async";
+    image.alt = "";
+    image.src = `/s/${sprint}/review/images/${item.content}`;
+    picture.append(image);
+  } else {
+    const words = document.createElement("p");
+    words.textContent = item.text;
+    picture.append(words);
+  }
+  const why = document.createElement("span");
+  why.className = "why";
+  const label = document.createElement("span");
+  label.textContent = reason(item);
+  const number = document.createElement("span");
+  number.className = "num";
+  number.textContent = place + 1;
+  why.append(label, number);
+  const peek = document.createElement("button");
+  peek.className = "peek";
+  peek.type = "button";
+  peek.tabIndex = -1;
+  peek.textContent = revealed ? "Blur" : "Reveal";
+  li.append(picture, why, peek);
+  li.setAttribute("aria-label", `${item.kind === "image" ? "Image" : "Text"} ${place + 1}, ${reason(item)}`);
+  if (item.kind === "image") li.title = item.text;
+  return li;
+}
+
+function reason(item) {
+  if (item.reported) return "reported";
+  const highest = Object.entries(item.scores).sort((a, b) => b[1] - a[1])[0];
+  const score = highest ? `${highest[0]} ${highest[1].toFixed(2).replace(/^0/, "")}` : "";
+  const words = { every_image: "to look at", disputed: "disputed" };
+  return words[item.reason] || score || item.reason || item.decision.replace("_", " ");
+}
+
+new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && made < items.length) { grow(); again() } },
+  { rootMargin: "1200px" }).observe($("more"));
+// A fast scroll may leave the sentinel in view: it is looked at until it is not.
+function again() {
+  requestAnimationFrame(() => {
+    if (made < items.length && $("more").getBoundingClientRect().top < innerHeight + 1200) { grow(); again() }
+  });
+}
+
+// ---- Choosing
+
+function select(place, on) {
+  if (!tile(place)) return;
+  if (on) chosen.add(place); else chosen.delete(place);
+  tile(place).classList.toggle("chosen", on);
+  tile(place).setAttribute("aria-selected", on);
+}
+
+function clear() {
+  for (const place of [...chosen]) select(place, false);
+  bar();
+}
+
+function go(place, range) {
+  if (!items.length) return;
+  place = Math.max(0, Math.min(items.length - 1, place));
+  while (made <= place) grow();
+  if (tile(at)) tile(at).tabIndex = -1;
+  at = place;
+  tile(at).tabIndex = 0;
+  tile(at).focus();
+  if (range) {
+    for (const one of [...chosen]) select(one, false);
+    for (let one = Math.min(anchor, at); one <= Math.max(anchor, at); one++) select(one, true);
+  } else anchor = at;
+  bar();
+}
+
+function across() {
+  const top = tile(0)?.offsetTop;
+  let count = 0;
+  while (tile(count) && tile(count).offsetTop === top) count++;
+  return Math.max(1, count);
+}
+
+function bar() {
+  $("decide").hidden = items.length === 0;
+  const places = [...chosen].sort((a, b) => a - b);
+  $("chosen").textContent = places.length > 1 ? `${places.length} selected` : `${(places[0] ?? at) + 1} of ${items.length}`;
+}
+
+function reveal(place, on = !tile(place).classList.contains("shown")) {
+  tile(place).classList.toggle("shown", on);
+  tile(place).querySelector(".peek").textContent = on ? "Blur" : "Reveal";
+}
+
+function revealAll() {
+  revealed = !revealed;
+  $("reveal").setAttribute("aria-pressed", revealed);
+  for (let place = 0; place < made; place++) reveal(place, revealed);
+}
+
+// ---- Deciding
+
+const reasons = [...document.querySelectorAll("[name=reason]")];
+function asking(on) {
+  $("reasons").hidden = !on;
+  document.querySelector("#decide [value=reject]").setAttribute("aria-pressed", on);
+}
+
+async function decide(verdict, why = "") {
+  asking(false);
+  const places = (chosen.size ? [...chosen].sort((a, b) => a - b) : [at]).slice(0, MOST);
+  if (!items.length) return;
+  const kind = items[places[0]].kind;
+  mark(places, verdict, why);
+  past.push({ kind, places });
+  clear();
+  const next = places[places.length - 1] + 1;
+  if (next < items.length) go(next);
+  await send(kind, places, verdict, why, () => { mark(places, "", ""); past = past.filter((one) => one.places !== places) });
+}
+
+function mark(places, verdict, why) {
+  for (const place of places) {
+    const li = tile(place);
+    if (!li) continue;
+    li.classList.toggle("done", verdict !== "");
+    const label = li.querySelector(".why span");
+    const says = reasons.find((one) => one.value === why)?.firstChild.textContent.trim();
+    label.className = verdict === "approve" ? "state pass" : verdict === "reject" ? "state fail" : "";
+    label.textContent = verdict === "approve" ? "Approved" : verdict === "reject" ? says : reason(items[place]);
+  }
+}
+
+async function undo() {
+  const last = past.pop();
+  if (!last) return;
+  mark(last.places, "", "");
+  go(last.places[0]);
+  await send(last.kind, last.places, "undo", "", () => {});
+}
+
+// One after the other, so that an undo follows what it takes back.
+let line = Promise.resolve();
+function send(kind, places, verdict, why, failed) {
+  const body = { kind, items: places.map((place) => items[place].content), verdict, reason: why };
+  line = line.then(async () => {
+    try {
+      const reply = await fetch(`/api/v1/sprints/${sprint}/review`, {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+      });
+      if (!reply.ok) throw new Error((await reply.json()).detail);
+      quiet();
+    } catch (error) {
+      failed();
+      say("A decision was not saved: " + error.message);
+    }
+  });
+  return line;
+}
+
+function say(text) { $("notice").textContent = text; $("notice").hidden = false }
+function quiet() { $("notice").hidden = true }
+
+// ---- Hands
+
+$("filters").addEventListener("change", load);
+$("filters").addEventListener("submit", (event) => event.preventDefault());
+$("reveal").addEventListener("click", revealAll);
+$("tiles").addEventListener("click", (event) => {
+  const li = event.target.closest(".tile");
+  if (!li) return;
+  const place = Number(li.dataset.place);
+  if (event.target.closest(".peek")) return reveal(place);
+  if (event.shiftKey) return go(place, true);
+  select(place, !chosen.has(place));
+  anchor = place;
+  go(place);
+});
+$("decide").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.name === "reason") return decide("reject", button.value);
+  ({ undo, clear, approve: () => decide("approve"), reject: () => asking($("reasons").hidden) })[button.value]();
+});
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, input")) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across(), ArrowDown: across() };
+  if (key in moves) { event.preventDefault(); return go(at + moves[key], event.shiftKey) }
+  if (key === "Home" || key === "End") { event.preventDefault(); return go(key === "Home" ? 0 : items.length - 1) }
+  if (!$("reasons").hidden && reasons[Number(key) - 1]) return decide("reject", reasons[Number(key) - 1].value);
+  const does = {
+    a: () => decide("approve"), r: () => asking($("reasons").hidden), z: undo,
+    Escape: () => ($("reasons").hidden ? clear() : asking(false)),
+    x: () => { select(at, !chosen.has(at)); bar() },
+    " ": revealAll, Enter: () => tile(at) && reveal(at),
+  }[key];
+  if (!does || (event.target.closest("button, a") && (key === "Enter" || key === " "))) return;
+  event.preventDefault();
+  does();
+});
+
+load();

@@ -1,0 +1,329 @@
+//! Review: the moderators' page, its pictures, and its part of the API. Rules live in `diptych_stages::review`.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use diptych_core::ImageHash;
+use diptych_picture::Limits;
+use diptych_stages::review::{self, REASONS, Reviewable, Reviewer};
+use diptych_store::people::Person;
+use diptych_store::reviews::Verdict;
+use diptych_store::scores::Kind;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::problem::{Path, Problem};
+use crate::session::SignedIn;
+use crate::state::{App, HostedSprint};
+
+/// The longer side of a thumbnail, in pixels.
+const THUMBNAIL: u32 = 320;
+
+/// The most items of one answer.
+const MOST: usize = 20_000;
+
+/// Lets moderators and organizers of the sprint in, and nobody else.
+pub(crate) async fn reviewer(app: &App, sprint: &HostedSprint, person: &Person) -> Result<Reviewer, Problem> {
+    let role = app.store().role(&sprint.ctx().sprint, &person.id).await?;
+    match role.as_str() {
+        "moderator" | "organizer" => {
+            Ok(Reviewer { person: person.id.clone(), organizer: role == "organizer" })
+        }
+        _ => Err(Problem::forbidden("This is for the sprint's moderators. Its organizer says who is one.")),
+    }
+}
+
+/// Which items are asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Filter {
+    /// `image` or `text`.
+    kind: String,
+    /// `waiting` (what needs a person), `reported`, `disputed`, a decision, or `all`.
+    decision: String,
+    classifier: String,
+    least: Option<f64>,
+    most: Option<f64>,
+    category: String,
+    model: String,
+    /// `unsafe` (the highest score first) or `oldest`.
+    order: String,
+}
+
+impl Filter {
+    fn takes(&self, item: &Reviewable) -> bool {
+        let decision = match self.decision.as_str() {
+            "" | "waiting" => item.waits(),
+            "reported" => item.reported,
+            "disputed" => item.reason == "disputed",
+            "all" => true,
+            decision => item.decision == decision,
+        };
+        let score = match self.classifier.as_str() {
+            "" => item.scores.values().copied().reduce(f64::max),
+            classifier => item.scores.get(classifier).copied(),
+        };
+        let within = match (self.least, self.most) {
+            (None, None) => self.classifier.is_empty() || score.is_some(),
+            (least, most) => score.is_some_and(|score| {
+                least.is_none_or(|least| score >= least) && most.is_none_or(|most| score <= most)
+            }),
+        };
+        decision
+            && within
+            && (self.kind.is_empty() && item.kind == "image" || item.kind == self.kind)
+            && (self.category.is_empty() || item.category == self.category)
+            && (self.model.is_empty() || item.model == self.model)
+    }
+}
+
+/// How many there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReviewCounts {
+    /// Images that wait for a person.
+    images_waiting: usize,
+    /// Texts that wait for a person.
+    texts_waiting: usize,
+    /// Images that people have decided about.
+    images_reviewed: usize,
+    /// All images.
+    images: usize,
+    /// Reported pairs that wait.
+    reports: i64,
+    /// Items on which moderators disagree.
+    disputed: usize,
+}
+
+/// Items to be reviewed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReviewItems {
+    #[schema(value_type = Vec<Object>)]
+    items: Vec<Reviewable>,
+    /// How many there are of these, where not all are given.
+    total: usize,
+    counts: ReviewCounts,
+}
+
+/// The items that are asked for. For moderators.
+#[utoipa::path(get, path = "/api/v1/sprints/{slug}/review", params(("slug" = String, Path),
+    ("kind" = Option<String>, Query), ("decision" = Option<String>, Query), ("classifier" = Option<String>, Query),
+    ("least" = Option<f64>, Query), ("most" = Option<f64>, Query), ("category" = Option<String>, Query),
+    ("model" = Option<String>, Query), ("order" = Option<String>, Query)),
+    security(("token" = []), ("session" = [])), responses((status = 200, body = ReviewItems),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(crate) async fn items(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(slug): Path<String>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<ReviewItems>, Problem> {
+    let sprint = app.sprint(&slug)?;
+    reviewer(&app, sprint, &person).await?;
+    let all = review::items(sprint.ctx()).await?;
+    let counts = counts(&app, sprint, &all).await?;
+    let mut items: Vec<Reviewable> = all.into_iter().filter(|item| filter.takes(item)).collect();
+    if filter.order != "oldest" {
+        let highest = |item: &Reviewable| item.scores.values().copied().fold(-1.0, f64::max);
+        // What people have reported comes before what machines doubt.
+        items.sort_by(|a, b| b.reported.cmp(&a.reported).then(highest(b).total_cmp(&highest(a))));
+    }
+    let total = items.len();
+    items.truncate(MOST);
+    Ok(Json(ReviewItems { items, total, counts }))
+}
+
+async fn counts(app: &App, sprint: &HostedSprint, all: &[Reviewable]) -> Result<ReviewCounts, Problem> {
+    let images = || all.iter().filter(|item| item.kind == "image");
+    let decided = |item: &&Reviewable| item.approvals + item.rejections > 0;
+    Ok(ReviewCounts {
+        images_waiting: images().filter(|item| item.waits()).count(),
+        texts_waiting: all.iter().filter(|item| item.kind == "text" && item.waits()).count(),
+        images_reviewed: images().filter(decided).count(),
+        images: images().count(),
+        reports: app.store().waiting_reports(&sprint.ctx().sprint).await?,
+        disputed: all.iter().filter(|item| item.reason == "disputed").count(),
+    })
+}
+
+/// A decision on items.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReviewBody {
+    /// `image` or `text`.
+    kind: String,
+    /// Their hashes, as the list gives them: 1 to 500.
+    items: Vec<String>,
+    /// `approve`, `reject` or `undo`, which takes one's own earlier word back.
+    verdict: String,
+    /// Why it is rejected: `sexual`, `violence`, `hateful`, `self_harm`, `real_person`, `broken` or `other`.
+    #[serde(default)]
+    reason: String,
+    /// What the moderator adds.
+    #[serde(default)]
+    note: String,
+}
+
+/// Decides about items. When this returns, what was rejected is shown to nobody. For moderators.
+#[utoipa::path(post, path = "/api/v1/sprints/{slug}/review", params(("slug" = String, Path)),
+    security(("token" = []), ("session" = [])), request_body = ReviewBody, responses((status = 204),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 413, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn decide(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(slug): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Problem> {
+    let sprint = app.sprint(&slug)?;
+    let reviewer = reviewer(&app, sprint, &person).await?;
+    let body: ReviewBody = crate::api::read(body)?;
+    let kind = Kind::from_word(&body.kind)
+        .ok_or_else(|| Problem::bad_request("`kind` must be `image` or `text`."))?;
+    let verdict = Verdict::from_word(&body.verdict)
+        .ok_or_else(|| Problem::bad_request("`verdict` must be `approve`, `reject` or `undo`."))?;
+    review::decide(sprint.ctx(), &reviewer, kind, body.items, verdict, &body.reason, &body.note).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A line of the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogLine {
+    kind: &'static str,
+    content: String,
+    who: String,
+    organizer: bool,
+    verdict: &'static str,
+    reason: String,
+    note: String,
+    /// Milliseconds since 1970, UTC.
+    at: i64,
+}
+
+/// Who decided what and when, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Log {
+    log: Vec<LogLine>,
+}
+
+/// Who decided what and when, the newest first. For moderators.
+#[utoipa::path(get, path = "/api/v1/sprints/{slug}/review/log", params(("slug" = String, Path)),
+    security(("token" = []), ("session" = [])), responses((status = 200, body = Log),
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+pub(crate) async fn log(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(slug): Path<String>,
+) -> Result<Json<Log>, Problem> {
+    let sprint = app.sprint(&slug)?;
+    reviewer(&app, sprint, &person).await?;
+    let reviews = app.store().reviews(&sprint.ctx().sprint).await?;
+    let log = reviews.into_iter().rev().map(|review| LogLine {
+        kind: review.kind.as_str(),
+        content: review.content,
+        who: review.name,
+        organizer: review.organizer,
+        verdict: review.verdict.as_str(),
+        reason: review.reason,
+        note: review.note,
+        at: review.created_at,
+    });
+    Ok(Json(Log { log: log.collect() }))
+}
+
+/// How well the classifiers do, by what was reviewed. For moderators.
+#[utoipa::path(get, path = "/api/v1/sprints/{slug}/safety", params(("slug" = String, Path),
+    ("classifier" = Option<String>, Query), ("threshold" = Option<f64>, Query)),
+    security(("token" = []), ("session" = [])),
+    responses((status = 200, description = "The report, as `diptych report --safety --json` prints it"),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem)))]
+pub(crate) async fn safety(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(slug): Path<String>,
+    Query(proposed): Query<Proposed>,
+) -> Result<Response, Problem> {
+    let sprint = app.sprint(&slug)?;
+    reviewer(&app, sprint, &person).await?;
+    let report = diptych_stages::safety::report(sprint.ctx()).await?;
+    let failed = |_| Problem::internal("The report cannot be written.");
+    let mut document = serde_json::to_value(report).map_err(failed)?;
+    if let (Some(classifier), Some(threshold)) = (proposed.classifier, proposed.threshold) {
+        let changes = diptych_stages::safety::changes(sprint.ctx(), &classifier, threshold).await?;
+        document["changes"] = serde_json::to_value(changes).map_err(failed)?;
+    }
+    Ok(Json(document).into_response())
+}
+
+/// A threshold that is thought of.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Proposed {
+    pub(crate) classifier: Option<String>,
+    pub(crate) threshold: Option<f64>,
+}
+
+/// A thumbnail of an image of the sprint, whatever was decided about it. For moderators.
+pub(crate) async fn thumbnail(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path((slug, hash)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let sprint = app.sprint(&slug)?;
+    reviewer(&app, sprint, &person).await?;
+    let nothing = || Problem::not_found("There is no such image.");
+    let plain = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !plain || !app.store().has_image(&sprint.ctx().sprint, &hash).await? {
+        return Err(nothing());
+    }
+    let kept = format!("{hash}-{THUMBNAIL}.jpg");
+    let bytes = match app.blobs().derived(&kept).await? {
+        Some(bytes) => bytes,
+        None => {
+            let original = app.blobs().image(&ImageHash::from_text(hash)).await?;
+            let bytes = shrink(&app, original).await?;
+            app.blobs().put_derived(&kept, bytes.clone()).await?;
+            bytes
+        }
+    };
+    let mut response = ([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    Ok(response)
+}
+
+async fn shrink(app: &App, original: Bytes) -> Result<Bytes, Problem> {
+    let _permit =
+        app.encoders().acquire().await.map_err(|_| Problem::unavailable("The server is stopping."))?;
+    let shrunk = tokio::task::spawn_blocking(move || {
+        diptych_picture::thumbnail(&original, THUMBNAIL, &Limits::default())
+    })
+    .await
+    .map_err(|_| Problem::internal("The picture cannot be shown."))?;
+    shrunk.map(Bytes::from).map_err(|error| {
+        tracing::error!(%error, "a kept picture cannot be decoded");
+        Problem::internal("The picture cannot be shown.")
+    })
+}
+
+/// What the page lets choose from.
+pub(crate) struct Choices {
+    pub(crate) classifiers: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) models: Vec<String>,
+    pub(crate) reasons: [(&'static str, &'static str); 7],
+}
+
+impl Choices {
+    pub(crate) fn of(sprint: &HostedSprint) -> Self {
+        let screen = &sprint.config().screen;
+        Self {
+            classifiers: screen.text.iter().chain(&screen.image).map(|one| one.name.clone()).collect(),
+            categories: diptych_core::taxonomy::categories().iter().map(|one| one.name.clone()).collect(),
+            models: sprint.config().models.iter().map(|model| model.key.clone()).collect(),
+            reasons: REASONS,
+        }
+    }
+}
