@@ -10,6 +10,7 @@ mod files;
 mod hub_config;
 mod image_model;
 mod known;
+mod libjpeg;
 mod network;
 mod open_nsfw;
 mod pixels;

@@ -13,13 +13,13 @@ use image::RgbImage;
 
 use crate::files::checked_version;
 use crate::image_model::{in_parallel, of_all_frames};
+use crate::libjpeg;
 use crate::network::{self, Input, Network};
 use crate::resample::{Filter, resize};
 use crate::{Spec, unusable};
 
 const RESIZED: u32 = 256;
 const SIDE: u32 = 224;
-const QUALITY: u8 = 75;
 /// Blue, green, red.
 const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
 
@@ -54,13 +54,7 @@ fn prepare(picture: &RgbImage) -> Result<Vec<f32>, EngineError> {
     let resized = resize(picture, RESIZED, RESIZED, Filter::Bilinear);
     let edge = (RESIZED - SIDE) / 2;
     let middle = image::imageops::crop_imm(&resized, edge, edge, SIDE, SIDE).to_image();
-    let mut jpeg = Vec::new();
-    jpeg_encoder::Encoder::new(&mut jpeg, QUALITY)
-        .encode(middle.as_raw(), SIDE as u16, SIDE as u16, jpeg_encoder::ColorType::Rgb)
-        .map_err(|error| unusable(format!("the middle cannot be encoded: {error}")))?;
-    let middle = image::load_from_memory_with_format(&jpeg, image::ImageFormat::Jpeg)
-        .map_err(|error| unusable(format!("the middle cannot be decoded: {error}")))?
-        .into_rgb8();
+    let middle = libjpeg::through(&middle);
     let mut values = Vec::with_capacity(middle.as_raw().len());
     for pixel in middle.pixels() {
         let [red, green, blue] = pixel.0.map(f32::from);

