@@ -39,6 +39,24 @@ pub fn run(root: &Path) -> Result<()> {
     check(ignored.envs(s3.environment()))?;
     drop(s3);
 
+    step("classifiers on candle and on ONNX Runtime");
+    // By itself: with the whole workspace its features would have DataFusion built anew.
+    let mut features = cargo(
+        root,
+        &[
+            "test",
+            "--locked",
+            "-p",
+            "diptych-nn",
+            "--features",
+            "candle,onnxruntime",
+            "--",
+            "--include-ignored",
+        ],
+    );
+    features.env("DIPTYCH_TEST_PYTHON", &python).env("ORT_DYLIB_PATH", onnx_runtime(&python)?);
+    check(&mut features)?;
+
     step("a demo, published and loaded");
     // The tests above needed it, so it is there and new.
     let program = target(root).join("debug").join("diptych");
@@ -277,8 +295,13 @@ fn versions() -> Result<Vec<PathBuf>> {
 fn virtual_environment(root: &Path, folder: &Path) -> Result<PathBuf> {
     let venv = folder.join("venv");
     let python = venv.join("bin").join("python");
-    let requirements = root.join("crates/tables/tests/requirements.txt");
-    let wanted = format!("{MOTO}\n{}", fs::read_to_string(&requirements)?);
+    let requirements = ["crates/tables/tests/requirements.txt", "crates/nn/tests/requirements.txt"]
+        .map(|file| root.join(file));
+    let mut wanted = MOTO.to_owned();
+    for file in &requirements {
+        wanted.push('\n');
+        wanted.push_str(&fs::read_to_string(file)?);
+    }
     let mark = venv.join("installed.txt");
     if fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
@@ -289,11 +312,26 @@ fn virtual_environment(root: &Path, folder: &Path) -> Result<PathBuf> {
     check(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     check(
         Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", MOTO, "-r"])
-            .arg(&requirements),
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", MOTO])
+            .args(requirements.iter().flat_map(|file| [Path::new("-r"), file.as_path()])),
     )?;
     fs::write(mark, wanted)?;
     Ok(python)
+}
+
+/// The library of ONNX Runtime that the Python package brings.
+fn onnx_runtime(python: &Path) -> Result<PathBuf> {
+    let folder = output(Command::new(python).args([
+        "-c",
+        "import onnxruntime, pathlib; print(pathlib.Path(onnxruntime.__file__).parent / 'capi')",
+    ]))?;
+    for entry in fs::read_dir(folder.trim())? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libonnxruntime.so.")) {
+            return Ok(path);
+        }
+    }
+    bail!("the Python package onnxruntime holds no libonnxruntime.so")
 }
 
 /// An S3 server with an empty bucket.

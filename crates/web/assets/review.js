@@ -39,8 +39,9 @@ async function load() {
   $("tiles").replaceChildren();
   $("empty").hidden = items.length > 0;
   const shown = total > items.length ? ` · the first ${items.length} of ${total} shown` : "";
-  $("counts").textContent = `${counts.images_waiting} images and ${counts.texts_waiting} texts wait · ` +
-    `${counts.images_reviewed} of ${counts.images} images looked at · ${counts.reports} reports${shown}`;
+  const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+  $("counts").textContent = `${many(counts.images_waiting, "image")} and ${many(counts.texts_waiting, "text")} to look at · ` +
+    `${counts.images_reviewed} of ${counts.images} images looked at · ${many(counts.reports, "report")}${shown}`;
   grow();
   bar();
 }

@@ -7,6 +7,7 @@ mod engines;
 mod full_disk;
 mod kit;
 mod results;
+mod review;
 mod run;
 mod serve;
 mod server;

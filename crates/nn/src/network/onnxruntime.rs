@@ -4,31 +4,35 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use diptych_engine::EngineError;
+use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 
 use super::{Input, Network};
 use crate::setup;
 
-/// Whether the user has named a library, and it could be loaded. Looked at once.
+/// ONNX Runtime, where the user has named a library and it could be loaded. Looked at once.
+fn environment() -> Option<&'static Environment> {
+    static LOADED: OnceLock<Option<Environment>> = OnceLock::new();
+    LOADED
+        .get_or_init(|| {
+            let path = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty())?;
+            let loaded = ort::init_from(Path::new(&path)).map_err(|error| error.to_string());
+            match loaded.and_then(|builder| builder.build().map_err(|error| error.to_string())) {
+                Ok(environment) => Some(environment),
+                Err(error) => {
+                    let path = Path::new(&path).display();
+                    tracing::warn!(%path, error, "ONNX Runtime cannot be loaded; the built-in runtime is used");
+                    None
+                }
+            }
+        })
+        .as_ref()
+}
+
+/// Whether there is an ONNX Runtime to run on.
 pub(super) fn available() -> bool {
-    static LOADED: OnceLock<bool> = OnceLock::new();
-    *LOADED.get_or_init(|| {
-        let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) else {
-            return false;
-        };
-        match ort::init_from(Path::new(&path)) {
-            Ok(environment) => {
-                environment.commit();
-                true
-            }
-            Err(error) => {
-                let path = Path::new(&path).display();
-                tracing::warn!(%path, %error, "ONNX Runtime cannot be loaded; the built-in runtime is used");
-                false
-            }
-        }
-    })
+    environment().is_some()
 }
 
 /// A session runs one batch at a time, so there are as many as threads may ask.
@@ -49,7 +53,8 @@ pub(super) fn load(path: &Path) -> Result<Box<dyn Network>, EngineError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut sessions = Vec::with_capacity(threads);
     for _ in 0..threads {
-        let session = Session::builder()
+        let environment = environment().ok_or_else(|| setup("ONNX Runtime is not loaded"))?;
+        let session = Session::builder(environment)
             .and_then(|builder| Ok(builder.with_intra_threads(1)?))
             .and_then(|mut builder| builder.commit_from_file(path))
             .map_err(bad)?;

@@ -1,0 +1,208 @@
+//! Screening, reports and review from outside: what is removed is seen by nobody, and who may look.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::kit::{Client, Served, Sprint};
+
+/// The server's routes, to be compared with the table below.
+const ROUTES: &str = include_str!("../../../web/src/lib.rs");
+
+/// What each role gets: anonymous, annotator, moderator, organizer. `ID` and `HASH` stand for what is there.
+/// 401 and 303 send to sign in; a page answers 403 where it is not for this person.
+const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
+    ("GET", "/", [200, 200, 200, 200]),
+    ("GET", "/enter", [200, 200, 200, 200]),
+    ("POST", "/enter", [403, 403, 403, 403]), // from no page of ours
+    ("POST", "/leave", [403, 403, 403, 403]),
+    ("GET", "/s/{slug}", [303, 200, 200, 200]),
+    ("GET", "/s/{slug}/results", [403, 403, 403, 200]),
+    ("GET", "/s/{slug}/review", [303, 403, 200, 200]),
+    ("GET", "/s/{slug}/safety", [303, 403, 200, 200]),
+    ("GET", "/s/{slug}/review/images/{hash}", [401, 403, 200, 200]),
+    ("GET", "/pictures/{name}", [404, 404, 404, 404]), // names are secrets: nobody guesses one
+    ("GET", "/assets/{version}/{name}", [404, 404, 404, 404]),
+    ("GET", "/favicon.svg", [200, 200, 200, 200]),
+    ("GET", "/api/openapi.json", [200, 200, 200, 200]),
+    ("GET", "/api/v1/sprints", [200, 200, 200, 200]),
+    ("POST", "/api/v1/sprints/{slug}/assignments", [401, 200, 200, 200]),
+    ("PUT", "/api/v1/assignments/{id}/response", [401, 404, 404, 404]),
+    ("DELETE", "/api/v1/assignments/{id}/response", [401, 404, 404, 404]),
+    ("GET", "/api/v1/sprints/{slug}/leaderboard", [200, 200, 200, 200]),
+    ("GET", "/api/v1/sprints/{slug}/progress", [200, 200, 200, 200]),
+    ("GET", "/api/v1/sprints/{slug}/results", [403, 403, 403, 200]),
+    ("GET", "/api/v1/sprints/{slug}/review", [401, 403, 200, 200]),
+    ("POST", "/api/v1/sprints/{slug}/review", [401, 403, 400, 400]),
+    ("GET", "/api/v1/sprints/{slug}/review/log", [401, 403, 200, 200]),
+    ("GET", "/api/v1/sprints/{slug}/safety", [401, 403, 200, 200]),
+    ("GET", "/healthz", [200, 200, 200, 200]),
+    ("GET", "/readyz", [200, 200, 200, 200]),
+    ("GET", "/metrics", [200, 200, 200, 200]),
+];
+
+fn reviewed_sprint() -> (Sprint, String, Served, [Client; 4]) {
+    let sprint = Sprint::new(4);
+    let status = sprint.run();
+    let slug = status.0["sprint"].as_str().unwrap().to_owned();
+    sprint.ok(&["users", "token", "Mod"]);
+    sprint.ok(&["users", "role", "Mod", "moderator"]);
+    sprint.ok(&["users", "token", "Org"]);
+    sprint.ok(&["users", "role", "Org", "organizer"]);
+    let served = Served::start(&sprint);
+    let people = [
+        served.client(),
+        served.person(&sprint, "Ada"),
+        served.person(&sprint, "Mod"),
+        served.person(&sprint, "Org"),
+    ];
+    (sprint, slug, served, people)
+}
+
+#[test]
+fn every_route_says_who_may_what() {
+    let (_sprint, slug, _served, people) = reviewed_sprint();
+    let review = people[2].get(&format!("/api/v1/sprints/{slug}/review?decision=all")).json();
+    let hash = review["items"][0]["content"].as_str().unwrap().to_owned();
+    let mut known = BTreeSet::new();
+    for (method, route, wanted) in WHO_MAY {
+        known.insert(*route);
+        let path = route
+            .replace("{slug}", &slug)
+            .replace("{hash}", &hash)
+            .replace("{id}", "00000000-0000-7000-8000-000000000000")
+            .replace("{name}", "nothing")
+            .replace("{version}", "0");
+        let body =
+            if path.ends_with("assignments") { json!({"count": 1}) } else { json!({"answer": "left"}) };
+        for (client, wanted) in people.iter().zip(wanted) {
+            let answer = match *method {
+                "GET" => client.get(&path),
+                "DELETE" => client.delete(&path),
+                "PUT" => client.put(&path, &body),
+                _ if path == "/enter" || path == "/leave" => client.form(&path, "name=Eve"),
+                _ => client.post(&path, &body),
+            };
+            assert_eq!(answer.status, *wanted, "{method} {path}: {}", answer.text());
+        }
+    }
+    let routes: BTreeSet<&str> =
+        ROUTES.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(routes, known, "every route stands in the table, and no other");
+}
+
+fn pictures(assignment: &Value) -> [String; 2] {
+    ["left", "right"].map(|side| assignment[side]["url"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_report_withdraws_a_pair_until_moderators_have_decided() {
+    let (sprint, slug, _served, [nobody, ada, moderator, _]) = reviewed_sprint();
+    let ben = _served.person(&sprint, "Ben");
+    let held = ada.take(&slug, 1).remove(0);
+    // Begun pairs come first, so Ben holds the same one.
+    let bens = ben.take(&slug, 1).remove(0);
+    assert_eq!(bens["prompt"], held["prompt"]);
+    assert_eq!(nobody.get(&pictures(&held)[0]).status, 200);
+
+    assert_eq!(ada.answer(&held, "toxic_content").status, 201);
+    for picture in pictures(&held) {
+        nobody.get(&picture).problem(410);
+    }
+    ben.answer(&bens, "left").problem(410);
+    assert!(ben.take(&slug, 10).iter().all(|other| other["prompt"] != held["prompt"]));
+    let path = format!("/api/v1/sprints/{slug}/review");
+    let review = moderator.get(&format!("{path}?decision=reported")).json();
+    assert_eq!(
+        (&review["counts"]["reports"], review["items"].as_array().unwrap().len()),
+        (&json!(1), 2),
+        "{review}"
+    );
+    assert!(
+        moderator.get("/").text().contains("Review&nbsp;<b class=\"num\">1</b>"),
+        "a moderator hears of it"
+    );
+
+    let hashes: Vec<&str> =
+        review["items"].as_array().unwrap().iter().map(|item| item["content"].as_str().unwrap()).collect();
+    let decide = |items: &[&str], verdict: &str, reason: &str| {
+        moderator.post(&path, &json!({"kind": "image", "items": items, "verdict": verdict, "reason": reason}))
+    };
+    decide(&hashes, "reject", "").problem(400);
+    decide(&hashes, "burn", "sexual").problem(400);
+    assert_eq!(decide(&hashes, "approve", "").status, 204);
+    assert_eq!(nobody.get(&pictures(&held)[0]).status, 200, "put back, it goes on where it was");
+    assert_eq!(ben.answer(&bens, "left").status, 201);
+
+    // Rejected, the row leaves every publication, and what holds it already is told.
+    sprint.ok(&["publish", "--to", "out", "--only", "results", "--quiet"]);
+    assert_eq!(decide(&hashes[..1], "reject", "violence").status, 204);
+    nobody.get(&pictures(&held)[0]).problem(410);
+    let log = moderator.get(&format!("{path}/log")).json();
+    assert_eq!((&log["log"][0]["who"], &log["log"][0]["reason"]), (&json!("Mod"), &json!("violence")));
+    let before = sprint.status().pairs();
+    assert!(before < 8, "removes = \"row\": the prompt's other pair goes too");
+    let said = sprint.ok(&["publish", "--to", "elsewhere", "--only", "results", "--quiet"]);
+    assert!(said.contains("out/results still holds 2 rows that were removed since"), "{said}");
+    let report = sprint.ok(&["report", "--safety"]);
+    assert!(report.contains("removed: violence"), "{report}");
+
+    assert_eq!(decide(&hashes[..1], "undo", "").status, 204);
+    assert_eq!(sprint.status().pairs(), before + 1, "the other pair is back; this one is reported again");
+}
+
+#[test]
+fn a_classifier_that_is_missing_lets_nothing_through() {
+    let mut sprint = Sprint::new(3);
+    let nowhere = sprint.path("no-models").display().to_string();
+    sprint.set("DIPTYCH_MODELS", &nowhere);
+    sprint.edit("image = []", "image = [\"open-nsfw\"]");
+    let output = sprint.output(&["run"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("models fetch open-nsfw"), "it says what to do");
+    let status = sprint.status();
+    assert_eq!((status.count("screen-images", "review"), status.pairs()), (12, 0), "{}", status.0);
+    // People may decide in its place.
+    let slug = status.0["sprint"].as_str().unwrap().to_owned();
+    sprint.ok(&["users", "token", "Org"]);
+    sprint.ok(&["users", "role", "Org", "organizer"]);
+    let served = Served::start(&sprint);
+    let organizer = served.person(&sprint, "Org");
+    let path = format!("/api/v1/sprints/{slug}/review");
+    let items = organizer.get(&path).json()["items"].clone();
+    let hashes: Vec<&Value> = items.as_array().unwrap().iter().map(|item| &item["content"]).collect();
+    assert_eq!(
+        organizer.post(&path, &json!({"kind": "image", "items": hashes, "verdict": "approve"})).status,
+        204
+    );
+    assert_eq!(sprint.status().pairs(), 6);
+}
+
+#[test]
+fn every_image_is_looked_at_where_that_is_wanted() {
+    let sprint = Sprint::new(2);
+    sprint.edit("every_image = 0", "every_image = 1");
+    let status = sprint.run();
+    assert_eq!((status.count("screen-images", "review"), status.pairs()), (8, 0), "{}", status.0);
+    sprint.edit("every_image = 1", "every_image = 0");
+    assert_eq!(sprint.run().pairs(), 4);
+    // Switched on later, it takes the pairs away again.
+    sprint.edit("every_image = 0", "every_image = 1");
+    assert_eq!(sprint.run().pairs(), 0);
+}
+
+#[test]
+fn models_are_told_from_what_is_there() {
+    let mut sprint = Sprint::empty();
+    let folder = sprint.path("models").display().to_string();
+    sprint.set("DIPTYCH_MODELS", &folder);
+    let listed = sprint.ok(&["models", "list"]);
+    assert!(listed.contains("open-nsfw") && listed.contains("BSD-2-Clause"), "{listed}");
+    assert!(sprint.ok(&["models", "verify"]).contains("no model is here"));
+    assert!(sprint.fails(&["models", "verify", "open-nsfw"], 1).contains("cannot be used"));
+    assert!(sprint.fails(&["models", "fetch", "open-nfsw"], 2).contains("did you mean `open-nsfw`?"));
+    std::fs::create_dir_all(sprint.path("models/open-nsfw")).unwrap();
+    std::fs::write(sprint.path("models/open-nsfw/open-nsfw.onnx"), "not it").unwrap();
+    let output = sprint.output(&["models", "verify"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("damaged"), "{output:?}");
+}
