@@ -278,6 +278,14 @@ pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result
     Ok(published)
 }
 
+/// The ids of the pairs that would be published now.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn published_pairs(ctx: &Ctx) -> Result<Vec<String>> {
+    Ok(Material::load(ctx).await?.pairs.into_iter().map(|pair| pair.row_id).collect())
+}
+
 /// A publication that holds rows which people or classifiers have removed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outdated {
@@ -298,14 +306,13 @@ pub async fn outdated(ctx: &Ctx) -> Result<Vec<Outdated>> {
     if publications.is_empty() {
         return Ok(Vec::new());
     }
-    let material = Material::load(ctx).await?;
-    let now: HashSet<&str> = material.pairs.iter().map(|pair| pair.row_id.as_str()).collect();
+    let now: HashSet<String> = published_pairs(ctx).await?.into_iter().collect();
     let newest: BTreeMap<String, Publication> =
         publications.into_iter().map(|publication| (publication.destination.clone(), publication)).collect();
     let mut outdated = Vec::new();
     for publication in newest.into_values() {
         let rows: Vec<String> = serde_json::from_str(&publication.rows).unwrap_or_default();
-        let rows: Vec<String> = rows.into_iter().filter(|row| !now.contains(row.as_str())).collect();
+        let rows: Vec<String> = rows.into_iter().filter(|row| !now.contains(row)).collect();
         if !rows.is_empty() {
             let Publication { destination, published_at, .. } = publication;
             outdated.push(Outdated { destination, published_at, rows });

@@ -124,11 +124,30 @@ pub struct Reviewer {
     pub organizer: bool,
 }
 
-/// Records a decision, and applies it: when this returns, what was rejected is shown to nobody.
+/// Records a decision, and applies it: when this returns, what was rejected is shown to nobody, and what was
+/// approved to everybody.
+///
+/// # Errors
+/// As [`record`].
+pub async fn decide(
+    ctx: &Ctx,
+    reviewer: &Reviewer,
+    kind: Kind,
+    contents: Vec<String>,
+    verdict: Verdict,
+    reason: &str,
+    note: &str,
+) -> Result<()> {
+    record(ctx, reviewer, kind, contents, verdict, reason, note).await?;
+    settle(ctx).await
+}
+
+/// Records a decision. What was rejected is shown to nobody when this returns, even if the program stops then;
+/// what was approved is shown by the next [`settle`].
 ///
 /// # Errors
 /// Where the reason is unknown, there are too many items, or the store fails.
-pub async fn decide(
+pub async fn record(
     ctx: &Ctx,
     reviewer: &Reviewer,
     kind: Kind,
@@ -145,7 +164,17 @@ pub async fn decide(
     if contents.is_empty() || contents.len() > MOST_AT_ONCE {
         return Err(StageError::Refused(format!("decide on 1 to {MOST_AT_ONCE} items at once")));
     }
+    let prompts = match kind {
+        Kind::Image => Vec::new(),
+        Kind::Text => {
+            let decided: HashSet<&str> = contents.iter().map(String::as_str).collect();
+            let judged = Flow::load(ctx).await?.judged;
+            let of_texts = judged.iter().filter(|item| item.stage != Stage::ScreenImages);
+            of_texts.filter(|item| decided.contains(item.content.as_str())).map(|item| item.prompt).collect()
+        }
+    };
     let review = NewReview {
+        prompts,
         kind,
         contents,
         person: reviewer.person.clone(),
@@ -156,8 +185,7 @@ pub async fn decide(
         whole_row: ctx.config.screen.removes == diptych_core::config::Removes::Row,
         now: now(),
     };
-    ctx.store.record_review(&ctx.sprint, review).await?;
-    settle(ctx).await
+    Ok(ctx.store.record_review(&ctx.sprint, review).await?)
 }
 
 /// Makes the pairs follow from what was decided, where the sprint has come as far as pairs.

@@ -55,6 +55,8 @@ pub struct NewReview {
     pub note: String,
     /// Whether a rejected image takes its whole row along (`removes = "row"`).
     pub whole_row: bool,
+    /// The prompts that came of these texts, where they are texts.
+    pub prompts: Vec<i64>,
     /// Now.
     pub now: Millis,
 }
@@ -176,8 +178,9 @@ impl Store {
             .await?)
     }
 
-    /// Records what somebody decides. In the same transaction, pairs with a rejected image are withdrawn,
-    /// also from people who hold them, and reports about these images end.
+    /// Records what somebody decides. In the same transaction, pairs of what is no longer approved are withdrawn,
+    /// also from people who hold them, and reports about these images end. Whether pairs come back is for the
+    /// stages to say.
     ///
     /// # Errors
     /// Where the database fails; nothing is changed then.
@@ -208,12 +211,30 @@ impl Store {
                     }
                     query.execute(&mut *connection).await?;
                 }
+                let approved = review.verdict == Verdict::Approve;
                 if review.kind == Kind::Image {
                     for image in &review.contents {
-                        if review.verdict == Verdict::Reject {
-                            withdraw_image(connection, &sprint, image, review.whole_row, review.now).await?;
+                        if !approved {
+                            let images = "image_1 = $2 OR image_2 = $2";
+                            let of = match review.whole_row {
+                                true => format!("prompt_idx IN (SELECT prompt_idx FROM pairs WHERE sprint = $1 AND ({images}))"),
+                                false => format!("({images})"),
+                            };
+                            let query = format!(
+                                "UPDATE pairs SET wanted = FALSE WHERE sprint = $1 AND {of} RETURNING id"
+                            );
+                            let query = sqlx::query_scalar(AssertSqlSafe(query)).bind(sprint.as_str()).bind(image);
+                            let pairs: Vec<String> = query.fetch_all(&mut *connection).await?;
+                            withdraw(connection, pairs, review.now).await?;
                         }
                         crate::reports::reviewed(connection, &sprint, image, &review).await?;
+                    }
+                } else if !approved {
+                    for prompt in &review.prompts {
+                        let query = "UPDATE pairs SET wanted = FALSE WHERE sprint = $1 AND prompt_idx = $2 RETURNING id";
+                        let query = sqlx::query_scalar(query).bind(sprint.as_str()).bind(prompt);
+                        let pairs: Vec<String> = query.fetch_all(&mut *connection).await?;
+                        withdraw(connection, pairs, review.now).await?;
                     }
                 }
                 Ok(())
@@ -223,27 +244,8 @@ impl Store {
     }
 }
 
-/// Takes the pairs with this image, or with an image of its prompt, from everybody, until the stages want
-/// them again.
-async fn withdraw_image(
-    connection: &mut Connection,
-    sprint: &SprintId,
-    image: &str,
-    whole_row: bool,
-    now: Millis,
-) -> Result<()> {
-    let pairs = if whole_row {
-        "SELECT id FROM pairs WHERE sprint = $1 AND prompt_idx IN \
-         (SELECT prompt_idx FROM pairs WHERE sprint = $1 AND (image_1 = $2 OR image_2 = $2))"
-    } else {
-        "SELECT id FROM pairs WHERE sprint = $1 AND (image_1 = $2 OR image_2 = $2)"
-    };
-    let query = format!("UPDATE pairs SET wanted = FALSE WHERE id IN ({pairs}) RETURNING id");
-    let pairs: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query))
-        .bind(sprint.as_str())
-        .bind(image)
-        .fetch_all(&mut *connection)
-        .await?;
+/// Takes pairs that are no longer wanted from everybody.
+async fn withdraw(connection: &mut Connection, pairs: Vec<String>, now: Millis) -> Result<()> {
     for pair in pairs {
         crate::pairs::show_as_wanted(connection, &pair, now).await?;
     }

@@ -22,6 +22,7 @@ async fn review(store: &Store, scene: &Scene<'_>, images: &[&str], verdict: Verd
         reason: "violence".to_owned(),
         note: String::new(),
         whole_row: false,
+        prompts: Vec::new(),
         now,
     };
     store.record_review(&scene.sprint, review).await.unwrap();
@@ -151,6 +152,7 @@ pub async fn what_stands_of_a_log_is_everybodys_last_word(store: &Store) {
             reason: if verdict == Verdict::Reject { "sexual".to_owned() } else { String::new() },
             note: String::new(),
             whole_row: false,
+            prompts: Vec::new(),
             now,
         };
         store.record_review(&scene.sprint, review).await.unwrap();
