@@ -130,5 +130,38 @@ await visitor("Phone Visitor", { viewport: { width: 390, height: 844 }, isMobile
   complaints.length = 0;
 });
 
+// The one who reviews: the demo's report, from the keyboard.
+await visitor("Moderator", { viewport: { width: 1280, height: 900 }, colorScheme: "light" }, async (page) => {
+  await page.goto(base + "/s/demo/review");
+  await page.waitForSelector("#tiles .tile");
+  assert.equal(await page.locator("#tiles .tile").count(), 2, "both pictures of the reported pair");
+  const blurred = await page.$eval("#tiles .pic img", (image) => getComputedStyle(image).filter);
+  assert.match(blurred, /blur/, "blurred until somebody asks");
+  await page.screenshot({ path: "review-wide.png" });
+  const progress = async () => (await (await page.request.get(base + "/api/v1/sprints/demo/progress")).json()).pairs;
+  const before = await progress();
+  const saved = () => page.waitForResponse((reply) => reply.url().endsWith("/review") && reply.request().method() === "POST");
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("Shift+ArrowRight");
+  assert.equal(await page.locator("#tiles .chosen").count(), 2);
+  await page.keyboard.press("Enter");
+  assert.equal(await page.locator("#tiles .shown").count(), 1);
+  let [reply] = await Promise.all([saved(), page.keyboard.press("a")]);
+  assert.equal(reply.status(), 204);
+  assert.equal(await progress(), before + 1, "approved, the pair goes on");
+  [reply] = await Promise.all([saved(), page.keyboard.press("z")]);
+  assert.equal(reply.status(), 204);
+  assert.equal(await progress(), before, "taken back, it waits again");
+  await page.keyboard.press("r");
+  assert.ok(await page.isVisible("#reasons"), "a rejection asks for its reason");
+  [reply] = await Promise.all([saved(), page.keyboard.press("2")]);
+  assert.equal(reply.status(), 204);
+  await page.selectOption("[name=decision]", "removed");
+  await page.waitForFunction(() => document.querySelectorAll("#tiles .tile").length > 0);
+  await page.goto(base + "/s/demo/safety");
+  assert.match(await page.textContent("main"), /How well the classifiers do/);
+  await page.screenshot({ path: "safety-wide.png" });
+});
+
 await browser.close();
-console.log("browser: 2 visitors passed");
+console.log("browser: 3 visitors passed");

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("engine", 1),
     ("queue", 1),
     ("tables", 2),
+    ("nn", 2),
     ("stages", 3),
     ("web", 4),
     ("diptych", 5),

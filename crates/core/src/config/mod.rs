@@ -3,6 +3,7 @@
 //! Files and environment variables are handed in as text; this crate opens nothing itself.
 
 mod overrides;
+mod screen;
 mod server;
 mod sprint;
 pub mod template;
@@ -12,11 +13,13 @@ use std::fmt::Write as _;
 use serde::de::DeserializeOwned;
 
 pub use overrides::{Overrides, VARIABLE_PREFIX};
+pub use screen::{
+    ClassifierConfig, ClassifierUse, IMAGE_CLASSIFIERS, Removes, ReviewConfig, ScreenConfig, TEXT_CLASSIFIERS,
+};
 pub use server::{ServerConfig, StorageConfig};
 pub use sprint::{
-    AnnotateConfig, BudgetConfig, ChatConfig, ClassifierConfig, ClassifierUse, CleanConfig, CollectConfig,
-    EnhanceConfig, IMAGE_CLASSIFIERS, LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, Removes,
-    ReviewConfig, ScreenConfig, SprintConfig, SprintSection, TEXT_CLASSIFIERS, is_name,
+    AnnotateConfig, BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LengthConfig,
+    ModelConfig, ModelPairs, PairConfig, Price, SprintConfig, SprintSection, is_name,
 };
 
 /// A configuration that cannot be used. Its text names the file, the line where there is one, and

@@ -54,6 +54,9 @@ pub async fn run(folder: &Path) -> Result<()> {
         };
         rows.push(row(&format!("model {}", model.key), &model.name, outcome));
     }
+    for (name, outcome) in diptych_stages::screen::probe(&sprint.config, &sprint.folder).await {
+        rows.push(row("classifier", &name, outcome));
+    }
     let bad = rows.iter().filter(|row| row[2] == "fails").count();
     print(&table::render(&["what", "which", "", "says"], &rows))?;
     if bad > 0 {

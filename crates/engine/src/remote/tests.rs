@@ -2,6 +2,7 @@
 //! documented format, good and bad.
 
 mod chat;
+mod classify;
 mod server;
 
 use std::sync::Arc;

@@ -12,7 +12,6 @@ use diptych_text::lexicon;
 use tokio_util::sync::CancellationToken;
 
 use super::Use;
-use crate::Ctx;
 
 /// The embedded word list.
 pub const LEXICON: &str = "lexicon";
@@ -76,7 +75,7 @@ fn settings(name: &str, own: &ClassifierConfig) -> ClassifierSettings {
 }
 
 /// Where a classifier's model files lie, where it has some.
-fn spec(ctx: &Ctx, asked: &Use) -> Result<Option<diptych_nn::Spec>, EngineError> {
+fn spec(config: &SprintConfig, folder: &Path, asked: &Use) -> Result<Option<diptych_nn::Spec>, EngineError> {
     if let Some(known) = diptych_nn::known(&asked.name) {
         let found = diptych_nn::find(known)?.ok_or_else(|| EngineError::Setup {
             message: format!("{0} is missing: `diptych models fetch {0}` brings it", asked.name),
@@ -84,10 +83,10 @@ fn spec(ctx: &Ctx, asked: &Use) -> Result<Option<diptych_nn::Spec>, EngineError>
         let (name, folder, recipe) = (asked.name.clone(), found.folder, known.recipe);
         return Ok(Some(diptych_nn::Spec { name, folder, recipe }));
     }
-    Ok(match ctx.config.classifiers.get(&asked.name) {
+    Ok(match config.classifiers.get(&asked.name) {
         Some(own) if own.engine == "folder" => Some(diptych_nn::Spec {
             name: asked.name.clone(),
-            folder: ctx.folder.join(own.url.as_deref().unwrap_or_default()),
+            folder: folder.join(own.url.as_deref().unwrap_or_default()),
             recipe: diptych_nn::Recipe::HuggingFace,
         }),
         _ => None,
@@ -103,13 +102,17 @@ async fn load<T: Send + 'static>(
     })
 }
 
-fn remote_settings(ctx: &Ctx, asked: &Use) -> Result<ClassifierSettings, EngineError> {
-    let own =
-        ctx.config.classifiers.get(&asked.name).ok_or_else(|| EngineError::Setup {
-            message: format!("there is no classifier `{}`", asked.name),
-        })?;
+fn remote_settings(
+    config: &SprintConfig,
+    stop: &CancellationToken,
+    asked: &Use,
+) -> Result<ClassifierSettings, EngineError> {
+    let own = config
+        .classifiers
+        .get(&asked.name)
+        .ok_or_else(|| EngineError::Setup { message: format!("there is no classifier `{}`", asked.name) })?;
     let mut settings = settings(&asked.name, own);
-    settings.limits.stop = ctx.stop.clone();
+    settings.limits.stop = stop.clone();
     Ok(settings)
 }
 
@@ -117,13 +120,18 @@ fn remote_settings(ctx: &Ctx, asked: &Use) -> Result<ClassifierSettings, EngineE
 ///
 /// # Errors
 /// Where it cannot be used as it is configured, or its files are missing or damaged.
-pub async fn text_classifier(ctx: &Ctx, asked: &Use) -> Result<Arc<dyn TextClassifier>, EngineError> {
+pub async fn text_classifier(
+    config: &SprintConfig,
+    folder: &Path,
+    stop: &CancellationToken,
+    asked: &Use,
+) -> Result<Arc<dyn TextClassifier>, EngineError> {
     if asked.name == LEXICON {
         return Ok(Arc::new(Lexicon { version: format!("{LEXICON}@{LEXICON_VERSION}") }));
     }
-    match spec(ctx, asked)? {
+    match spec(config, folder, asked)? {
         Some(spec) => load(move || diptych_nn::load_text(&spec)).await,
-        None => diptych_engine::text_classifier(&remote_settings(ctx, asked)?),
+        None => diptych_engine::text_classifier(&remote_settings(config, stop, asked)?),
     }
 }
 
@@ -131,10 +139,15 @@ pub async fn text_classifier(ctx: &Ctx, asked: &Use) -> Result<Arc<dyn TextClass
 ///
 /// # Errors
 /// As [`text_classifier`].
-pub async fn image_classifier(ctx: &Ctx, asked: &Use) -> Result<Arc<dyn ImageClassifier>, EngineError> {
-    match spec(ctx, asked)? {
+pub async fn image_classifier(
+    config: &SprintConfig,
+    folder: &Path,
+    stop: &CancellationToken,
+    asked: &Use,
+) -> Result<Arc<dyn ImageClassifier>, EngineError> {
+    match spec(config, folder, asked)? {
         Some(spec) => load(move || diptych_nn::load_image(&spec)).await,
-        None => diptych_engine::image_classifier(&remote_settings(ctx, asked)?),
+        None => diptych_engine::image_classifier(&remote_settings(config, stop, asked)?),
     }
 }
 

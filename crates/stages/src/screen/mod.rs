@@ -9,13 +9,16 @@ mod decide;
 mod policy;
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
+use diptych_core::config::SprintConfig;
 use diptych_core::{ScreeningPolicy, Stage, UnitKey};
 use diptych_engine::{EngineError, ImageClassifier, Labels, TextClassifier};
 use diptych_store::scores::{Kind, Score};
 use diptych_store::sprints::StageMark;
 use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
 use crate::ctx::now;
 use crate::{Ctx, Flow, Result, StageError};
@@ -78,6 +81,30 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
     Ok(ctx.store.mark_stage(&ctx.sprint, stage, mark, now()).await?)
 }
 
+/// Loads or reaches every classifier that the configuration names: its name, and one sentence on it.
+pub async fn probe(config: &SprintConfig, folder: &Path) -> Vec<(String, Result<String, String>)> {
+    let mut said = Vec::new();
+    for (kind, policy) in
+        [(Kind::Text, Policy::of_texts(config, folder)), (Kind::Image, Policy::of_images(config, folder))]
+    {
+        for asked in policy.uses() {
+            let outcome = match kind {
+                Kind::Text => match text_classifier(config, folder, &CancellationToken::new(), asked).await {
+                    Ok(classifier) => classifier.probe().await,
+                    Err(error) => Err(error),
+                },
+                Kind::Image => match image_classifier(config, folder, &CancellationToken::new(), asked).await
+                {
+                    Ok(classifier) => classifier.probe().await,
+                    Err(error) => Err(error),
+                },
+            };
+            said.push((asked.name.clone(), outcome.map_err(|error| error.to_string())));
+        }
+    }
+    said
+}
+
 /// A classifier of either kind.
 enum Classifier {
     Text(Arc<dyn TextClassifier>),
@@ -137,8 +164,10 @@ impl Classifier {
 /// Asks one classifier about items, batch by batch, and keeps what it says as it comes.
 async fn ask(ctx: &Ctx, kind: Kind, asked: &Use, version: &str, items: Vec<Shown>) -> Result<()> {
     let loaded = match kind {
-        Kind::Text => text_classifier(ctx, asked).await.map(Classifier::Text),
-        Kind::Image => image_classifier(ctx, asked).await.map(Classifier::Image),
+        Kind::Text => text_classifier(&ctx.config, &ctx.folder, &ctx.stop, asked).await.map(Classifier::Text),
+        Kind::Image => {
+            image_classifier(&ctx.config, &ctx.folder, &ctx.stop, asked).await.map(Classifier::Image)
+        }
     };
     let classifier = match loaded {
         Ok(classifier) => classifier,
