@@ -65,7 +65,11 @@ fn bench(name: &str, rest: &[String]) -> Result<()> {
         "votes" => ("bench_votes", None),
         "sql" => ("bench_sql", None),
         "publish" => ("bench_publish", None),
-        other => bail!("there is no benchmark `{other}`: pipeline, dedupe, clean, votes, sql, publish"),
+        "screen" => ("bench_screen", Some("screen")),
+        "rescreen" => ("bench_screen", Some("rescreen")),
+        other => bail!(
+            "there is no benchmark `{other}`: pipeline, dedupe, clean, votes, sql, publish, screen, rescreen"
+        ),
     };
     // As a workspace, so that what `cargo build --release` has built is used.
     let build = ["build", "--release", "--quiet", "--locked", "--workspace", "--example", example];
