@@ -293,10 +293,18 @@ fn decode_rest(
             decoder.apng().map_err(damaged)?.into_frames()
         }
     };
+    let mut decoded = 0;
     for frame in frames {
-        if !look(frame.map_err(damaged)?) {
-            break;
+        let frame = frame.map_err(damaged)?;
+        decoded += 1;
+        if !look(frame) {
+            return Ok(());
         }
+    }
+    // What one reader takes for an animation and another for a still would be screened by half.
+    if decoded != outline.frames {
+        let what = format!("it states {} frames and has {decoded}", outline.frames);
+        return Err(PictureError::Damaged { format, what });
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
 use jpeg_encoder::{ColorType, Encoder};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 
@@ -371,31 +372,83 @@ fn tight() -> Limits {
     Limits { bytes: 1 << 20, side: 256, pixels: 1 << 16, frames: 16 }
 }
 
-proptest! {
-    #[test]
-    fn any_bytes_are_a_picture_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..512), kind in 0..5_usize) {
-        let starts: [&[u8]; 5] = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\x01\0\0WEBP"];
-        let bytes = [starts[kind], &bytes].concat();
-        let _ = inspect(&bytes, &tight());
-        let _ = for_display(&bytes, 16, 16, &tight());
-    }
+#[test]
+fn an_animation_that_a_decoder_takes_for_a_still_is_refused() {
+    let mut bytes = animated_png(24, 16, 3);
+    let place = bytes.windows(4).position(|name| name == b"acTL").unwrap();
+    bytes[place + 1] = 0;
+    assert!(matches!(inspect(&bytes, &tight()), Err(PictureError::Damaged { .. })));
+    assert!(frames(&bytes, &tight(), |_| true).is_err());
+}
 
-    #[test]
-    fn damaged_pictures_are_a_picture_or_an_error(
-        sample in 0..10_usize,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-        keep in any::<prop::sample::Index>(),
-    ) {
+/// Whatever the bytes are, looking at them ends well; what can be inspected can be shown and screened.
+fn look_at(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let known = inspect(bytes, &tight());
+    let shown = for_display(bytes, 16, 16, &tight());
+    let mut seen = 0;
+    let screened = frames(bytes, &tight(), |_| {
+        seen += 1;
+        true
+    });
+    match known {
+        Ok(info) => {
+            prop_assert!(shown.is_ok() && screened.is_ok());
+            prop_assert_eq!(seen, info.frames);
+        }
+        // Display takes the first frame alone; a classifier that has not seen all of them has seen none.
+        Err(_) => prop_assert!(screened.is_err()),
+    }
+    Ok(())
+}
+
+/// Bytes that begin like a picture.
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let starts: [&[u8]; 5] = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\x01\0\0WEBP"];
+    (prop::collection::vec(any::<u8>(), 0..512), 0..starts.len())
+        .prop_map(move |(bytes, kind)| [starts[kind], &bytes].concat())
+}
+
+/// Pictures of every format with a few bytes changed, cut off or not.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<prop::sample::Index>(), any::<u8>());
+    let keep = prop::option::weighted(0.2, any::<prop::sample::Index>());
+    (0..samples().len(), prop::collection::vec(change, 0..8), keep).prop_map(|(sample, changes, keep)| {
         let mut bytes = samples().swap_remove(sample).1;
         for (place, value) in changes {
             let place = place.index(bytes.len());
             bytes[place] = value;
         }
-        // What can be inspected can be shown.
-        if inspect(&bytes, &tight()).is_ok() {
-            prop_assert!(for_display(&bytes, 16, 16, &tight()).is_ok());
+        if let Some(keep) = keep {
+            bytes.truncate(keep.index(bytes.len()));
         }
-        let _ = inspect(&bytes[..keep.index(bytes.len())], &tight());
+        bytes
+    })
+}
+
+/// For `DIPTYCH_FUZZ_SECONDS`, 20 unless told otherwise, with other bytes each time.
+#[test]
+#[ignore = "takes 20 seconds: cargo xtask ci"]
+fn no_bytes_bring_the_decoders_down() {
+    let seconds = std::env::var("DIPTYCH_FUZZ_SECONDS").map_or(20, |text| text.parse().unwrap());
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    let mut rounds = 0;
+    while std::time::Instant::now() < end {
+        let bytes = prop_oneof![1 => any_bytes(), 4 => damaged()];
+        TestRunner::default().run(&bytes, |bytes| look_at(&bytes)).unwrap();
+        rounds += 1;
+    }
+    println!("{} inputs", rounds * ProptestConfig::default().cases);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_picture_or_an_error(bytes in any_bytes()) {
+        look_at(&bytes)?;
+    }
+
+    #[test]
+    fn damaged_pictures_are_a_picture_or_an_error(bytes in damaged()) {
+        look_at(&bytes)?;
     }
 
     #[test]
