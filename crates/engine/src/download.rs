@@ -125,8 +125,15 @@ async fn fetch(
                 _ => return Err(restart(part, transient("it went on somewhere else".to_owned()))?),
             }
         }
-        // There is nothing behind what we have: it is whole, or of another file.
-        StatusCode::RANGE_NOT_SATISFIABLE => return Ok(revision),
+        // There is nothing behind what we have: it is whole, which its length must say, or of another file.
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            let range = reply.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
+            let length = range.and_then(|range| range.strip_prefix("bytes */")?.parse::<u64>().ok());
+            if length != Some(have) {
+                return Err(restart(part, transient("it is not the file that was begun".to_owned()))?);
+            }
+            return Ok(revision);
+        }
         _ => return Err(refusal(wanted, status, reply.headers())),
     };
     let total = reply.content_length().map(|length| begins + length);
@@ -216,7 +223,9 @@ mod tests {
                     .unwrap_or(0);
                 let rest = &CONTENT[begins.min(CONTENT.len())..];
                 let (line, range) = match (status, begins) {
-                    ("200 OK", 1..) if rest.is_empty() => ("416 Range Not Satisfiable", String::new()),
+                    ("200 OK", 1..) if rest.is_empty() => {
+                        ("416 Range Not Satisfiable", format!("content-range: bytes */{}\r\n", CONTENT.len()))
+                    }
                     ("200 OK", 1..) => (
                         "206 Partial Content",
                         format!("content-range: bytes {begins}-{}/*\r\n", CONTENT.len() - 1),
@@ -255,6 +264,21 @@ mod tests {
         assert_eq!(std::fs::read(&wanted.target).unwrap(), CONTENT);
         assert_eq!(calls.load(Ordering::SeqCst), CONTENT.len().div_ceil(20), "no byte twice");
         assert!(!folder.path().join("deep").join("model.onnx.part").exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_there_of_a_longer_file_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (url, calls) = server("200 OK", 1000).await;
+        let wanted = wanted(&url, folder.path(), None);
+        for (there, expected) in [(vec![b'x'; CONTENT.len() + 1], 2), (CONTENT.to_vec(), 1)] {
+            let before = calls.load(Ordering::SeqCst);
+            std::fs::create_dir_all(wanted.target.parent().unwrap()).unwrap();
+            std::fs::write(wanted.target.with_extension("onnx.part"), there).unwrap();
+            download(&wanted, |_, _| {}).await.unwrap();
+            assert_eq!(std::fs::read(&wanted.target).unwrap(), CONTENT);
+            assert_eq!(calls.load(Ordering::SeqCst) - before, expected);
+        }
     }
 
     #[tokio::test]

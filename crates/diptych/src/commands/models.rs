@@ -163,7 +163,7 @@ async fn from_hub(
 }
 
 /// Fetches one file, saying how far it is.
-#[allow(clippy::print_stderr)]
+#[allow(clippy::print_stderr, reason = "how far a download is, while it goes on")]
 async fn get(
     who: &str,
     url: &str,

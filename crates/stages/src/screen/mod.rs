@@ -88,16 +88,10 @@ pub async fn probe(config: &SprintConfig, folder: &Path) -> Vec<(String, Result<
         [(Kind::Text, Policy::of_texts(config, folder)), (Kind::Image, Policy::of_images(config, folder))]
     {
         for asked in policy.uses() {
-            let outcome = match kind {
-                Kind::Text => match text_classifier(config, folder, &CancellationToken::new(), asked).await {
-                    Ok(classifier) => classifier.probe().await,
-                    Err(error) => Err(error),
-                },
-                Kind::Image => match image_classifier(config, folder, &CancellationToken::new(), asked).await
-                {
-                    Ok(classifier) => classifier.probe().await,
-                    Err(error) => Err(error),
-                },
+            let outcome = match Classifier::load(config, folder, &CancellationToken::new(), kind, asked).await
+            {
+                Ok(classifier) => classifier.probe().await,
+                Err(error) => Err(error),
             };
             said.push((asked.name.clone(), outcome.map_err(|error| error.to_string())));
         }
@@ -112,6 +106,26 @@ enum Classifier {
 }
 
 impl Classifier {
+    async fn load(
+        config: &SprintConfig,
+        folder: &Path,
+        stop: &CancellationToken,
+        kind: Kind,
+        asked: &Use,
+    ) -> Result<Self, EngineError> {
+        Ok(match kind {
+            Kind::Text => Self::Text(text_classifier(config, folder, stop, asked).await?),
+            Kind::Image => Self::Image(image_classifier(config, folder, stop, asked).await?),
+        })
+    }
+
+    async fn probe(&self) -> Result<String, EngineError> {
+        match self {
+            Self::Text(classifier) => classifier.probe().await,
+            Self::Image(classifier) => classifier.probe().await,
+        }
+    }
+
     fn labels(&self) -> Option<Vec<String>> {
         match self {
             Self::Text(classifier) => classifier.labels(),
@@ -163,13 +177,7 @@ impl Classifier {
 
 /// Asks one classifier about items, batch by batch, and keeps what it says as it comes.
 async fn ask(ctx: &Ctx, kind: Kind, asked: &Use, version: &str, items: Vec<Shown>) -> Result<()> {
-    let loaded = match kind {
-        Kind::Text => text_classifier(&ctx.config, &ctx.folder, &ctx.stop, asked).await.map(Classifier::Text),
-        Kind::Image => {
-            image_classifier(&ctx.config, &ctx.folder, &ctx.stop, asked).await.map(Classifier::Image)
-        }
-    };
-    let classifier = match loaded {
+    let classifier = match Classifier::load(&ctx.config, &ctx.folder, &ctx.stop, kind, asked).await {
         Ok(classifier) => classifier,
         // Its files are there and cannot be used: what it should have looked at waits for people.
         Err(error) => {
