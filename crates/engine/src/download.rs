@@ -41,7 +41,7 @@ pub struct Downloaded {
 /// Fetches a file. `heard` is told how many bytes there are, and how many there will be where that is known.
 ///
 /// # Errors
-/// [`EngineError::Setup`] where the server will not give it or it is another file than the one that is wanted;
+/// [`EngineError::Refused`] where the server has no such file; [`EngineError::Setup`] where it will not give it or it is another file than the one that is wanted;
 /// [`EngineError::Transient`] where the connection fails again and again. What has come is kept for the next
 /// call.
 pub async fn download(
@@ -176,7 +176,7 @@ fn refusal(wanted: &Download, status: StatusCode, headers: &reqwest::header::Hea
         403 => EngineError::setup(format!(
             "{said}; accept its terms on its page on the Hub, and set HF_TOKEN to a token of yours"
         )),
-        404 => EngineError::setup(format!("{said}; it may have moved: look at its page on the Hub")),
+        404 => EngineError::refused(format!("{said}; it may have moved: look at its page on the Hub")),
         408 | 429 | 500..=599 => {
             let seconds = headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
             EngineError::Transient { message: said, retry_after: seconds.map(Duration::from_secs) }
@@ -304,6 +304,7 @@ mod tests {
             let error = download(&wanted(&url, folder.path(), None), |_, _| {}).await.unwrap_err();
             tokio::time::resume();
             assert!(error.to_string().contains(what), "{status}: {error}");
+            assert_eq!(matches!(error, EngineError::Refused { .. }), status.starts_with("404"), "{status}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
+use diptych_engine::EngineError;
 use diptych_engine::download::{Download, download};
 use diptych_nn::{KNOWN, Known, Source, State};
 
@@ -152,7 +153,7 @@ async fn from_hub(
                 weights |= is_weights;
                 fetched.push(file.name);
             }
-            Err(error) if file.optional && error.to_string().contains("404") => {}
+            Err(error) if file.optional && is_missing(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -160,6 +161,11 @@ async fn from_hub(
         bail!("{repo} holds neither ONNX nor safetensors weights");
     }
     Ok(diptych_nn::write_manifest(folder, commit.as_deref(), &fetched)?)
+}
+
+/// Whether the server has no such file, which is no other failure.
+fn is_missing(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(EngineError::Refused { .. }))
 }
 
 /// Fetches one file, saying how far it is.
