@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use diptych_core::config::{Overrides, ServerConfig, SprintConfig};
+use diptych_core::config::{Overrides, ServerConfig, SprintConfig, StorageConfig};
 use diptych_stages::ctx::{Ctx, Progress, now};
 use diptych_store::{Blobs, Store};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::Usage;
@@ -101,13 +102,13 @@ impl Server {
 
     /// Where units queue up: on SQLite a file of its own, because the queue changes settings of the
     /// connection that would weaken the database's promises.
-    fn queue(&self) -> String {
+    fn queue(&self, store: &Store) -> String {
         match self.config.storage.database.strip_prefix("sqlite:") {
             Some(path) => {
                 let path = self.folder.join(path.trim_start_matches("//"));
                 format!("sqlite:{}", path.with_extension("queue.db").display())
             }
-            None => self.config.storage.database.clone(),
+            None => store.address().to_owned(),
         }
     }
 
@@ -125,7 +126,7 @@ impl Server {
             sprint: store.sprint(&sprint.config.sprint.slug, now()).await?,
             config: Arc::clone(&sprint.config),
             folder: sprint.folder.clone(),
-            queue: self.queue(),
+            queue: self.queue(store),
             stop: CancellationToken::new(),
             progress,
             retry_failed: false,
@@ -140,6 +141,31 @@ pub async fn open(folder: &Path, progress: Arc<dyn Progress>) -> Result<Ctx> {
     let sprint = server.sprint(folder)?;
     let (store, blobs) = server.open().await?;
     server.ctx(&sprint, &store, &blobs, progress).await
+}
+
+/// A sprint that is only looked at.
+pub struct Look {
+    /// What there is of it.
+    pub ctx: Ctx,
+    /// Stands for a database that nobody has made yet.
+    _empty: Option<TempDir>,
+}
+
+/// Opens the sprint of this folder for looking. Where the server has no database yet, an empty one stands for
+/// it and goes when this is dropped: looking makes nothing.
+pub async fn look(folder: &Path) -> Result<Look> {
+    let progress = crate::progress::choose(true);
+    let mut server = Server::find(folder)?;
+    if Store::exists(&server.config.storage.database, &server.folder).await? {
+        return Ok(Look { ctx: open(folder, progress).await?, _empty: None });
+    }
+    let sprint = server.sprint(folder)?;
+    let empty = tempfile::tempdir().context("a temporary folder cannot be made")?;
+    server.folder = empty.path().to_owned();
+    server.config.storage = StorageConfig::default();
+    let (store, blobs) = server.open().await?;
+    let ctx = server.ctx(&sprint, &store, &blobs, progress).await?;
+    Ok(Look { ctx, _empty: Some(empty) })
 }
 
 fn read(file: &Path) -> Result<String> {

@@ -20,7 +20,7 @@ use diptych_stages::Ctx;
 use diptych_stages::ctx::{Silent, now};
 use diptych_stages::screen::Policy;
 use diptych_store::scores::{Kind, Score};
-use diptych_store::{Blobs, Store};
+use diptych_store::{Blobs, EVERY_PROMPT, Store};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -115,7 +115,7 @@ async fn with_images(folder: &Path, images: usize, image: &str, size: u32) -> Re
 
 async fn screen(folder: &Path, images: usize) -> Result<Value, Failure> {
     let ctx = with_images(folder, images, "\"open-nsfw\"", 1024).await?;
-    let rows = ctx.store.images(&ctx.sprint).await?;
+    let rows = ctx.store.images(&ctx.sprint, EVERY_PROMPT).await?;
     // The stage is given the bytes that a peer finds in files, so both read the same.
     let files = folder.join("files");
     fs::create_dir_all(&files)?;
@@ -171,7 +171,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "images": len(scores),
 
 async fn rescreen(folder: &Path, images: usize) -> Result<Value, Failure> {
     let mut ctx = with_images(folder, images, "\"judge\"", 64).await?;
-    let rows = ctx.store.images(&ctx.sprint).await?;
+    let rows = ctx.store.images(&ctx.sprint, EVERY_PROMPT).await?;
     let Some(version) = Policy::of_images(&ctx.config, &ctx.folder).versions().pop() else {
         return Err("the classifier has no version".into());
     };

@@ -238,6 +238,11 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_allows_just_the_languages_that_can_be_told() {
+        assert_eq!(diptych_core::config::LANGUAGES, diptych_text::language::known());
+    }
+
+    #[test]
     fn what_is_to_be_kept_is_kept_as_it_stands() {
         let config = CleanConfig { keep_all: true, ..CleanConfig::default() };
         let texts = ["a  fox", "a fox", "a fox", "<b>ein Fuchs im tiefen Schnee am Fluss</b>", "x"];

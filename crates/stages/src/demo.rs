@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diptych_core::{AssignmentId, Choice, PersonId, Side, seed};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::pairs::PairRow;
 use diptych_store::responses::{Respond, Responded};
 use diptych_store::simulate::{HeldPair, hold_pair};
@@ -69,7 +70,7 @@ pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
     for name in &names {
         people.push(ctx.store.person(name, true, now()).await?.id);
     }
-    let pairs = ctx.store.pairs(&ctx.sprint).await?;
+    let pairs = ctx.store.pairs(&ctx.sprint, EVERY_PROMPT).await?;
     // What was reported the first time counts all the same, so that a second call chooses alike.
     let total = pairs.len() + ctx.store.reported_pairs(&ctx.sprint).await?.len();
     let mut by_category: HashMap<&str, Vec<&PairRow>> = HashMap::new();

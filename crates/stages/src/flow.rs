@@ -14,6 +14,7 @@ use diptych_store::prompts::CleanPrompt;
 use diptych_store::reviews::{Standing, standing};
 use diptych_store::scores::{Kind, Score};
 use diptych_store::variants::{UnitState, VariantRow};
+use diptych_store::{EVERY_PROMPT, Span};
 use serde::Serialize;
 
 use crate::screen::{Item, Outcome, Policy, content_of_text, decide, positive_score};
@@ -83,9 +84,9 @@ pub struct VariantUnit {
     pub prompt: Screened<CleanPrompt>,
     /// How it is rewritten.
     pub evolution: Evolution,
-    /// Its category.
+    /// Its category; empty where prompts are sent as they are.
     pub category: &'static str,
-    /// Its sub-category.
+    /// Its sub-category, likewise.
     pub sub_category: &'static str,
     /// What it has become, where it was made.
     pub row: Option<VariantRow>,
@@ -156,7 +157,16 @@ impl Flow {
     /// # Errors
     /// Where the store fails.
     pub async fn load(ctx: &Ctx) -> Result<Self> {
-        Self::load_with(ctx, |texts, images| (texts, images)).await
+        Self::plan(ctx, EVERY_PROMPT, |texts, images| (texts, images)).await
+    }
+
+    /// The same of these prompts alone. What becomes of a prompt depends on no other one, so the flows of all
+    /// spans add up to the flow of the sprint; only the counts of collect and clean are each time the sprint's.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn load_span(ctx: &Ctx, span: Span) -> Result<Self> {
+        Self::plan(ctx, span, |texts, images| (texts, images)).await
     }
 
     /// The same, under policies that `changed` makes of the configured ones.
@@ -167,31 +177,40 @@ impl Flow {
         ctx: &Ctx,
         changed: impl FnOnce(Policy, Policy) -> (Policy, Policy),
     ) -> Result<Self> {
+        Self::plan(ctx, EVERY_PROMPT, changed).await
+    }
+
+    async fn plan(
+        ctx: &Ctx,
+        span: Span,
+        changed: impl FnOnce(Policy, Policy) -> (Policy, Policy),
+    ) -> Result<Self> {
         let (store, sprint, config) = (&ctx.store, &ctx.sprint, &*ctx.config);
         let (text_policy, image_policy) =
             changed(Policy::of_texts(config, &ctx.folder), Policy::of_images(config, &ctx.folder));
         // Counted first: what is decided while the rest is read makes it out of date.
         let reviews = store.review_count(sprint).await?;
         let mut judge = Judge {
+            ctx,
+            everything: span == EVERY_PROMPT,
             standings: standing(&store.reviews(sprint).await?),
-            texts: store.scores(sprint, Kind::Text, &text_policy.versions()).await?,
-            images: store.scores(sprint, Kind::Image, &image_policy.versions()).await?,
             judged: Vec::new(),
         };
         let writer = crate::enhance::descriptor(ctx)?;
 
         let mut counts = vec![collect_counts(ctx).await?, clean_counts(ctx).await?];
 
-        let mut prompts = store.clean_prompts(sprint).await?;
+        let mut prompts = store.clean_prompts(sprint, span.clone()).await?;
         if let Some(first) = ctx.first {
             // Screening may remove some: enough are looked at that so many come through.
             prompts.truncate(first.saturating_mul(2).saturating_add(50));
         }
-        let mut screened = judge.screen(Stage::ScreenPrompts, &text_policy, prompts, |prompt| Item {
+        let describe = |prompt: &CleanPrompt| Item {
             text: Some(prompt.text.clone()),
             prompt: prompt.index.0,
             ..Item::at(Stage::ScreenPrompts, content_of_text(&prompt.text))
-        });
+        };
+        let mut screened = judge.screen(Stage::ScreenPrompts, &text_policy, prompts, describe).await?;
         if let Some(first) = ctx.first {
             let beyond = screened.admitted.len().saturating_sub(first) as u64;
             screened.admitted.truncate(first);
@@ -200,8 +219,12 @@ impl Flow {
         }
         counts.push(screened.counts);
 
-        let rows: HashMap<UnitKey, VariantRow> =
-            store.variants(sprint).await?.into_iter().map(|row| (row.key.clone(), row)).collect();
+        let rows: HashMap<UnitKey, VariantRow> = store
+            .variants(sprint, span.clone())
+            .await?
+            .into_iter()
+            .map(|row| (row.key.clone(), row))
+            .collect();
         let variants = plan_variants(config, &writer, screened.admitted, rows);
         let mut enhance = Counts::of(Stage::Enhance);
         let mut made = Vec::new();
@@ -224,12 +247,13 @@ impl Flow {
         }
         counts.push(enhance);
 
-        let mut screened = judge.screen(Stage::ScreenVariants, &text_policy, made, |variant| Item {
+        let describe = |variant: &Variant| Item {
             text: Some(variant.row.text.clone()),
             prompt: variant.row.prompt.0,
             category: variant.row.category.clone(),
             ..Item::at(Stage::ScreenVariants, content_of_text(&variant.row.text))
-        });
+        };
+        let mut screened = judge.screen(Stage::ScreenVariants, &text_policy, made, describe).await?;
         if config.screen.removes == Removes::Row {
             let removed: HashSet<PromptIndex> =
                 screened.removed.iter().map(|variant| variant.row.prompt).collect();
@@ -237,8 +261,12 @@ impl Flow {
         }
         counts.push(screened.counts);
 
-        let rows: HashMap<UnitKey, Arc<ImageRow>> =
-            store.images(sprint).await?.into_iter().map(|row| (row.key.clone(), Arc::new(row))).collect();
+        let rows: HashMap<UnitKey, Arc<ImageRow>> = store
+            .images(sprint, span.clone())
+            .await?
+            .into_iter()
+            .map(|row| (row.key.clone(), Arc::new(row)))
+            .collect();
         let images = plan_images(config, screened.admitted, rows);
         let mut generate = Counts::of(Stage::Generate);
         let mut made = Vec::new();
@@ -262,12 +290,13 @@ impl Flow {
             .map(|unit| &unit.variant.get().row)
             .map(|row| (row.key.clone(), row.category.clone()))
             .collect();
-        let mut screened_images = judge.screen(Stage::ScreenImages, &image_policy, made, |image| Item {
+        let describe = |image: &Arc<ImageRow>| Item {
             prompt: image.prompt_index.0,
             category: categories.get(&image.variant).cloned().unwrap_or_default(),
             model: image.model.clone(),
             ..Item::at(Stage::ScreenImages, image.hash.as_str().to_owned())
-        });
+        };
+        let mut screened_images = judge.screen(Stage::ScreenImages, &image_policy, made, describe).await?;
         let mut withheld: HashSet<UnitKey> =
             screened_images.removed.iter().map(|image| image.key.clone()).collect();
         if config.screen.removes == Removes::Row {
@@ -285,8 +314,10 @@ impl Flow {
         }
         counts.push(screened_images.counts);
 
-        let existing =
-            Existing { pairs: store.pair_keys(sprint).await?, reported: store.withheld_pairs(sprint).await? };
+        let existing = Existing {
+            pairs: store.pair_keys(sprint, span).await?,
+            reported: store.withheld_pairs(sprint).await?,
+        };
         let (pairs, pair) = plan_pairs(config, &images, screened_images.admitted, &withheld, &existing);
         counts.push(pair);
         Ok(Self { variants, images, pairs, counts, judged: judge.judged, text_policy, image_policy, reviews })
@@ -314,30 +345,29 @@ impl<T> Admission<T> {
 }
 
 /// What classifiers and people have said so far, and the items that were decided by it.
-struct Judge {
+struct Judge<'a> {
+    ctx: &'a Ctx,
+    /// Whether all prompts are looked at: then all scores of a kind are read at once.
+    everything: bool,
     standings: HashMap<(Kind, String), Standing>,
-    texts: HashMap<String, Vec<Score>>,
-    images: HashMap<String, Vec<Score>>,
     judged: Vec<Item>,
 }
 
-impl Judge {
-    fn screen<T>(
+impl Judge<'_> {
+    async fn screen<T>(
         &mut self,
         stage: Stage,
         policy: &Policy,
         items: Vec<T>,
         describe: impl Fn(&T) -> Item,
-    ) -> Admission<T> {
+    ) -> Result<Admission<T>> {
         let mut counts = Counts::of(stage);
         let (mut admitted, mut removed) = (Vec::new(), Vec::new());
-        for thing in items {
-            let mut item = describe(&thing);
-            let (kind, scores) = match stage {
-                Stage::ScreenImages => (Kind::Image, self.images.get(&item.content)),
-                _ => (Kind::Text, self.texts.get(&item.content)),
-            };
-            let scores = scores.map(Vec::as_slice).unwrap_or_default();
+        let kind = if stage == Stage::ScreenImages { Kind::Image } else { Kind::Text };
+        let described: Vec<Item> = items.iter().map(describe).collect();
+        let said = self.scores(kind, policy, &described).await?;
+        for (thing, mut item) in items.into_iter().zip(described) {
+            let scores = said.get(&item.content).map(Vec::as_slice).unwrap_or_default();
             let standing = self.standings.get(&(kind, item.content.clone()));
             item.failed = scores.iter().any(|score| !score.error.is_empty());
             item.outcome = decide(policy, scores, standing);
@@ -369,7 +399,23 @@ impl Judge {
             }
             self.judged.push(item);
         }
-        Admission { admitted, removed, counts }
+        Ok(Admission { admitted, removed, counts })
+    }
+
+    /// What the classifiers of this policy have said of these items.
+    async fn scores(
+        &self,
+        kind: Kind,
+        policy: &Policy,
+        items: &[Item],
+    ) -> Result<HashMap<String, Vec<Score>>> {
+        let (store, sprint, versions) = (&self.ctx.store, &self.ctx.sprint, policy.versions());
+        Ok(if self.everything {
+            store.scores(sprint, kind, &versions).await?
+        } else {
+            let contents: Vec<&str> = items.iter().map(|item| item.content.as_str()).collect();
+            store.scores_of(sprint, kind, &versions, &contents).await?
+        })
     }
 }
 
@@ -409,10 +455,14 @@ fn plan_variants(
     for prompt in prompts {
         let index = prompt.get().index;
         let seed_value = config.enhance.seed;
-        let (category, sub_category) = taxonomy::pick((
-            seed::draw(seed_value, "category", index.0),
-            seed::draw(seed_value, "sub-category", index.0),
-        ));
+        let (category, sub_category) = match config.enhance.engine.as_str() {
+            // What nobody rewrites into a category has none: chance would say nothing of the prompt.
+            "none" => ("", ""),
+            _ => taxonomy::pick((
+                seed::draw(seed_value, "category", index.0),
+                seed::draw(seed_value, "sub-category", index.0),
+            )),
+        };
         for evolution in &config.enhance.evolutions {
             let key = UnitKey::of(&[
                 "variant",

@@ -67,7 +67,7 @@ async fn make(ctx: &Ctx, model: &Model, spending: &Spending, unit: ImageUnit) ->
     let variant = &unit.variant.get().row;
     let request = ImageRequest {
         prompt: variant.text.clone(),
-        category: Some(variant.category.clone()),
+        category: Some(variant.category.clone()).filter(|category| !category.is_empty()),
         subject: Some(unit.variant.get().source.clone()),
         width: model.config.size.0,
         height: model.config.size.1,

@@ -3,6 +3,7 @@
 use diptych_core::Stage;
 use diptych_core::seed;
 use diptych_core::variant::row_id;
+use diptych_store::EVERY_PROMPT;
 use diptych_store::pairs::{NewPair, PairSide};
 use diptych_store::sprints::StageMark;
 
@@ -51,7 +52,7 @@ pub async fn set(ctx: &Ctx) -> Result<u64> {
 pub async fn withdraw_unwanted(ctx: &Ctx) -> Result<()> {
     let everything = Ctx { first: None, ..ctx.clone() };
     loop {
-        let existing = ctx.store.pair_keys(&ctx.sprint).await?;
+        let existing = ctx.store.pair_keys(&ctx.sprint, EVERY_PROMPT).await?;
         if existing.is_empty() {
             return Ok(());
         }

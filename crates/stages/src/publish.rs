@@ -1,9 +1,11 @@
 //! Publish: the datasets of a sprint, as other people's tools read them; and the same tables for `sql`.
 //!
-//! Rows are read from the store, image bytes one by one from the blob store on their way into the
-//! files, so memory does not grow with the pictures. Only pairs that may be shown today are written.
+//! Rows are read from the store a span of prompts at a time, image bytes one by one from the blob store
+//! on their way into the files, so memory does not grow with the sprint. Only pairs that may be shown today are
+//! written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use diptych_core::{Evolution, ImageHash, PairId, UnitKey};
 use diptych_store::pairs::PairRow;
 use diptych_store::publications::Publication;
 use diptych_store::responses::ResponseRow;
+use diptych_store::{EVERY_PROMPT, Span};
 use diptych_tables::card::{Card, CardModel};
 use diptych_tables::cells::{Image, Row};
 use diptych_tables::dataset::{DatasetWriter, Split};
@@ -25,6 +28,9 @@ use crate::{Ctx, Flow, Result, StageError};
 
 /// So many images are read ahead of the writer.
 const AHEAD: usize = 16;
+
+/// So many prompts are held at once, with all that came of them.
+const SPAN: i64 = 500;
 
 /// A dataset that can be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +73,7 @@ pub struct Published {
     pub shards: usize,
 }
 
-/// Everything about a sprint that its tables say, but for image bytes.
+/// Everything about a span of a sprint's prompts that its tables say, but for image bytes.
 struct Material {
     pairs: Vec<PairRow>,
     responses: HashMap<PairId, Vec<ResponseRow>>,
@@ -79,8 +85,8 @@ struct Material {
 }
 
 impl Material {
-    async fn load(ctx: &Ctx) -> Result<Self> {
-        let flow = Flow::load(ctx).await?;
+    async fn load(ctx: &Ctx, span: Span) -> Result<Self> {
+        let flow = Flow::load_span(ctx, span.clone()).await?;
         // What screening has withheld since the pairs were made is not published.
         let allowed: HashSet<UnitKey> = flow.pairs.into_iter().map(|pair| pair.key).collect();
         let formats = flow
@@ -96,13 +102,13 @@ impl Material {
             .filter_map(|unit| unit.row)
             .map(|row| ((row.prompt.0, row.evolution), row.style_prompt))
             .collect();
-        let mut pairs = ctx.store.pairs(&ctx.sprint).await?;
+        let mut pairs = ctx.store.pairs(&ctx.sprint, span.clone()).await?;
         pairs.retain(|pair| allowed.contains(&pair.key));
         drop(allowed);
-        let prompts = ctx.store.clean_prompts(&ctx.sprint).await?;
+        let prompts = ctx.store.clean_prompts(&ctx.sprint, span.clone()).await?;
         Ok(Self {
             pairs,
-            responses: ctx.store.responses(&ctx.sprint).await?,
+            responses: ctx.store.responses(&ctx.sprint, span).await?,
             formats,
             style_prompts,
             prompts: prompts.into_iter().map(|prompt| (prompt.index.0, prompt.text)).collect(),
@@ -131,8 +137,8 @@ impl Material {
             model_1: pair.model_1.clone(),
             model_2: pair.model_2.clone(),
             evolution: pair.evolution.to_string(),
-            category: Some(pair.category.clone()),
-            sub_category: Some(pair.sub_category.clone()),
+            category: stated(&pair.category),
+            sub_category: stated(&pair.sub_category),
             responses: given
                 .map(|response| rows::ResultResponse {
                     answer: response.answer.to_string(),
@@ -161,8 +167,8 @@ impl Material {
     ) -> rows::PreferenceRow {
         let mut row = rows::PreferenceRow {
             prompt: self.prompts.get(&index).cloned().unwrap_or_default(),
-            category: pairs.first().map(|pair| pair.category.clone()),
-            subcategory: pairs.first().map(|pair| pair.sub_category.clone()),
+            category: pairs.first().and_then(|pair| stated(&pair.category)),
+            subcategory: pairs.first().and_then(|pair| stated(&pair.sub_category)),
             ..Default::default()
         };
         for pair in pairs {
@@ -214,20 +220,26 @@ impl Material {
             chosen_model,
             rejected_model,
             evolution: pair.evolution.to_string(),
-            category: Some(pair.category.clone()),
-            sub_category: Some(pair.sub_category.clone()),
+            category: stated(&pair.category),
+            sub_category: stated(&pair.sub_category),
         })
     }
+}
 
-    fn preferences(&self, ctx: &Ctx) -> Result<Preferences> {
-        let evolutions: Vec<String> = ctx.config.enhance.evolutions.iter().map(ToString::to_string).collect();
-        let models: Vec<String> = ctx.config.models.iter().map(|model| model.key.clone()).collect();
-        Preferences::new(&evolutions, &models).map_err(dataset_error)
-    }
+/// The columns of `preferences`: one a variant, one an image of each model.
+fn columns(ctx: &Ctx) -> Result<Preferences> {
+    let evolutions: Vec<String> = ctx.config.enhance.evolutions.iter().map(ToString::to_string).collect();
+    let models: Vec<String> = ctx.config.models.iter().map(|model| model.key.clone()).collect();
+    Preferences::new(&evolutions, &models).map_err(dataset_error)
 }
 
 fn dataset_error(error: TableError) -> StageError {
     StageError::Dataset(Box::new(error))
+}
+
+/// A category, where there is one.
+fn stated(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn split_of(pair: &PairRow) -> Split {
@@ -239,7 +251,46 @@ enum Piece {
     Row(Split, Row),
     File(String, Bytes),
     /// All of it was sent. Without this the writer leaves nothing behind.
-    End,
+    End(Box<Card>),
+}
+
+/// The sprint's prompts, a span after another.
+pub(crate) async fn spans(ctx: &Ctx) -> Result<impl Iterator<Item = Span>> {
+    let end = ctx.store.prompts_end(&ctx.sprint).await?;
+    Ok((0..end).step_by(SPAN as usize).map(|start| start..start + SPAN))
+}
+
+/// What a dataset's card and the record of its publication say of all its rows.
+#[derive(Default)]
+struct Totals {
+    prompts: u64,
+    pairs: u64,
+    responses: u64,
+    simulated: u64,
+    people: HashSet<String>,
+    /// The ids of the pairs that stand in the dataset.
+    rows: Vec<String>,
+}
+
+impl Totals {
+    fn add(&mut self, material: &Material, dataset: Dataset) {
+        self.prompts += material.by_prompt().len() as u64;
+        self.pairs += material.pairs.len() as u64;
+        let responses = material.pairs.iter().flat_map(|pair| material.responses(pair));
+        let counting = responses.filter(|response| response.counts);
+        for response in counting.clone() {
+            self.responses += 1;
+            if !self.people.contains(&response.pseudonym) {
+                self.people.insert(response.pseudonym.clone());
+            }
+        }
+        self.simulated += results::simulated(counting);
+        let ids = |pair: &PairRow| pair.row_id.clone();
+        match dataset {
+            Dataset::Binarized => self.rows.extend(material.decided().map(ids)),
+            _ => self.rows.extend(material.pairs.iter().map(ids)),
+        }
+    }
 }
 
 /// Writes these datasets into `folder`, each into a folder with its name.
@@ -247,25 +298,22 @@ enum Piece {
 /// # Errors
 /// Where there is nothing to publish, an image cannot be read, or the disk refuses.
 pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result<Vec<Published>> {
-    let material = Material::load(ctx).await?;
-    if material.pairs.is_empty() {
-        return Err(StageError::Nothing("there are no pairs to publish: run `diptych run` first".to_owned()));
-    }
     let safety = crate::safety::report(ctx).await?;
     let mut published = Vec::new();
     for dataset in datasets {
-        let written = write(ctx, &material, &safety, folder, *dataset).await?;
+        let (written, totals) = write(ctx, &safety, folder, *dataset).await?;
+        if totals.pairs == 0 {
+            return Err(StageError::Nothing(
+                "there are no pairs to publish: run `diptych run` first".to_owned(),
+            ));
+        }
         if written.rows > 0 {
-            let ids: Vec<&str> = match dataset {
-                Dataset::Binarized => material.decided().map(|pair| pair.row_id.as_str()).collect(),
-                _ => material.pairs.iter().map(|pair| pair.row_id.as_str()).collect(),
-            };
             let destination =
                 std::path::absolute(folder.join(dataset.as_str())).unwrap_or_else(|_| folder.into());
             let publication = Publication {
                 destination: destination.display().to_string(),
                 dataset: dataset.as_str().to_owned(),
-                rows: serde_json::to_string(&ids).unwrap_or_default(),
+                rows: serde_json::to_string(&totals.rows).unwrap_or_default(),
                 published_at: crate::ctx::now(),
             };
             ctx.store.record_publication(&ctx.sprint, publication).await?;
@@ -283,7 +331,11 @@ pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result
 /// # Errors
 /// Where the store fails.
 pub async fn published_pairs(ctx: &Ctx) -> Result<Vec<String>> {
-    Ok(Material::load(ctx).await?.pairs.into_iter().map(|pair| pair.row_id).collect())
+    let mut found = Vec::new();
+    for span in spans(ctx).await? {
+        found.extend(Material::load(ctx, span).await?.pairs.into_iter().map(|pair| pair.row_id));
+    }
+    Ok(found)
 }
 
 /// A publication that holds rows which people or classifiers have removed since.
@@ -321,54 +373,76 @@ pub async fn outdated(ctx: &Ctx) -> Result<Vec<Outdated>> {
     Ok(outdated)
 }
 
-async fn write(
-    ctx: &Ctx,
-    material: &Material,
-    safety: &Safety,
-    folder: &Path,
-    dataset: Dataset,
-) -> Result<Published> {
-    // `datasets` loads no split without rows, so a dataset without any is not written.
-    if dataset == Dataset::Binarized && material.decided().next().is_none() {
-        return Ok(Published { dataset, rows: 0, shards: 0 });
-    }
+async fn write(ctx: &Ctx, safety: &Safety, folder: &Path, dataset: Dataset) -> Result<(Published, Totals)> {
     let target = folder.join(dataset.as_str());
+    let columns = columns(ctx)?;
     let features = match dataset {
-        Dataset::Preferences => material.preferences(ctx)?.features().clone(),
+        Dataset::Preferences => columns.features().clone(),
         Dataset::Results => rows::results(),
         Dataset::Binarized => rows::binarized(),
     };
-    let card = card(ctx, material, safety, dataset);
     let (sender, mut pieces) = mpsc::channel::<Piece>(AHEAD);
     let writer = tokio::task::spawn_blocking(move || -> Result<_, TableError> {
-        let mut writer = DatasetWriter::create(&target, features)?;
+        // `datasets` loads no split without rows, so a dataset without any is not written.
+        let mut writer = None;
         while let Some(piece) = pieces.blocking_recv() {
+            if let Piece::End(card) = piece {
+                return writer.map(|writer: DatasetWriter| writer.finish(&card)).transpose().map(Some);
+            }
+            let writer = match &mut writer {
+                Some(begun) => begun,
+                None => writer.insert(DatasetWriter::create(&target, features.clone())?),
+            };
             match piece {
                 Piece::Row(split, row) => writer.push(split, row)?,
                 Piece::File(path, bytes) => writer.add_file(&path, &bytes)?,
-                Piece::End => return writer.finish(&card).map(Some),
+                Piece::End(_) => {}
             }
         }
         Ok(None)
     });
-    let fed = feed(ctx, material, dataset, sender).await;
+    let fed = feed(ctx, safety, dataset, &columns, sender).await;
     // The writer's own error says more than that it stopped listening.
     let written =
         writer.await.map_err(|error| StageError::Dataset(Box::new(error)))?.map_err(dataset_error)?;
-    fed?;
+    let totals = fed?;
     let Some(written) = written else { return Err(StageError::Interrupted) };
-    Ok(Published {
-        dataset,
-        rows: written.splits.iter().map(|split| split.rows).sum(),
-        shards: written.shards,
-    })
+    let (rows, shards) = written
+        .map_or((0, 0), |written| (written.splits.iter().map(|split| split.rows).sum(), written.shards));
+    Ok((Published { dataset, rows, shards }, totals))
 }
 
-/// Reads the images and sends the rows, then the end.
-async fn feed(ctx: &Ctx, material: &Material, dataset: Dataset, pieces: mpsc::Sender<Piece>) -> Result<()> {
+/// Sends all rows, then the end, and says what they add up to.
+async fn feed(
+    ctx: &Ctx,
+    safety: &Safety,
+    dataset: Dataset,
+    columns: &Preferences,
+    pieces: mpsc::Sender<Piece>,
+) -> Result<Totals> {
+    let mut totals = Totals::default();
+    for span in spans(ctx).await? {
+        let material = Material::load(ctx, span).await?;
+        totals.add(&material, dataset);
+        if send(ctx, &material, dataset, columns, &pieces).await?.is_break() || ctx.stop.is_cancelled() {
+            return Ok(totals);
+        }
+    }
+    let card = Box::new(card(ctx, &totals, safety, dataset));
+    pieces.send(Piece::End(card)).await.ok();
+    Ok(totals)
+}
+
+/// Reads the images of a span and sends its rows, until the writer stops listening.
+async fn send(
+    ctx: &Ctx,
+    material: &Material,
+    dataset: Dataset,
+    columns: &Preferences,
+    pieces: &mpsc::Sender<Piece>,
+) -> Result<ControlFlow<()>> {
     match dataset {
         Dataset::Preferences => {
-            let columns = material.preferences(ctx)?;
             let mut rows = stream::iter(material.by_prompt())
                 .map(|(index, pairs)| async move {
                     let hashes = pairs.iter().flat_map(|pair| [&pair.image_1, &pair.image_2]);
@@ -381,7 +455,7 @@ async fn feed(ctx: &Ctx, material: &Material, dataset: Dataset, pieces: mpsc::Se
                 let row = material.preference(index, &pairs, &|hash| bytes.get(hash).cloned());
                 let split = pairs.first().map_or(Split::Train, |pair| split_of(pair));
                 if pieces.send(Piece::Row(split, columns.row(row))).await.is_err() {
-                    return Ok(());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
@@ -397,11 +471,11 @@ async fn feed(ctx: &Ctx, material: &Material, dataset: Dataset, pieces: mpsc::Se
                 for (path, hash) in [(&row.image_1, &pair.image_1), (&row.image_2, &pair.image_2)] {
                     let Some(bytes) = bytes.get(hash) else { continue };
                     if pieces.send(Piece::File(path.clone(), bytes.clone())).await.is_err() {
-                        return Ok(());
+                        return Ok(ControlFlow::Break(()));
                     }
                 }
                 if pieces.send(Piece::Row(split_of(pair), row.into())).await.is_err() {
-                    return Ok(());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
@@ -417,13 +491,12 @@ async fn feed(ctx: &Ctx, material: &Material, dataset: Dataset, pieces: mpsc::Se
                     continue;
                 };
                 if pieces.send(Piece::Row(split_of(pair), row.into())).await.is_err() {
-                    return Ok(());
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
     }
-    pieces.send(Piece::End).await.ok();
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 async fn read<'a>(
@@ -439,11 +512,8 @@ async fn read<'a>(
     Ok(found)
 }
 
-fn card(ctx: &Ctx, material: &Material, safety: &Safety, dataset: Dataset) -> Card {
+fn card(ctx: &Ctx, totals: &Totals, safety: &Safety, dataset: Dataset) -> Card {
     let config = &ctx.config;
-    let responses =
-        material.pairs.iter().flat_map(|pair| material.responses(pair)).filter(|response| response.counts);
-    let people: HashSet<&str> = responses.clone().map(|response| response.pseudonym.as_str()).collect();
     let screening = |kind: &str| {
         let of_kind = safety.classifiers.iter().filter(|one| one.kind == kind);
         of_kind
@@ -455,14 +525,13 @@ fn card(ctx: &Ctx, material: &Material, safety: &Safety, dataset: Dataset) -> Ca
     };
     let rehearsal = config.models.iter().any(|model| model.engine == "rehearsal");
     let mut counts = vec![
-        ("prompts".to_owned(), material.by_prompt().len() as u64),
-        ("pairs".to_owned(), material.pairs.len() as u64),
-        ("responses".to_owned(), responses.clone().count() as u64),
-        ("people".to_owned(), people.len() as u64),
+        ("prompts".to_owned(), totals.prompts),
+        ("pairs".to_owned(), totals.pairs),
+        ("responses".to_owned(), totals.responses),
+        ("people".to_owned(), totals.people.len() as u64),
     ];
-    let simulated = results::simulated(responses);
-    if simulated > 0 {
-        counts.push(("responses of simulated annotators, no person's taste".to_owned(), simulated));
+    if totals.simulated > 0 {
+        counts.push(("responses of simulated annotators, no person's taste".to_owned(), totals.simulated));
     }
     Card {
         dataset: dataset.as_str().to_owned(),
@@ -527,9 +596,9 @@ fn reviewing(safety: &Safety) -> Vec<String> {
 /// # Errors
 /// Where the store fails.
 pub async fn tables(ctx: &Ctx) -> Result<Vec<(String, sql::Table)>> {
-    let material = Material::load(ctx).await?;
+    let material = Material::load(ctx, EVERY_PROMPT).await?;
     let none = |_: &ImageHash| None;
-    let columns = material.preferences(ctx)?;
+    let columns = columns(ctx)?;
     let preferences: Vec<Row> = material
         .by_prompt()
         .into_iter()

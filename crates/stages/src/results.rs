@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use diptych_core::{Answer, PairId};
 use diptych_stats as stats;
+use diptych_store::EVERY_PROMPT;
 use diptych_store::pairs::PairRow;
 use diptych_store::responses::ResponseRow;
 use serde::Serialize;
@@ -171,8 +172,8 @@ pub fn majority(tally: &Tally) -> Option<Chosen> {
 /// # Errors
 /// Where the store fails.
 pub async fn report(ctx: &Ctx) -> Result<Report> {
-    let pairs = ctx.store.pairs(&ctx.sprint).await?;
-    let responses = ctx.store.responses(&ctx.sprint).await?;
+    let pairs = ctx.store.pairs(&ctx.sprint, EVERY_PROMPT).await?;
+    let responses = ctx.store.responses(&ctx.sprint, EVERY_PROMPT).await?;
     let mut report = of_rows(&ctx.config.sprint.slug, &pairs, &responses);
     report.notes = notes(ctx);
     let simulated = simulated(responses.values().flatten());
@@ -282,7 +283,9 @@ fn of_rows(slug: &str, pairs: &[PairRow], responses: &HashMap<PairId, Vec<Respon
         let given = responses.get(&pair.id).map(Vec::as_slice).unwrap_or_default();
         let tally = tally(given);
         all.add(pair, tally);
-        categories.entry(&pair.category).or_default().add(pair, tally);
+        if !pair.category.is_empty() {
+            categories.entry(&pair.category).or_default().add(pair, tally);
+        }
         for response in given.iter().filter(|response| response.counts) {
             let left = match response.answer {
                 Answer::Image1 => response.side == diptych_core::Side::Left,

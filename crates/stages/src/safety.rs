@@ -110,35 +110,37 @@ pub struct Change {
 /// # Errors
 /// Where the store fails.
 pub async fn report(ctx: &Ctx) -> Result<Safety> {
-    let flow = Flow::load(ctx).await?;
-    let mut stages = Vec::new();
-    for stage in [Stage::ScreenPrompts, Stage::ScreenVariants, Stage::ScreenImages] {
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        for item in flow.judged.iter().filter(|item| item.stage == stage) {
-            *counts.entry(said(&item.outcome)).or_default() += 1;
+    let stages = [Stage::ScreenPrompts, Stage::ScreenVariants, Stage::ScreenImages];
+    let mut counts: HashMap<Stage, BTreeMap<String, u64>> = HashMap::new();
+    let texts = Policy::of_texts(&ctx.config, &ctx.folder);
+    let images = Policy::of_images(&ctx.config, &ctx.folder);
+    let (mut of_texts, mut of_images) = (Seen::by(&texts), Seen::by(&images));
+    for span in crate::publish::spans(ctx).await? {
+        for item in &Flow::load_span(ctx, span).await?.judged {
+            *counts.entry(item.stage).or_default().entry(said(&item.outcome)).or_default() += 1;
+            if item.stage == Stage::ScreenImages { of_images.add(item) } else { of_texts.add(item) }
         }
-        stages.push(Decided { stage: stage.as_str(), counts });
     }
-    let texts = once(&flow.judged, |stage| stage != Stage::ScreenImages);
-    let images = once(&flow.judged, |stage| stage == Stage::ScreenImages);
-    let mut classifiers = of_policy(&flow.text_policy, "text", &texts);
-    classifiers.extend(of_policy(&flow.image_policy, "image", &images));
-    let looked_at = images.iter().filter(|item| item.unsafe_by_people().is_some()).count() as u64;
+    let mut classifiers = of_texts.reports("text");
+    classifiers.extend(of_images.reports("image"));
+    let images_reviewed = [of_images.looked_at, of_images.contents.len() as u64];
     let mut notes = Vec::new();
-    if looked_at < images.len() as u64 {
+    if images_reviewed[0] < images_reviewed[1] {
         notes.push(
             "People have not looked at every image, and are shown first what classifiers doubt: precision and recall are those of what was reviewed."
                 .to_owned(),
         );
     }
-    for (name, why) in flow.text_policy.missing().chain(flow.image_policy.missing()) {
+    for (name, why) in texts.missing().chain(images.missing()) {
         notes.push(format!("{name} is missing: {why}"));
     }
+    let stages = stages
+        .map(|stage| Decided { stage: stage.as_str(), counts: counts.remove(&stage).unwrap_or_default() });
     Ok(Safety {
         sprint: ctx.config.sprint.slug.clone(),
-        stages,
+        stages: stages.into(),
         classifiers,
-        images_reviewed: [looked_at, images.len() as u64],
+        images_reviewed,
         notes,
     })
 }
@@ -196,32 +198,47 @@ fn said(outcome: &Outcome) -> String {
     }
 }
 
-/// Each content once.
-fn once(judged: &[Item], of: impl Fn(Stage) -> bool) -> Vec<&Item> {
-    let mut seen = HashSet::new();
-    judged.iter().filter(|item| of(item.stage) && seen.insert(item.content.as_str())).collect()
+/// What each classifier of a policy says of the items that were seen, and what people say: each content once.
+struct Seen<'a> {
+    policy: &'a Policy,
+    contents: HashSet<String>,
+    /// Items that people have decided about.
+    looked_at: u64,
+    /// By classifier: score, and whether people rejected the item.
+    scored: Vec<Vec<(f64, Option<bool>)>>,
 }
 
-fn of_policy(policy: &Policy, kind: &'static str, items: &[&Item]) -> Vec<ClassifierReport> {
-    let reports = policy.uses().iter().map(|asked| {
-        let scored: Vec<(f64, Option<bool>)> = items
-            .iter()
-            .filter_map(|item| {
-                let (_, score) = item.scores.iter().find(|(name, _)| *name == asked.name)?;
-                Some((*score, item.unsafe_by_people()))
-            })
-            .collect();
-        ClassifierReport {
+impl<'a> Seen<'a> {
+    fn by(policy: &'a Policy) -> Self {
+        let scored = vec![Vec::new(); policy.uses().len()];
+        Self { policy, contents: HashSet::new(), looked_at: 0, scored }
+    }
+
+    fn add(&mut self, item: &Item) {
+        if !self.contents.insert(item.content.clone()) {
+            return;
+        }
+        let people = item.unsafe_by_people();
+        self.looked_at += u64::from(people.is_some());
+        for (asked, scored) in self.policy.uses().iter().zip(&mut self.scored) {
+            if let Some((_, score)) = item.scores.iter().find(|(name, _)| *name == asked.name) {
+                scored.push((*score, people));
+            }
+        }
+    }
+
+    fn reports(&self, kind: &'static str) -> Vec<ClassifierReport> {
+        let reports = self.policy.uses().iter().zip(&self.scored).map(|(asked, scored)| ClassifierReport {
             classifier: asked.name.clone(),
             kind,
             version: asked.version.clone().ok(),
             scored: scored.len() as u64,
             reviewed: scored.iter().filter(|(_, rejected)| rejected.is_some()).count() as u64,
-            at: at(&scored, asked.threshold),
-            curve: (1..20).map(|step| at(&scored, f64::from(step) / 20.0)).collect(),
-        }
-    });
-    reports.collect()
+            at: at(scored, asked.threshold),
+            curve: (1..20).map(|step| at(scored, f64::from(step) / 20.0)).collect(),
+        });
+        reports.collect()
+    }
 }
 
 fn at(scored: &[(f64, Option<bool>)], threshold: f64) -> AtThreshold {

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diptych_core::Stage;
+use diptych_core::config::SprintConfig;
 
 use crate::enhance;
 use crate::{Ctx, Flow, Result, StageError};
@@ -125,9 +126,59 @@ pub fn estimate(ctx: &Ctx, flow: &Flow) -> Vec<Estimate> {
     estimates
 }
 
+/// What a budget does not cover, though it may cost money: one sentence each. Nothing where there is no budget.
+pub fn unpriced(config: &SprintConfig) -> Vec<String> {
+    if config.budget.max.is_none() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let chat = &config.enhance.engine;
+    if config.chat.get(chat).is_some_and(|chat| chat.price.is_none()) {
+        found.push(format!("[chat.{chat}] has no `price`: what it costs does not count against the budget"));
+    }
+    let remote = ["openai", "huggingface", "fal"];
+    for model in config.models.iter().filter(|model| remote.contains(&model.engine.as_str())) {
+        if model.price.is_none() {
+            found.push(format!(
+                "the model `{}` has no `price`: what it costs does not count against the budget",
+                model.key
+            ));
+        }
+    }
+    for used in config.screen.text.iter().chain(&config.screen.image) {
+        if config.classifiers.get(&used.name).is_some_and(|own| own.engine != "folder") {
+            found.push(format!(
+                "the classifier `{}` is asked over the network: what it costs does not count against the budget",
+                used.name
+            ));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_price_is_said_where_there_is_a_budget() {
+        let toml = |budget: &str| {
+            format!(
+                "[sprint]\nslug = \"s\"\ntitle = \"S\"\n[collect]\nsources = [\"a.txt\"]\n[enhance]\nengine = \"writer\"\n\
+                 [chat.writer]\nurl = \"http://127.0.0.1:9\"\nmodel = \"m\"\n{budget}\n\
+                 [[models]]\nkey = \"dev\"\nname = \"a/b\"\nengine = \"fal\"\n\
+                 [[models]]\nkey = \"sd\"\nname = \"a/c\"\nengine = \"openai\"\nprice = 0.1\n"
+            )
+        };
+        let of = |budget| {
+            let none = diptych_core::config::Overrides::none();
+            unpriced(&SprintConfig::parse("sprint.toml", &toml(budget), &none).unwrap())
+        };
+        assert_eq!(of(""), Vec::<String>::new());
+        let said = of("[budget]\nmax = 1.0");
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("chat.writer") && said[1].contains("`dev`"), "{said:?}");
+    }
 
     #[test]
     fn reserves_count_until_they_are_settled_or_given_back() {

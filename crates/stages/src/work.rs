@@ -69,7 +69,7 @@ where
     let queue_error = |error: QueueError| StageError::Queue(Box::new(error));
     let url = match ctx.queue.strip_prefix("sqlite:") {
         Some(path) => QueueUrl::File(path.into()),
-        None => QueueUrl::Postgres(diptych_store::postgres_address(&ctx.queue)),
+        None => QueueUrl::Postgres(ctx.queue.clone()),
     };
     let queue =
         Queue::open(&url, &format!("{}-{stage}", ctx.config.sprint.slug)).await.map_err(queue_error)?;

@@ -22,7 +22,7 @@ use diptych_store::prompts::{CleanOutcome, CollectedPrompt};
 use diptych_store::reviews::Verdict;
 use diptych_store::scores::{Kind, Score};
 use diptych_store::variants::UnitState;
-use diptych_store::{Blobs, Store};
+use diptych_store::{Blobs, EVERY_PROMPT, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio_util::sync::CancellationToken;
@@ -241,10 +241,32 @@ impl Life {
         self.ctx.store.record_scores(&self.ctx.sprint, Kind::Image, vec![score], now()).await.unwrap();
     }
 
+    /// The flows of all spans add up to the flow of the sprint.
+    async fn check_spans(&self, whole: &Flow) {
+        let (mut pairs, mut judged) = (Vec::new(), Vec::new());
+        let mut out = vec![0; whole.counts.len()];
+        for start in 0..self.ctx.store.prompts_end(&self.ctx.sprint).await.unwrap() {
+            let part = Flow::load_span(&self.ctx, start..start + 1).await.unwrap();
+            pairs.extend(part.pairs.into_iter().map(|pair| pair.key));
+            judged.extend(part.judged.into_iter().map(|item| (item.stage, item.content, item.outcome)));
+            out.iter_mut().zip(&part.counts).for_each(|(sum, counts)| *sum += counts.out);
+        }
+        assert_eq!(pairs, whole.pairs.iter().map(|pair| pair.key.clone()).collect::<Vec<_>>());
+        let of_stages = whole.counts.iter().map(|counts| counts.out);
+        assert_eq!(out[2..], of_stages.collect::<Vec<_>>()[2..]);
+        // A stage at a time here, a prompt at a time there.
+        judged.sort_by_key(|(stage, ..)| *stage);
+        let of_whole =
+            whole.judged.iter().map(|item| (item.stage, item.content.clone(), item.outcome.clone()));
+        assert_eq!(judged, of_whole.collect::<Vec<_>>());
+    }
+
     /// What anybody but a moderator can see is admitted, by the scores, reviews and configuration of now.
     async fn check(&self, step: &Step) {
         let ctx = &self.ctx;
-        let judged = Flow::load(ctx).await.unwrap().judged;
+        let whole = Flow::load(ctx).await.unwrap();
+        self.check_spans(&whole).await;
+        let judged = whole.judged;
         let mut admitted = HashSet::new();
         let mut removed = HashSet::new();
         for item in &judged {
@@ -255,7 +277,7 @@ impl Life {
             }
         }
         let reported = ctx.store.withheld_pairs(&ctx.sprint).await.unwrap();
-        let shown = ctx.store.pairs(&ctx.sprint).await.unwrap();
+        let shown = ctx.store.pairs(&ctx.sprint, EVERY_PROMPT).await.unwrap();
         for pair in &shown {
             for image in [&pair.image_1, &pair.image_2] {
                 assert!(admitted.contains(image.as_str()), "{step:?} shows an image that is not admitted");

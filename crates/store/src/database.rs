@@ -27,6 +27,7 @@ pub enum Backend {
 #[derive(Clone)]
 pub struct Store {
     backend: Backend,
+    address: String,
     readers: AnyPool,
     writer: Writer,
 }
@@ -39,7 +40,7 @@ impl Store {
     /// Where the database cannot be reached, is not ours, is newer than this program, or is locked.
     pub async fn open(url: &str, folder: &Path) -> Result<Self> {
         sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]).ok();
-        let (backend, address) = address(url, folder);
+        let (backend, mut address) = address(url, folder);
         let shown = without_password(url);
         let fail = |error: sqlx::Error| open_error(&shown, &error);
 
@@ -53,7 +54,13 @@ impl Store {
             Backend::Postgres => None,
         };
         // A pool tries again and again, and then only says that it took too long: this says why.
-        connect(backend, &address).await.map_err(fail)?;
+        match connect(backend, &address).await {
+            Err(error) if address != url && wants_tls(&error) => {
+                address = url.to_owned();
+                connect(backend, &address).await.map_err(fail)?;
+            }
+            tried => tried.map_err(fail)?,
+        }
         let writers = pool(backend, 1).connect(&address).await.map_err(fail)?;
         migrate(backend, &writers, &shown).await?;
         drop(setting_up);
@@ -61,7 +68,7 @@ impl Store {
             .connect(&address)
             .await
             .map_err(fail)?;
-        Ok(Self { backend, readers, writer: Writer::start(backend, writers) })
+        Ok(Self { backend, address, readers, writer: Writer::start(backend, writers) })
     }
 
     /// Looks whether the database at `url` could be opened, and changes nothing: one sentence on it.
@@ -77,15 +84,44 @@ impl Store {
         }
         let address = address.replace("?mode=rwc", "?mode=ro");
         let fail = |error: sqlx::Error| open_error(&shown, &error);
-        let mut connection = AnyConnection::connect(&address).await.map_err(fail)?;
+        let mut connection = glance(url, &address).await.map_err(fail)?;
         refuse_others(backend, &mut connection, &shown).await?;
         connection.close().await.map_err(fail)?;
         Ok("answers".to_owned())
     }
 
+    /// Whether [`Store::open`] has ever made a database at `url`. Changes nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or is not ours.
+    pub async fn exists(url: &str, folder: &Path) -> Result<bool> {
+        sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]).ok();
+        let (backend, address) = address(url, folder);
+        if backend == Backend::Sqlite {
+            return Ok(sqlite_path(url, folder).exists());
+        }
+        let shown = without_password(url);
+        let fail = |error: sqlx::Error| open_error(&shown, &error);
+        let mut connection = glance(url, &address).await.map_err(fail)?;
+        refuse_others(backend, &mut connection, &shown).await?;
+        let ours: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'diptych'",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .map_err(fail)?;
+        connection.close().await.map_err(fail)?;
+        Ok(ours > 0)
+    }
+
     /// The backend.
     pub fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// The address that its connections were made to, with the way that was found to work.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Runs `change` in a transaction, together with other changes that are waiting, and answers
@@ -136,9 +172,10 @@ impl Store {
     }
 }
 
-/// How a PostgreSQL server is connected to: without TLS where it is on this machine and neither the
-/// address nor `PGSSLMODE` says otherwise. Nobody is between, and a connection costs 1 ms, not 90.
-pub fn postgres_address(url: &str) -> String {
+/// How a PostgreSQL server is connected to first: without TLS where it is on this machine and neither the
+/// address nor `PGSSLMODE` says otherwise. Nobody is between, and a connection costs 1 ms, not 90. A server
+/// that takes nobody without TLS is then connected to by the address as it is.
+fn postgres_address(url: &str) -> String {
     let query = url.split_once('?').map(|(_, query)| query);
     let says = |query: &str| query.contains("sslmode=") || query.contains("ssl-mode=");
     let said = query.is_some_and(says) || std::env::var_os("PGSSLMODE").is_some();
@@ -197,6 +234,19 @@ fn address(url: &str, folder: &Path) -> (Backend, String) {
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
     PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; \
     PRAGMA temp_store = MEMORY";
+
+/// Whether a PostgreSQL server has refused us for coming without TLS.
+fn wants_tls(error: &sqlx::Error) -> bool {
+    error.to_string().contains("no encryption")
+}
+
+/// One connection, for a look; as [`Store::open`] makes them.
+async fn glance(url: &str, address: &str) -> Result<AnyConnection, sqlx::Error> {
+    match AnyConnection::connect(address).await {
+        Err(error) if address != url && wants_tls(&error) => AnyConnection::connect(url).await,
+        connected => connected,
+    }
+}
 
 async fn connect(backend: Backend, address: &str) -> Result<(), sqlx::Error> {
     let mut connection = AnyConnection::connect(address).await?;
@@ -334,8 +384,7 @@ fn open_error(shown: &str, error: &sqlx::Error) -> StoreError {
         "another program has locked it; wait until that one is done, or end it".to_owned()
     } else if text.contains("unable to open database file") {
         "the file cannot be opened; check that its folder exists and may be written to".to_owned()
-    } else if text.contains("no encryption") {
-        // PostgreSQL's word on who tried without TLS.
+    } else if wants_tls(error) {
         format!("{text}; if the server wants TLS, add `?sslmode=require` to its address")
     } else if text.contains("readonly") || text.contains("read-only") {
         "it may not be written to; check its permissions".to_owned()

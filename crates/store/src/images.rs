@@ -1,10 +1,11 @@
 //! Images: one picture of a variant by one model, with everything that made it.
 
 use diptych_core::{Evolution, ImageHash, PromptIndex, SprintId, UnitKey};
+use futures::{StreamExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::variants::UnitState;
-use crate::{Millis, Result, Store, StoreError};
+use crate::{Millis, Result, Span, Store, StoreError};
 
 /// An image's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,17 +60,21 @@ const COLUMNS: &str = "key, variant_key, prompt_idx, evolution, model, state, re
     size, provider, model_name, revision, prompt, seed, steps, guidance, request_id, cost, created_at";
 
 impl Store {
-    /// All images of a sprint, those of other parameters included.
+    /// All images of these prompts, those of other parameters included.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn images(&self, sprint: &SprintId) -> Result<Vec<ImageRow>> {
-        let rows = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM images WHERE sprint = $1")))
+    pub async fn images(&self, sprint: &SprintId, span: Span) -> Result<Vec<ImageRow>> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM images WHERE sprint = $1 AND prompt_idx >= $2 AND prompt_idx < $3"
+        );
+        sqlx::query(AssertSqlSafe(query))
             .bind(sprint.as_str())
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter()
+            .bind(span.start)
+            .bind(span.end)
+            .fetch(self.readers())
             .map(|row| {
+                let row = row?;
                 let evolution: String = row.try_get("evolution")?;
                 let state: String = row.try_get("state")?;
                 let unknown = |word: &str| StoreError::UnknownWord { table: "images", word: word.to_owned() };
@@ -98,7 +103,8 @@ impl Store {
                     created_at: row.try_get("created_at")?,
                 })
             })
-            .collect()
+            .try_collect()
+            .await
     }
 
     /// Keeps an image's row; its bytes must be in the blob store already. One that is there already

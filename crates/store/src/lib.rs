@@ -23,7 +23,13 @@ pub mod variants;
 mod writer;
 
 pub use blobs::Blobs;
-pub use database::{Backend, OURS, Store, postgres_address, without_password};
+pub use database::{Backend, OURS, Store, without_password};
+
+/// Some of a sprint's prompts, by index, with all that came of them: what is read at once.
+pub type Span = std::ops::Range<i64>;
+
+/// All prompts.
+pub const EVERY_PROMPT: Span = 0..i64::MAX;
 
 /// What can go wrong between the program and its rows and blobs.
 #[derive(Debug, thiserror::Error)]

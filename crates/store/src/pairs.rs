@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, SprintId, UnitKey};
+use futures::{StreamExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::{Backend, Connection, Millis, Result, Store, StoreError, rows_at_once, value_rows};
+use crate::{Backend, Connection, Millis, Result, Span, Store, StoreError, rows_at_once, value_rows};
 
 /// A pair that the sprint wants, made of screened images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,17 +197,22 @@ impl Store {
         .await
     }
 
-    /// The sprint's pairs, in the order of their prompts.
+    /// The pairs of these prompts, in their order.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn pairs(&self, sprint: &SprintId) -> Result<Vec<PairRow>> {
+    pub async fn pairs(&self, sprint: &SprintId, span: Span) -> Result<Vec<PairRow>> {
         let query = format!(
-            "SELECT {COLUMNS} FROM pairs WHERE sprint = $1 AND current ORDER BY prompt_idx, evolution, model_1, model_2"
+            "SELECT {COLUMNS} FROM pairs WHERE sprint = $1 AND current AND prompt_idx >= $2 AND prompt_idx < $3 \
+             ORDER BY prompt_idx, evolution, model_1, model_2"
         );
-        let rows = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).fetch_all(self.readers()).await?;
-        rows.iter()
+        sqlx::query(AssertSqlSafe(query))
+            .bind(sprint.as_str())
+            .bind(span.start)
+            .bind(span.end)
+            .fetch(self.readers())
             .map(|row| {
+                let row = row?;
                 let evolution: String = row.try_get("evolution")?;
                 let unknown = |word: &str| StoreError::UnknownWord { table: "pairs", word: word.to_owned() };
                 let text = |column: &str| row.try_get::<String, _>(column);
@@ -230,19 +236,29 @@ impl Store {
                     answered: row.try_get("answered")?,
                 })
             })
-            .collect()
+            .try_collect()
+            .await
     }
 
-    /// The keys of the pairs that the stages want.
+    /// The keys of the pairs of these prompts that the stages want.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn pair_keys(&self, sprint: &SprintId) -> Result<std::collections::HashSet<String>> {
-        let keys: Vec<String> = sqlx::query_scalar("SELECT key FROM pairs WHERE sprint = $1 AND wanted")
-            .bind(sprint.as_str())
-            .fetch_all(self.readers())
-            .await?;
-        Ok(keys.into_iter().collect())
+    pub async fn pair_keys(
+        &self,
+        sprint: &SprintId,
+        span: Span,
+    ) -> Result<std::collections::HashSet<String>> {
+        sqlx::query_scalar(
+            "SELECT key FROM pairs WHERE sprint = $1 AND wanted AND prompt_idx >= $2 AND prompt_idx < $3",
+        )
+        .bind(sprint.as_str())
+        .bind(span.start)
+        .bind(span.end)
+        .fetch(self.readers())
+        .map_err(StoreError::from)
+        .try_collect()
+        .await
     }
 
     /// Where the picture with this opaque name comes from.

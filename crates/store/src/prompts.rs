@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use sqlx::AssertSqlSafe;
 
-use crate::{Result, Store, StoreError, rows_at_once, value_rows};
+use crate::{Result, Span, Store, StoreError, rows_at_once, value_rows};
 
 /// A prompt as it was collected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,22 +228,35 @@ impl Store {
         )
     }
 
-    /// The prompts that clean has kept, by index.
+    /// Those of these prompts that clean has kept, by index.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn clean_prompts(&self, sprint: &SprintId) -> Result<Vec<CleanPrompt>> {
+    pub async fn clean_prompts(&self, sprint: &SprintId, span: Span) -> Result<Vec<CleanPrompt>> {
         let rows: Vec<(i64, String, String)> = sqlx::query_as(
             "SELECT idx, clean_text, split FROM prompts \
-             WHERE sprint = $1 AND current AND clean_state = 'kept' ORDER BY idx",
+             WHERE sprint = $1 AND current AND clean_state = 'kept' AND idx >= $2 AND idx < $3 ORDER BY idx",
         )
         .bind(sprint.as_str())
+        .bind(span.start)
+        .bind(span.end)
         .fetch_all(self.readers())
         .await?;
         Ok(rows
             .into_iter()
             .map(|(index, text, split)| CleanPrompt { index: PromptIndex(index), text, split })
             .collect())
+    }
+
+    /// The index after the last one that was ever given.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn prompts_end(&self, sprint: &SprintId) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT COALESCE(MAX(idx) + 1, 0) FROM prompts WHERE sprint = $1")
+            .bind(sprint.as_str())
+            .fetch_one(self.readers())
+            .await?)
     }
 
     /// How many wanted prompts there are by what clean says: (state, reason, count).

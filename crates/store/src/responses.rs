@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use diptych_core::answer::PREFERENCE;
 use diptych_core::{Answer, AssignmentId, Choice, PairId, PersonId, Side, SprintId};
+use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::assignments::give_back;
 use crate::reports::{self, Reporting};
-use crate::{Connection, Millis, Result, Store, StoreError, padded, places, value_rows};
+use crate::{Connection, Millis, Result, Span, Store, StoreError, padded, places, value_rows};
 
 /// For how long an answer may be replaced or taken back.
 pub const SECOND_THOUGHTS: Millis = 10 * 60 * 1000;
@@ -140,23 +141,29 @@ impl Store {
         .await
     }
 
-    /// The responses to the sprint's current pairs, by pair, in the order in which they were given.
+    /// The responses to the current pairs of these prompts, by pair, in the order in which they were given.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn responses(&self, sprint: &SprintId) -> Result<HashMap<PairId, Vec<ResponseRow>>> {
-        let rows = sqlx::query(
+    pub async fn responses(
+        &self,
+        sprint: &SprintId,
+        span: Span,
+    ) -> Result<HashMap<PairId, Vec<ResponseRow>>> {
+        let mut rows = sqlx::query(
             "SELECT responses.pair, pseudonym, people.kind, answer, side, duration_ms, responses.created_at, state \
              FROM responses JOIN pseudonyms ON pseudonyms.person = responses.person \
              AND pseudonyms.sprint = responses.sprint JOIN pairs ON pairs.id = responses.pair \
              JOIN people ON people.id = responses.person \
-             WHERE responses.sprint = $1 AND pairs.current ORDER BY responses.created_at, responses.id",
+             WHERE responses.sprint = $1 AND pairs.current AND pairs.prompt_idx >= $2 AND pairs.prompt_idx < $3 \
+             ORDER BY responses.created_at, responses.id",
         )
         .bind(sprint.as_str())
-        .fetch_all(self.readers())
-        .await?;
+        .bind(span.start)
+        .bind(span.end)
+        .fetch(self.readers());
         let mut by_pair: HashMap<PairId, Vec<ResponseRow>> = HashMap::new();
-        for row in &rows {
+        while let Some(row) = rows.try_next().await? {
             let unknown = |word: String| StoreError::UnknownWord { table: "responses", word };
             let answer: String = row.try_get("answer")?;
             let side: String = row.try_get("side")?;

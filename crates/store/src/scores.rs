@@ -6,7 +6,10 @@ use std::sync::Arc;
 use diptych_core::SprintId;
 use sqlx::AssertSqlSafe;
 
-use crate::{Millis, Result, Store, rows_at_once, value_rows};
+use crate::{Millis, Result, Store, padded, places, rows_at_once, value_rows};
+
+/// Items that one statement looks for.
+const SOUGHT: usize = 256;
 
 /// What can be looked at. A text is the same whether it is a prompt or a variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +74,41 @@ impl Store {
             .await?;
             for score in rows {
                 found.entry(score.content.clone()).or_default().push(score);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same, of these items only.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn scores_of(
+        &self,
+        sprint: &SprintId,
+        kind: Kind,
+        classifiers: &[String],
+        contents: &[&str],
+    ) -> Result<HashMap<String, Vec<Score>>> {
+        let mut found: HashMap<String, Vec<Score>> = HashMap::new();
+        for classifier in classifiers {
+            for contents in contents.chunks(SOUGHT) {
+                let query = format!(
+                    "SELECT content, classifier, labels, error, detail FROM scores \
+                     WHERE sprint = $1 AND kind = $2 AND classifier = $3 AND content IN ({})",
+                    places(4, contents.len())
+                );
+                let mut query = sqlx::query_as(AssertSqlSafe(query))
+                    .bind(sprint.as_str())
+                    .bind(kind.as_str())
+                    .bind(classifier);
+                for content in padded(contents) {
+                    query = query.bind(content);
+                }
+                let rows: Vec<Score> = query.fetch_all(self.readers()).await?;
+                for score in rows {
+                    found.entry(score.content.clone()).or_default().push(score);
+                }
             }
         }
         Ok(found)

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use diptych_core::{Evolution, PromptIndex, SprintId, UnitKey};
+use futures::{StreamExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::{Millis, Result, Store, StoreError, rows_at_once, value_rows};
+use crate::{Millis, Result, Span, Store, StoreError, rows_at_once, value_rows};
 
 /// How a unit that calls an engine has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,17 +68,21 @@ const COLUMNS: &str =
     "key, prompt_idx, evolution, category, sub_category, state, reason, style_prompt, text, engine";
 
 impl Store {
-    /// All variants of a sprint, those of other parameters included.
+    /// All variants of these prompts, those of other parameters included.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn variants(&self, sprint: &SprintId) -> Result<Vec<VariantRow>> {
-        let rows = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM variants WHERE sprint = $1")))
+    pub async fn variants(&self, sprint: &SprintId, span: Span) -> Result<Vec<VariantRow>> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM variants WHERE sprint = $1 AND prompt_idx >= $2 AND prompt_idx < $3"
+        );
+        sqlx::query(AssertSqlSafe(query))
             .bind(sprint.as_str())
-            .fetch_all(self.readers())
-            .await?;
-        rows.iter()
+            .bind(span.start)
+            .bind(span.end)
+            .fetch(self.readers())
             .map(|row| {
+                let row = row?;
                 let evolution: String = row.try_get("evolution")?;
                 let state: String = row.try_get("state")?;
                 let unknown =
@@ -95,7 +100,8 @@ impl Store {
                     engine: row.try_get("engine")?,
                 })
             })
-            .collect()
+            .try_collect()
+            .await
     }
 
     /// Keeps variants; one that is there already (its key says that it is the same) stays, unless it

@@ -5,6 +5,7 @@
 //! under load, hundreds share one. Each caller hears of its change only after that commit.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::AnyPool;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::assignments::{Take, Taken, take_all};
 use crate::responses::{Respond, Responded, record_all};
 use crate::{Backend, Connection, Result, StoreError, WriteFuture};
+
+/// How long another program's lock is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// The most changes in one transaction. More would only make the first of them wait longer.
 const GROUP: usize = 256;
@@ -195,13 +200,9 @@ async fn write_group(backend: Backend, pool: &AnyPool, group: &mut Vec<Change>) 
 
 async fn transaction(backend: Backend, pool: &AnyPool, changes: &[Change]) -> Result<()> {
     let mut connection = pool.acquire().await?;
-    let begin = match backend {
-        Backend::Sqlite => "BEGIN IMMEDIATE",
-        Backend::Postgres => BEGIN_LOCKED,
-    };
-    if let Err(error) = sqlx::raw_sql(begin).execute(&mut *connection).await {
+    if let Err(error) = begin(backend, &mut connection).await {
         roll_back(connection).await;
-        return Err(error.into());
+        return Err(error);
     }
     if let Err(error) = run(&mut connection, changes).await {
         roll_back(connection).await;
@@ -212,6 +213,27 @@ async fn transaction(backend: Backend, pool: &AnyPool, changes: &[Change]) -> Re
         return Err(error.into());
     }
     Ok(())
+}
+
+/// Begins a transaction that nobody else writes beside.
+///
+/// SQLite has no queue for its lock: whoever waits looks again now and then, up to 100 ms apart if left to
+/// itself, and a busy neighbour may be through and back in between, again and again. So we look often.
+async fn begin(backend: Backend, connection: &mut Connection) -> Result<()> {
+    if backend == Backend::Postgres {
+        sqlx::raw_sql(BEGIN_LOCKED).execute(connection).await?;
+        return Ok(());
+    }
+    let asked = Instant::now();
+    loop {
+        let begun = sqlx::raw_sql("PRAGMA busy_timeout = 2; BEGIN IMMEDIATE").execute(&mut *connection).await;
+        match begun.map_err(StoreError::from) {
+            Err(StoreError::Locked) if asked.elapsed() < LOCK_PATIENCE => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            begun => return begun.map(|_| ()),
+        }
+    }
 }
 
 /// All of them came at the same time, so none has a claim to be first: answers, which may end a person's

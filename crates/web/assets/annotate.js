@@ -152,7 +152,7 @@ async function next() {
     $("prompt").textContent = assignment.prompt;
     $("prompt").classList.toggle("long", assignment.prompt.length > 160);
     $("category").textContent = assignment.category;
-    $("category").hidden = false;
+    $("category").hidden = !assignment.category;
     const zoom = $("zoom").querySelectorAll("img");
     zoom[0].src = images[0].src;
     zoom[1].src = images[1].src;

@@ -15,7 +15,7 @@ use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, UnitKey};
 use diptych_stages::Ctx;
 use diptych_stages::ctx::{Silent, now};
 use diptych_store::pairs::{NewPair, PairSide};
-use diptych_store::{Blobs, Store};
+use diptych_store::{Blobs, EVERY_PROMPT, Store};
 use diptych_web::{App, HostedSprint};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -76,8 +76,8 @@ fn measure(url: &str, folder: &std::path::Path, pairs: usize) -> Result<Value, F
         ctx.stop.cancel();
         ctx.store.close().await;
         let store = Store::open(url, folder).await?;
-        let rows = store.pairs(&ctx.sprint).await?;
-        let kept: usize = store.responses(&ctx.sprint).await?.values().map(Vec::len).sum();
+        let rows = store.pairs(&ctx.sprint, EVERY_PROMPT).await?;
+        let kept: usize = store.responses(&ctx.sprint, EVERY_PROMPT).await?.values().map(Vec::len).sum();
         let over = rows.iter().filter(|pair| pair.answered > pair.overlap).count();
         store.close().await;
         Ok::<_, Failure>((kept, over))

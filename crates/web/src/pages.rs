@@ -250,7 +250,7 @@ struct Results {
     overlap: u32,
     first: String,
     second: String,
-    two_models: bool,
+    has_chart: bool,
     rows: Vec<ChartRow>,
     models: Vec<ModelRow>,
     agreement: Vec<(&'static str, Option<f64>, String, &'static str)>,
@@ -324,10 +324,11 @@ fn shown(
         |verdict: &str| report.categories.iter().filter(|category| category.verdict == verdict).count();
     let (leads, follows, ties) = (count(&better(&first)), count(&better(&second)), count("tie"));
     let open = report.categories.len() - leads - follows - ties;
-    let two_models = models.len() == 2;
+    // Images that were imported have prompts of no category: there is no chart to draw.
+    let has_chart = models.len() == 2 && !report.categories.is_empty();
     let finding = if report.responses == 0 {
         "No answers yet".to_owned()
-    } else if !two_models {
+    } else if !has_chart {
         format!("{} models compared", models.len())
     } else if leads + follows == 0 {
         "No category is decided yet".to_owned()
@@ -339,6 +340,8 @@ fn shown(
     };
     let lede = if report.responses == 0 {
         "Results will stand here as soon as somebody has compared a pair.".to_owned()
+    } else if report.categories.is_empty() {
+        "The prompts have no categories.".to_owned()
     } else {
         let ties = match ties {
             0 => "None is a tie.".to_owned(),
@@ -397,7 +400,7 @@ fn shown(
         both_good: share("both_good"),
         both_bad: share("both_bad"),
         overlap,
-        two_models,
+        has_chart,
         rows,
         models: report
             .models

@@ -18,8 +18,8 @@ pub use screen::{
 };
 pub use server::{ServerConfig, StorageConfig};
 pub use sprint::{
-    AnnotateConfig, BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LengthConfig,
-    ModelConfig, ModelPairs, PairConfig, Price, SprintConfig, SprintSection, is_name,
+    AnnotateConfig, BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LANGUAGES,
+    LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, SprintConfig, SprintSection, is_name,
 };
 
 /// A configuration that cannot be used. Its text names the file, the line where there is one, and
@@ -209,6 +209,14 @@ mod tests {
         );
         assert!(message.contains("`clean.near_duplicates`"), "{message}");
         assert!(message.contains("`annotate.overlap`"), "{message}");
+    }
+
+    #[test]
+    fn a_language_that_cannot_be_told_is_named_with_its_line() {
+        let message = error(&GOOD.replace("languages = [\"en\"]", "languages = [\"en\", \"xx\"]"));
+        let line = GOOD.lines().position(|line| line.contains("languages = ")).unwrap() + 1;
+        assert!(message.contains(&format!("sprint.toml:{line}: `clean.languages.1`")), "{message}");
+        assert!(message.contains("there is no `xx`"), "{message}");
     }
 
     #[test]

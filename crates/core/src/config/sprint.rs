@@ -381,6 +381,12 @@ pub(super) const MOST_AT_ONCE: usize = 10_000;
 /// The image engines that exist.
 const IMAGE_ENGINES: &[&str] = &["rehearsal", "openai", "huggingface", "fal", "a1111", "folder"];
 
+/// ISO 639-1 codes of the languages that clean can tell.
+pub const LANGUAGES: &[&str] = &[
+    "en", "de", "fr", "es", "pt", "it", "nl", "pl", "tr", "vi", "id", "sv", "da", "cs", "ro", "fi", "hu",
+    "ru", "uk", "zh", "ja", "ko", "ar", "hi", "el", "he", "th",
+];
+
 /// Whether a text can be a slug or a model's key: lower-case letters, digits, `-` and `_`, at most 64.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty()
@@ -436,6 +442,11 @@ impl Checked for SprintConfig {
             &["clean", "near_duplicates"],
             format!("{} is not a similarity: it must be above 0 and at most 1", clean.near_duplicates),
         );
+        for (place, code) in clean.languages.iter().enumerate() {
+            if let Some(problem) = known(&code.to_lowercase(), LANGUAGES) {
+                check(false, &["clean", "languages", &place.to_string()], problem);
+            }
+        }
         check(
             clean.length.min <= clean.length.max && clean.length.max > 0,
             &["clean", "length"],

@@ -8,12 +8,13 @@ use diptych_stages::results::{self, Figure, ModelReport, Report};
 use diptych_stages::safety::{self, Change, Safety, Share};
 
 use super::{print, print_json};
-use crate::{Usage, place, progress, table};
+use crate::{Usage, place, table};
 
 /// Prints the report.
 pub async fn run(folder: &Path, as_json: bool, html: Option<&Path>) -> Result<()> {
-    let ctx = place::open(folder, progress::choose(true)).await?;
-    let report = results::report(&ctx).await?;
+    let look = place::look(folder).await?;
+    let ctx = &look.ctx;
+    let report = results::report(ctx).await?;
     if let Some(path) = html {
         let page = diptych_web::results_page(&ctx.config, &report)?;
         std::fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -92,8 +93,9 @@ pub fn for_people(report: &Report) -> String {
 
 /// Prints how well the classifiers do, and what another threshold would change.
 pub async fn safety(folder: &Path, as_json: bool, threshold: Option<&str>) -> Result<()> {
-    let ctx = place::open(folder, progress::choose(true)).await?;
-    let report = safety::report(&ctx).await?;
+    let look = place::look(folder).await?;
+    let ctx = &look.ctx;
+    let report = safety::report(ctx).await?;
     let changes = match threshold {
         Some(change) => {
             let (name, score) = change
@@ -102,7 +104,7 @@ pub async fn safety(folder: &Path, as_json: bool, threshold: Option<&str>) -> Re
                 .ok_or_else(|| {
                     Usage(format!("--threshold {change}: write CLASSIFIER=SCORE, like open-nsfw=0.7"))
                 })?;
-            Some(safety::changes(&ctx, name, score).await?)
+            Some(safety::changes(ctx, name, score).await?)
         }
         None => None,
     };

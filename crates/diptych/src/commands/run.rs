@@ -51,6 +51,9 @@ pub async fn run(
     ctx.first = first;
     ctx.retry_failed = retry_failed;
     stop_on_interrupt(&ctx);
+    for warning in diptych_stages::spending::unpriced(&ctx.config) {
+        ctx.progress.note(&warning);
+    }
     let outcome = diptych_stages::run(&ctx, stages).await;
     let mut postponed = None;
     if outcome.is_ok() {
@@ -98,10 +101,11 @@ fn stop_on_interrupt(ctx: &diptych_stages::Ctx) {
 
 /// Prints what each stage would take.
 pub async fn dry(folder: &Path, stages: &[Stage], first: Option<usize>) -> Result<()> {
-    let mut ctx = place::open(folder, crate::progress::choose(true)).await?;
-    ctx.first = first;
-    let flow = Flow::load(&ctx).await?;
-    let estimates = diptych_stages::spending::estimate(&ctx, &flow);
+    let mut look = place::look(folder).await?;
+    look.ctx.first = first;
+    let ctx = &look.ctx;
+    let flow = Flow::load(ctx).await?;
+    let estimates = diptych_stages::spending::estimate(ctx, &flow);
     let mut total = 0.0;
     let mut rows = Vec::new();
     for estimate in estimates.iter().filter(|estimate| stages.contains(&estimate.stage)) {
@@ -116,6 +120,9 @@ pub async fn dry(folder: &Path, stages: &[Stage], first: Option<usize>) -> Resul
     let mut text = table::render(&["stage", "units", "calls", "cost at most"], &rows);
     if total > 0.0 {
         text.push_str(&format!("in all, at most: {total:.2}\n"));
+    }
+    for warning in diptych_stages::spending::unpriced(&ctx.config) {
+        text.push_str(&format!("{warning}\n"));
     }
     if flow.counts.first().is_some_and(|collect| collect.r#in == 0) {
         text.push_str(

@@ -7,7 +7,7 @@ use diptych_tables::output::{self, Format};
 use diptych_tables::sql;
 
 use crate::args::SqlFormat;
-use crate::{Usage, place, progress};
+use crate::{Usage, place};
 
 /// Answers the query.
 pub async fn run(
@@ -27,8 +27,8 @@ pub async fn run(
     let tables = match train {
         Some(pattern) => vec![("train".to_owned(), sql::Table::Files(pattern.to_owned()))],
         None => {
-            let ctx = place::open(folder, progress::choose(true)).await?;
-            diptych_stages::publish::tables(&ctx).await?
+            let look = place::look(folder).await?;
+            diptych_stages::publish::tables(&look.ctx).await?
         }
     };
     let rows = sql::query(tables, &query).await?;

@@ -7,22 +7,23 @@ use diptych_stages::{Ctx, Flow};
 use serde_json::json;
 
 use super::{print, print_json};
-use crate::{place, progress, table};
+use crate::{place, table};
 
 /// Prints the counts.
 pub async fn run(folder: &Path, as_json: bool) -> Result<()> {
-    let ctx = place::open(folder, progress::choose(true)).await?;
+    let look = place::look(folder).await?;
+    let ctx = &look.ctx;
     if !as_json {
-        return print(&table_of(&ctx).await?);
+        return print(&table_of(ctx).await?);
     }
-    let flow = Flow::load(&ctx).await?;
+    let flow = Flow::load(ctx).await?;
     let sprint = ctx.store.progress(&ctx.sprint).await?;
     print_json(&json!({
         "sprint": ctx.config.sprint.slug,
         "stages": flow.counts,
         "responses": {"submitted": sprint.submitted, "wanted": sprint.wanted},
         "pairs": {"total": sprint.pairs, "completed": sprint.completed},
-        "notes": diptych_stages::results::notes(&ctx),
+        "notes": diptych_stages::results::notes(ctx),
     }))
 }
 

@@ -114,6 +114,14 @@ impl Sprint {
         status
     }
 
+    /// All files of the sprint's folder, by name.
+    pub fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        files_below(self.dir.path(), &mut found);
+        found.sort();
+        found
+    }
+
     /// The kept images, by file name.
     pub fn blobs(&self) -> Vec<String> {
         let mut found = Vec::new();

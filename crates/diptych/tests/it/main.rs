@@ -11,3 +11,4 @@ mod review;
 mod run;
 mod serve;
 mod server;
+mod web_source;

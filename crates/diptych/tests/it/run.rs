@@ -101,6 +101,65 @@ fn stages_are_chosen_by_name() {
 }
 
 #[test]
+fn looking_makes_nothing() {
+    let sprint = Sprint::new(3);
+    let before = sprint.files();
+    let dry = sprint.ok(&["run", "--dry-run"]);
+    assert!(dry.contains("nothing is collected yet"), "{dry}");
+    assert_eq!(sprint.status().pairs(), 0);
+    sprint.ok(&["report"]);
+    sprint.ok(&["report", "--safety"]);
+    assert!(sprint.ok(&["sql", "select count(*) as pairs from results"]).contains('0'));
+    assert_eq!(sprint.files(), before);
+}
+
+#[test]
+fn a_source_spelled_otherwise_is_the_same_source() {
+    let sprint = Sprint::new(5);
+    let whole = sprint.run();
+    sprint.edit("\"prompts.jsonl\"", "\"./prompts.jsonl\"");
+    let blobs = sprint.blobs();
+    let dry = sprint.ok(&["run", "--dry-run"]);
+    assert_eq!(sprint.run().0, whole.0, "{dry}");
+    assert_eq!(sprint.blobs(), blobs);
+    let rows = sprint.ok(&["sql", "--format", "json", "select distinct id from results order by id"]);
+    assert!(rows.contains("\"0-"), "indexes are kept: {rows}");
+}
+
+/// The whole way on the other database, shared by two sprints' folders, and again after it is there.
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask ci"]
+fn a_sprint_runs_on_postgresql_as_on_sqlite() {
+    let url = std::env::var("DIPTYCH_TEST_POSTGRES").expect("DIPTYCH_TEST_POSTGRES names a database");
+    let slug = format!("black-box-{}", std::process::id());
+    let on = |database: Option<&str>| {
+        let mut sprint = Sprint::new(12);
+        let text = std::fs::read_to_string(sprint.path("sprint.toml")).unwrap();
+        let old = text.lines().find(|line| line.starts_with("slug = ")).unwrap();
+        sprint.edit(old, &format!("slug = \"{slug}\""));
+        if let Some(url) = database {
+            sprint.set("DIPTYCH_STORAGE__DATABASE", url);
+        }
+        let first = sprint.run();
+        assert_eq!(sprint.run().0, first.0, "a second run does nothing");
+        sprint.ok(&["publish", "--to", "out", "--only", "results", "--quiet"]);
+        let rows = [
+            "sql",
+            "--format",
+            "json",
+            "select id, images, evolution, category, sub_category from results order by id",
+        ];
+        (first.0, sprint.ok(&rows), sprint.path("diptych.db").exists())
+    };
+    let (here, rows, file) = on(None);
+    assert!(file);
+    let (there, same_rows, file) = on(Some(&url));
+    assert!(!file, "nothing is kept beside the sprint");
+    assert_eq!(there, here);
+    assert_eq!(same_rows, rows);
+}
+
+#[test]
 fn a_second_run_at_the_same_time_is_refused() {
     let sprint = Sprint::new(25);
     sprint.edit("size = [64, 64]", "size = [768, 768]");

@@ -1,6 +1,6 @@
 //! From the configured `sources` to files: globs are expanded, addresses downloaded once.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use diptych_core::UnitKey;
@@ -19,10 +19,14 @@ pub(super) async fn find(ctx: &Ctx) -> Result<Vec<Source>> {
                 found.push(Source { name: Arc::from(name), path });
             }
         };
+        let mut add_file = |path: &Path| {
+            let path = plain(&ctx.folder.join(path));
+            add(path.strip_prefix(plain(&ctx.folder)).unwrap_or(&path).to_string_lossy().into_owned(), path);
+        };
         if source.starts_with("https://") || source.starts_with("http://") {
             add(source.clone(), download(ctx, source).await?);
         } else if ctx.folder.join(source).is_file() || !source.contains(['*', '?', '[']) {
-            add(source.clone(), ctx.folder.join(source));
+            add_file(Path::new(source));
         } else {
             // The folder's own name is no pattern.
             let pattern = match Path::new(source).is_absolute() {
@@ -37,8 +41,7 @@ pub(super) async fn find(ctx: &Ctx) -> Result<Vec<Source>> {
                 let path = path.map_err(|error| fail(format!("it cannot be read: {error}")))?;
                 if path.is_file() {
                     any = true;
-                    let name = path.strip_prefix(&ctx.folder).unwrap_or(&path).to_string_lossy().into_owned();
-                    add(name, path);
+                    add_file(&path);
                 }
             }
             if !any {
@@ -64,6 +67,11 @@ pub(super) async fn find(ctx: &Ctx) -> Result<Vec<Source>> {
         }
     }
     Ok(found)
+}
+
+/// A path without what says nothing, so that `./a` and `a` are one source, and keep their prompts' indexes.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
 /// Downloads an address once; a download that breaks off leaves nothing behind that looks whole.

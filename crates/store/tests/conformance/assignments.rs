@@ -1,6 +1,7 @@
 //! Taking pairs: who gets which, and when.
 
 use diptych_core::{Choice, Side};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::{Held, Take, Taken};
 
@@ -85,7 +86,7 @@ pub async fn a_skipped_pair_stays_away_until_it_has_cooled_down(store: &Store) {
     assert_eq!(nothing, Taken { held: Vec::new(), free_at: Some(NOW + COOLDOWN) });
     let again = scene.take_one(&scene.ana, NOW + COOLDOWN).await;
     assert_ne!(again.id, held.id);
-    assert!(store.responses(&scene.sprint).await.unwrap().is_empty(), "a skip is no response");
+    assert!(store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap().is_empty(), "a skip is no response");
 }
 
 pub async fn who_gets_nothing_hears_when_to_come_back(store: &Store) {

@@ -1,6 +1,7 @@
 //! Pairs: what a new list of pairs does to those that are there.
 
 use diptych_core::{Choice, UnitKey};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::pairs::{Picture, Progress};
 use diptych_store::responses::Responded;
@@ -9,7 +10,7 @@ use crate::sample::{Counters, LEASE, MINUTE, NOW, Scene, audit, pair};
 
 pub async fn pairs_are_added_withdrawn_and_brought_back(store: &Store) {
     let mut scene = Scene::new(store, 2, 2).await;
-    let before = store.pairs(&scene.sprint).await.unwrap();
+    let before = store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap();
     assert_eq!(before.len(), 2);
     let held = scene.take_one(&scene.ana, NOW).await;
     assert_eq!(scene.respond(&scene.ana, &held, Choice::Left, NOW).await, Responded::Recorded);
@@ -18,25 +19,25 @@ pub async fn pairs_are_added_withdrawn_and_brought_back(store: &Store) {
     let first = scene.pairs.remove(0);
     scene.pairs.push(pair(2));
     scene.set_pairs(2, NOW + 1).await;
-    let keys = store.pair_keys(&scene.sprint).await.unwrap();
+    let keys = store.pair_keys(&scene.sprint, EVERY_PROMPT).await.unwrap();
     assert_eq!(keys.len(), 2);
     assert!(!keys.contains(first.key.as_str()) && keys.contains(UnitKey::of(&["pair", "2"]).as_str()));
-    assert!(store.responses(&scene.sprint).await.unwrap().is_empty());
+    assert!(store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap().is_empty());
 
     // It comes back with its id and its answer, and with other opaque names it would keep the old ones.
     scene.pairs.insert(0, pair(0));
     scene.set_pairs(2, NOW + 2).await;
-    let after = store.pairs(&scene.sprint).await.unwrap();
+    let after = store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap();
     assert_eq!(after.len(), 3);
     assert_eq!((&after[0].id, after[0].answered), (&before[0].id, 1));
-    assert_eq!(store.responses(&scene.sprint).await.unwrap()[&before[0].id].len(), 1);
+    assert_eq!(store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap()[&before[0].id].len(), 1);
     assert!(store.picture(&first.first.picture).await.unwrap().is_some_and(|picture| picture.current));
     let counters = &audit(store, &scene.sprint).await[first.key.as_str()];
     assert_eq!(*counters, Counters { overlap: 2, answered: 1, held: 0, slots: 1 });
 
     // The same list again changes nothing.
     scene.set_pairs(2, NOW + 3).await;
-    assert_eq!(store.pairs(&scene.sprint).await.unwrap(), after);
+    assert_eq!(store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap(), after);
 }
 
 pub async fn a_withdrawn_pair_takes_its_leases_along(store: &Store) {
@@ -81,7 +82,8 @@ pub async fn responses_beyond_a_lower_overlap_are_kept_but_do_not_count(store: &
     }
     let counting = async || {
         audit(store, &scene.sprint).await;
-        let responses = store.responses(&scene.sprint).await.unwrap().into_values().next().unwrap();
+        let responses =
+            store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap().into_values().next().unwrap();
         responses.into_iter().map(|response| (response.counts, response.why)).collect::<Vec<_>>()
     };
     scene.set_pairs(1, NOW + MINUTE).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use diptych_core::{PromptIndex, SprintId};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::prompts::{CleanOutcome, CleanPrompt, CollectedPrompt, PromptRow, SourceDrop};
 use futures::TryStreamExt;
@@ -66,7 +67,7 @@ pub async fn a_changed_text_is_to_be_cleaned_again(store: &Store) {
     assert_eq!((rows[0].idx, rows[0].clean_state.as_deref()), (0, Some("kept")));
     assert_eq!((rows[1].idx, rows[1].clean_state.as_deref()), (1, None));
     assert_eq!(
-        store.clean_prompts(&sprint).await.unwrap(),
+        store.clean_prompts(&sprint, EVERY_PROMPT).await.unwrap(),
         [CleanPrompt { index: PromptIndex(0), text: "A heron".to_owned(), split: "train".to_owned() }]
     );
 }
@@ -81,7 +82,7 @@ pub async fn forgotten_prompts_come_back_under_their_index(store: &Store) {
     store.record_clean(&sprint, vec![kept(0, "a heron", "train"), kept(1, "a gull", "train")]).await.unwrap();
     store.finish_collect(&sprint, "nothing").await.unwrap();
     assert!(rows(store, &sprint).await.is_empty());
-    assert!(store.clean_prompts(&sprint).await.unwrap().is_empty());
+    assert!(store.clean_prompts(&sprint, EVERY_PROMPT).await.unwrap().is_empty());
     store
         .collect_prompts(&sprint, "second", vec![collected(7, "an owl"), collected(2, "a gull")])
         .await

@@ -1,6 +1,7 @@
 //! Responses: what is kept of an answer, and of one that comes late, twice or from somebody else.
 
 use diptych_core::{Answer, AssignmentId, Choice, Side};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::Take;
 use diptych_store::people::PersonSummary;
@@ -10,7 +11,7 @@ use diptych_store::responses::{Respond, Responded, ResponseRow, Standing};
 use crate::sample::{LEASE, MINUTE, NOW, Scene, audit, everything_in, respond, take};
 
 async fn all(store: &Store, scene: &Scene<'_>) -> Vec<ResponseRow> {
-    store.responses(&scene.sprint).await.unwrap().into_values().flatten().collect()
+    store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap().into_values().flatten().collect()
 }
 
 pub async fn a_choice_is_kept_as_an_answer_about_the_images(store: &Store) {

@@ -1,6 +1,7 @@
 //! Reports and reviews: what withdraws a pair, what brings it back, and who is believed.
 
 use diptych_core::{Choice, PersonId};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Responded, TakenBack};
@@ -30,7 +31,7 @@ async fn review(store: &Store, scene: &Scene<'_>, images: &[&str], verdict: Verd
 }
 
 async fn current(store: &Store, scene: &Scene<'_>) -> usize {
-    store.pairs(&scene.sprint).await.unwrap().len()
+    store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap().len()
 }
 
 pub async fn a_report_takes_the_pair_from_everybody_until_both_images_are_approved(store: &Store) {
@@ -56,7 +57,7 @@ pub async fn a_report_takes_the_pair_from_everybody_until_both_images_are_approv
     // It goes on where it was: Ana has answered, Ben may.
     assert_eq!(scene.take(&scene.ana, 1, NOW + 6).await.held, []);
     assert_eq!(scene.respond(&scene.ben, &bens, Choice::Left, NOW + 6).await, Responded::Recorded);
-    assert_eq!(store.pairs(&scene.sprint).await.unwrap()[0].answered, 2);
+    assert_eq!(store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap()[0].answered, 2);
 
     review(store, &scene, &[second], Verdict::Undo, NOW + 7).await;
     assert_eq!(current(store, &scene).await, 0, "the approval was taken back");

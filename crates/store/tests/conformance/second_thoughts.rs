@@ -1,13 +1,15 @@
 //! Second thoughts: an answer or a skip that is replaced or taken back.
 
 use diptych_core::{Answer, Choice};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::responses::{Responded, ResponseRow, SECOND_THOUGHTS, TakenBack};
 
 use crate::sample::{LEASE, MINUTE, NOW, Scene, audit};
 
 async fn one(store: &Store, scene: &Scene<'_>) -> ResponseRow {
-    let mut all: Vec<_> = store.responses(&scene.sprint).await.unwrap().into_values().flatten().collect();
+    let mut all: Vec<_> =
+        store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap().into_values().flatten().collect();
     assert_eq!(all.len(), 1);
     all.remove(0)
 }

@@ -1,6 +1,7 @@
 //! Variants and images: the same key twice is one unit of work; a failed one may be tried again.
 
 use diptych_core::{Evolution, ImageHash, PromptIndex, UnitKey};
+use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::images::ImageRow;
 use diptych_store::variants::{UnitState, VariantRow};
@@ -57,9 +58,9 @@ pub async fn a_variant_that_is_there_stays(store: &Store) {
         let later = VariantRow { text: "another".to_owned(), state: UnitState::Failed, ..first.clone() };
         store.record_variants(&sprint, vec![first.clone()], NOW).await.unwrap();
         store.record_variants(&sprint, vec![later], NOW + 1).await.unwrap();
-        assert!(store.variants(&sprint).await.unwrap().contains(&first), "{state:?}");
+        assert!(store.variants(&sprint, EVERY_PROMPT).await.unwrap().contains(&first), "{state:?}");
     }
-    assert_eq!(store.variants(&sprint).await.unwrap().len(), 2);
+    assert_eq!(store.variants(&sprint, EVERY_PROMPT).await.unwrap().len(), 2);
 }
 
 pub async fn a_failed_variant_is_replaced(store: &Store) {
@@ -67,7 +68,7 @@ pub async fn a_failed_variant_is_replaced(store: &Store) {
     store.record_variants(&sprint, vec![variant("", UnitState::Failed)], NOW).await.unwrap();
     let done = variant("a heron", UnitState::Done);
     store.record_variants(&sprint, vec![done.clone()], NOW + 1).await.unwrap();
-    assert_eq!(store.variants(&sprint).await.unwrap(), [done]);
+    assert_eq!(store.variants(&sprint, EVERY_PROMPT).await.unwrap(), [done]);
 }
 
 pub async fn an_image_that_is_there_stays(store: &Store) {
@@ -75,7 +76,7 @@ pub async fn an_image_that_is_there_stays(store: &Store) {
     let first = image(b"one", UnitState::Done, 0.5);
     store.record_image(&sprint, first.clone()).await.unwrap();
     store.record_image(&sprint, image(b"two", UnitState::Done, 0.5)).await.unwrap();
-    assert_eq!(store.images(&sprint).await.unwrap(), [first]);
+    assert_eq!(store.images(&sprint, EVERY_PROMPT).await.unwrap(), [first]);
 }
 
 pub async fn a_failed_image_is_replaced_and_both_are_paid(store: &Store) {
@@ -83,5 +84,5 @@ pub async fn a_failed_image_is_replaced_and_both_are_paid(store: &Store) {
     store.record_image(&sprint, image(b"", UnitState::Failed, 0.25)).await.unwrap();
     store.record_image(&sprint, image(b"one", UnitState::Done, 0.5)).await.unwrap();
     let paid = ImageRow { cost: 0.75, ..image(b"one", UnitState::Done, 0.5) };
-    assert_eq!(store.images(&sprint).await.unwrap(), [paid]);
+    assert_eq!(store.images(&sprint, EVERY_PROMPT).await.unwrap(), [paid]);
 }
