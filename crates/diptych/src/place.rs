@@ -19,7 +19,8 @@ pub struct Server {
     pub folder: PathBuf,
     /// Its configuration.
     pub config: ServerConfig,
-    overrides: Overrides,
+    /// What the environment says in place of the files.
+    pub overrides: Overrides,
 }
 
 /// A sprint's folder and configuration.

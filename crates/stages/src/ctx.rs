@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use diptych_core::config::SprintConfig;
+use diptych_core::config::{Overrides, SprintConfig};
 use diptych_core::{SprintId, Stage};
 use diptych_store::{Blobs, Millis, Store};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,20 @@ pub struct Ctx {
     pub retry_failed: bool,
     /// Only this many prompts are taken past clean.
     pub first: Option<usize>,
+}
+
+impl Ctx {
+    /// What the sprint's `sprint.toml` says now.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no configuration.
+    pub fn read_again(&self, overrides: &Overrides) -> crate::Result<SprintConfig> {
+        let path = self.folder.join("sprint.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| crate::StageError::File { path: path.display().to_string(), source })?;
+        SprintConfig::parse("sprint.toml", &text, overrides)
+            .map_err(|error| crate::StageError::Refused(error.to_string()))
+    }
 }
 
 /// Somebody who hears how far a stage is.

@@ -201,7 +201,9 @@ impl Flow {
         let mut counts = vec![collect_counts(ctx).await?, clean_counts(ctx).await?];
 
         let mut prompts = store.clean_prompts(sprint, span.clone()).await?;
-        if let Some(first) = ctx.first {
+        // A run that takes only the first prompts takes those of the whole sprint.
+        let first = ctx.first.filter(|_| span == EVERY_PROMPT);
+        if let Some(first) = first {
             // Screening may remove some: enough are looked at that so many come through.
             prompts.truncate(first.saturating_mul(2).saturating_add(50));
         }
@@ -211,7 +213,7 @@ impl Flow {
             ..Item::at(Stage::ScreenPrompts, content_of_text(&prompt.text))
         };
         let mut screened = judge.screen(Stage::ScreenPrompts, &text_policy, prompts, describe).await?;
-        if let Some(first) = ctx.first {
+        if let Some(first) = first {
             let beyond = screened.admitted.len().saturating_sub(first) as u64;
             screened.admitted.truncate(first);
             screened.counts.out -= beyond;
@@ -322,6 +324,18 @@ impl Flow {
         counts.push(pair);
         Ok(Self { variants, images, pairs, counts, judged: judge.judged, text_policy, image_policy, reviews })
     }
+}
+
+/// So many prompts are held at once, with all that came of them.
+const SPAN: i64 = 1000;
+
+/// The sprint's prompts, a span after another.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn spans(ctx: &Ctx) -> Result<impl Iterator<Item = Span> + use<>> {
+    let end = ctx.store.prompts_end(&ctx.sprint).await?;
+    Ok((0..end).step_by(SPAN as usize).map(|start| start..start + SPAN))
 }
 
 /// Items after a screening stage.

@@ -3,12 +3,12 @@
 use diptych_core::Stage;
 use diptych_core::seed;
 use diptych_core::variant::row_id;
-use diptych_store::EVERY_PROMPT;
+use diptych_store::Span;
 use diptych_store::pairs::{NewPair, PairSide};
 use diptych_store::sprints::StageMark;
 
 use crate::ctx::now;
-use crate::flow::PairUnit;
+use crate::flow::{self, PairUnit};
 use crate::{Ctx, Flow, Result};
 
 /// The longest side of the canvas on which people see images, in pixels.
@@ -31,15 +31,24 @@ pub async fn run(ctx: &Ctx) -> Result<()> {
 /// # Errors
 /// Where the store fails.
 pub async fn set(ctx: &Ctx) -> Result<u64> {
-    // All of them, also where a run takes only the first prompts: a pair that is not among the wanted
-    // ones is withdrawn.
-    let everything = Ctx { first: None, ..ctx.clone() };
+    let mut pairs = 0;
+    for span in flow::spans(ctx).await? {
+        pairs += set_span(ctx, span).await?;
+    }
+    Ok(pairs)
+}
+
+/// The same for a span of prompts.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn set_span(ctx: &Ctx, span: Span) -> Result<u64> {
     loop {
-        let flow = Flow::load(&everything).await?;
+        let flow = Flow::load_span(ctx, span.clone()).await?;
         let pairs = flow.pairs.iter().map(|unit| new_pair(ctx, unit)).collect();
         let overlap = ctx.config.annotate.overlap;
         // Where somebody has reviewed something meanwhile, all of it is planned again.
-        if ctx.store.set_pairs(&ctx.sprint, pairs, overlap, flow.reviews, now()).await? {
+        if ctx.store.set_pairs(&ctx.sprint, span.clone(), pairs, overlap, flow.reviews, now()).await? {
             return Ok(flow.pairs.len() as u64);
         }
     }
@@ -50,19 +59,26 @@ pub async fn set(ctx: &Ctx) -> Result<u64> {
 /// # Errors
 /// Where the store fails.
 pub async fn withdraw_unwanted(ctx: &Ctx) -> Result<()> {
-    let everything = Ctx { first: None, ..ctx.clone() };
+    for span in flow::spans(ctx).await? {
+        withdraw_unwanted_of(ctx, span).await?;
+    }
+    Ok(())
+}
+
+async fn withdraw_unwanted_of(ctx: &Ctx, span: Span) -> Result<()> {
     loop {
-        let existing = ctx.store.pair_keys(&ctx.sprint, EVERY_PROMPT).await?;
+        let existing = ctx.store.pair_keys(&ctx.sprint, span.clone()).await?;
         if existing.is_empty() {
             return Ok(());
         }
-        let flow = Flow::load(&everything).await?;
+        let flow = Flow::load_span(ctx, span.clone()).await?;
         let wanted = flow.pairs.iter().filter(|unit| existing.contains(unit.key.as_str()));
         let pairs: Vec<NewPair> = wanted.map(|unit| new_pair(ctx, unit)).collect();
         if pairs.len() == existing.len() {
             return Ok(());
         }
-        if ctx.store.set_pairs(&ctx.sprint, pairs, ctx.config.annotate.overlap, flow.reviews, now()).await? {
+        let overlap = ctx.config.annotate.overlap;
+        if ctx.store.set_pairs(&ctx.sprint, span.clone(), pairs, overlap, flow.reviews, now()).await? {
             return Ok(());
         }
     }

@@ -24,13 +24,10 @@ use tokio::sync::mpsc;
 
 use crate::results::{self, Chosen, RULE};
 use crate::safety::Safety;
-use crate::{Ctx, Flow, Result, StageError};
+use crate::{Ctx, Flow, Result, StageError, flow};
 
 /// So many images are read ahead of the writer.
 const AHEAD: usize = 16;
-
-/// So many prompts are held at once, with all that came of them.
-const SPAN: i64 = 500;
 
 /// A dataset that can be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -254,12 +251,6 @@ enum Piece {
     End(Box<Card>),
 }
 
-/// The sprint's prompts, a span after another.
-pub(crate) async fn spans(ctx: &Ctx) -> Result<impl Iterator<Item = Span>> {
-    let end = ctx.store.prompts_end(&ctx.sprint).await?;
-    Ok((0..end).step_by(SPAN as usize).map(|start| start..start + SPAN))
-}
-
 /// What a dataset's card and the record of its publication say of all its rows.
 #[derive(Default)]
 struct Totals {
@@ -332,7 +323,7 @@ pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result
 /// Where the store fails.
 pub async fn published_pairs(ctx: &Ctx) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for span in spans(ctx).await? {
+    for span in flow::spans(ctx).await? {
         found.extend(Material::load(ctx, span).await?.pairs.into_iter().map(|pair| pair.row_id));
     }
     Ok(found)
@@ -421,7 +412,7 @@ async fn feed(
     pieces: mpsc::Sender<Piece>,
 ) -> Result<Totals> {
     let mut totals = Totals::default();
-    for span in spans(ctx).await? {
+    for span in flow::spans(ctx).await? {
         let material = Material::load(ctx, span).await?;
         totals.add(&material, dataset);
         if send(ctx, &material, dataset, columns, &pieces).await?.is_break() || ctx.stop.is_cancelled() {

@@ -1,6 +1,6 @@
 //! Review: what moderators see, and what becomes of what they decide.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use diptych_core::{Decision, PersonId, Stage};
 use diptych_store::reviews::{NewReview, Verdict};
@@ -8,8 +8,8 @@ use diptych_store::scores::Kind;
 use serde::Serialize;
 
 use crate::ctx::now;
-use crate::screen::Item;
-use crate::{Ctx, Flow, Result, StageError};
+use crate::screen::{Item, content_of_text};
+use crate::{Ctx, Flow, Result, StageError, flow};
 
 /// Why something is rejected: one word, and how a page says it.
 pub const REASONS: [(&str, &str); 7] = [
@@ -21,6 +21,9 @@ pub const REASONS: [(&str, &str); 7] = [
     ("broken", "Broken image"),
     ("other", "Other…"),
 ];
+
+/// From more prompts on, all pairs are planned anew at once, and not a prompt's after another's.
+const MOST_BY_ONE: usize = 50;
 
 /// The most items of one decision.
 pub const MOST_AT_ONCE: usize = 500;
@@ -124,38 +127,44 @@ pub struct Reviewer {
     pub organizer: bool,
 }
 
+/// What somebody decides.
+#[derive(Debug, Clone)]
+pub struct Word {
+    /// Texts or images.
+    pub kind: Kind,
+    /// Which, by their hashes: 1 to [`MOST_AT_ONCE`].
+    pub contents: Vec<String>,
+    /// What is decided about them.
+    pub verdict: Verdict,
+    /// Why they are rejected: a word of [`REASONS`].
+    pub reason: String,
+    /// What the moderator adds.
+    pub note: String,
+}
+
 /// Records a decision, and applies it: when this returns, what was rejected is shown to nobody, and what was
 /// approved to everybody.
 ///
 /// # Errors
 /// As [`record`].
-pub async fn decide(
-    ctx: &Ctx,
-    reviewer: &Reviewer,
-    kind: Kind,
-    contents: Vec<String>,
-    verdict: Verdict,
-    reason: &str,
-    note: &str,
-) -> Result<()> {
-    record(ctx, reviewer, kind, contents, verdict, reason, note).await?;
-    settle(ctx).await
+pub async fn decide(ctx: &Ctx, reviewer: &Reviewer, word: Word) -> Result<()> {
+    let prompts = record(ctx, reviewer, word).await?;
+    if prompts.len() > MOST_BY_ONE || ctx.store.stage_mark(&ctx.sprint, Stage::Pair).await?.is_none() {
+        return settle(ctx).await;
+    }
+    for prompt in prompts {
+        crate::pair::set_span(ctx, prompt..prompt + 1).await?;
+    }
+    Ok(())
 }
 
 /// Records a decision. What was rejected is shown to nobody when this returns, even if the program stops then;
-/// what was approved is shown by the next [`settle`].
+/// what was approved is shown by the next [`settle`]. Gives the prompts that the items came of.
 ///
 /// # Errors
 /// Where the reason is unknown, there are too many items, or the store fails.
-pub async fn record(
-    ctx: &Ctx,
-    reviewer: &Reviewer,
-    kind: Kind,
-    contents: Vec<String>,
-    verdict: Verdict,
-    reason: &str,
-    note: &str,
-) -> Result<()> {
+pub async fn record(ctx: &Ctx, reviewer: &Reviewer, word: Word) -> Result<BTreeSet<i64>> {
+    let Word { kind, contents, verdict, reason, note } = word;
     let known = REASONS.iter().any(|(word, _)| *word == reason);
     if verdict == Verdict::Reject && !known {
         let words: Vec<&str> = REASONS.iter().map(|(word, _)| *word).collect();
@@ -165,27 +174,40 @@ pub async fn record(
         return Err(StageError::Refused(format!("decide on 1 to {MOST_AT_ONCE} items at once")));
     }
     let prompts = match kind {
-        Kind::Image => Vec::new(),
-        Kind::Text => {
-            let decided: HashSet<&str> = contents.iter().map(String::as_str).collect();
-            let judged = Flow::load(ctx).await?.judged;
-            let of_texts = judged.iter().filter(|item| item.stage != Stage::ScreenImages);
-            of_texts.filter(|item| decided.contains(item.content.as_str())).map(|item| item.prompt).collect()
-        }
+        Kind::Image => ctx.store.prompts_of_images(&ctx.sprint, &contents).await?,
+        Kind::Text => prompts_of_texts(ctx, &contents).await?,
     };
     let review = NewReview {
-        prompts,
+        prompts: prompts.iter().copied().collect(),
         kind,
         contents,
         person: reviewer.person.clone(),
         organizer: reviewer.organizer,
         verdict,
-        reason: if verdict == Verdict::Reject { reason.to_owned() } else { String::new() },
+        reason: if verdict == Verdict::Reject { reason } else { String::new() },
         note: note.chars().filter(|c| *c != '\0').take(500).collect(),
         whole_row: ctx.config.screen.removes == diptych_core::config::Removes::Row,
         now: now(),
     };
-    Ok(ctx.store.record_review(&ctx.sprint, review).await?)
+    ctx.store.record_review(&ctx.sprint, review).await?;
+    Ok(prompts)
+}
+
+/// The prompts that have these texts, as they are or in a variant.
+async fn prompts_of_texts(ctx: &Ctx, contents: &[String]) -> Result<BTreeSet<i64>> {
+    let sought: HashSet<&str> = contents.iter().map(String::as_str).collect();
+    let mut found = BTreeSet::new();
+    for span in flow::spans(ctx).await? {
+        let prompts = ctx.store.clean_prompts(&ctx.sprint, span.clone()).await?;
+        let variants = ctx.store.variants(&ctx.sprint, span).await?;
+        let texts = prompts.iter().map(|prompt| (prompt.index, &prompt.text));
+        for (prompt, text) in texts.chain(variants.iter().map(|variant| (variant.prompt, &variant.text))) {
+            if sought.contains(content_of_text(text).as_str()) {
+                found.insert(prompt.0);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Makes the pairs follow from what was decided, where the sprint has come as far as pairs.

@@ -6,9 +6,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diptych_core::Stage;
+use diptych_core::config::{ConfigError, Overrides, SprintConfig, edit};
 use diptych_stats as stats;
+use diptych_store::settings::SettingChange;
 use serde::Serialize;
 
+use crate::review::Reviewer;
 use crate::screen::{Item, Outcome, Policy};
 use crate::{Ctx, Flow, Result, StageError};
 
@@ -115,7 +118,7 @@ pub async fn report(ctx: &Ctx) -> Result<Safety> {
     let texts = Policy::of_texts(&ctx.config, &ctx.folder);
     let images = Policy::of_images(&ctx.config, &ctx.folder);
     let (mut of_texts, mut of_images) = (Seen::by(&texts), Seen::by(&images));
-    for span in crate::publish::spans(ctx).await? {
+    for span in crate::flow::spans(ctx).await? {
         for item in &Flow::load_span(ctx, span).await?.judged {
             *counts.entry(item.stage).or_default().entry(said(&item.outcome)).or_default() += 1;
             if item.stage == Stage::ScreenImages { of_images.add(item) } else { of_texts.add(item) }
@@ -188,6 +191,65 @@ pub async fn changes(ctx: &Ctx, classifier: &str, threshold: f64) -> Result<Vec<
         }
     }
     Ok(changes)
+}
+
+/// Gives one classifier another threshold, in the sprint's `sprint.toml`, and returns the sprint as it goes on.
+/// Who did it stands in the log.
+///
+/// # Errors
+/// Where somebody else than an organizer wants it, the sprint does not use the classifier, an environment variable
+/// says otherwise, or the file cannot be written. Nothing is changed then.
+pub async fn set_threshold(
+    ctx: &Ctx,
+    overrides: &Overrides,
+    who: &Reviewer,
+    classifier: &str,
+    threshold: f64,
+) -> Result<Ctx> {
+    if !who.organizer {
+        return Err(StageError::Refused("an organizer of the sprint sets thresholds".to_owned()));
+    }
+    if !(0.0..=1.0).contains(&threshold) {
+        return Err(StageError::Refused(format!("a threshold of {threshold} is not between 0 and 1")));
+    }
+    let path = ctx.folder.join("sprint.toml");
+    let file_error = |source| StageError::File { path: path.display().to_string(), source };
+    let refuse = |error: ConfigError| StageError::Refused(error.to_string());
+    // Where the file itself is, should this be a link.
+    let path_itself = path.canonicalize().map_err(file_error)?;
+    let text = std::fs::read_to_string(&path_itself).map_err(file_error)?;
+    let text = edit::with_threshold(&text, classifier, threshold).map_err(refuse)?;
+    let config = SprintConfig::parse("sprint.toml", &text, overrides).map_err(refuse)?;
+    let mut used = config.screen.text.iter().chain(&config.screen.image);
+    if !used.any(|used| used.name == classifier && used.threshold == Some(threshold)) {
+        return Err(StageError::Refused(
+            "an environment variable, DIPTYCH_SCREEN__…, says what screens this sprint: change it there"
+                .to_owned(),
+        ));
+    }
+    let from = used_threshold(ctx, classifier);
+    // Whole or not at all, with the permissions that it had.
+    let part = path_itself.with_extension("toml.part");
+    std::fs::copy(&path_itself, &part).map_err(file_error)?;
+    std::fs::write(&part, text).map_err(file_error)?;
+    std::fs::File::open(&part).and_then(|part| part.sync_all()).map_err(file_error)?;
+    std::fs::rename(&part, &path_itself).map_err(file_error)?;
+    let change = SettingChange {
+        person: who.person.clone(),
+        what: format!("threshold of {classifier}"),
+        from,
+        to: threshold.to_string(),
+        at: crate::ctx::now(),
+    };
+    ctx.store.record_setting(&ctx.sprint, change).await?;
+    Ok(Ctx { config: std::sync::Arc::new(config), ..ctx.clone() })
+}
+
+/// The threshold that a classifier has now, in words.
+fn used_threshold(ctx: &Ctx, classifier: &str) -> String {
+    let policies = [Policy::of_texts(&ctx.config, &ctx.folder), Policy::of_images(&ctx.config, &ctx.folder)];
+    let mut uses = policies.iter().flat_map(Policy::uses);
+    uses.find(|used| used.name == classifier).map_or_else(String::new, |used| used.threshold.to_string())
 }
 
 fn said(outcome: &Outcome) -> String {

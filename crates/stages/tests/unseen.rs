@@ -15,7 +15,7 @@ use std::sync::Arc;
 use diptych_core::config::{Overrides, Removes, SprintConfig};
 use diptych_core::{AssignmentId, Choice, Decision, ImageHash, PersonId, PromptIndex, Stage};
 use diptych_stages::ctx::{Silent, now};
-use diptych_stages::review::{self, Reviewer};
+use diptych_stages::review::{self, Reviewer, Word};
 use diptych_stages::{Ctx, Flow, annotate, pair};
 use diptych_store::images::ImageRow;
 use diptych_store::prompts::{CleanOutcome, CollectedPrompt};
@@ -189,7 +189,9 @@ impl Life {
                     let kind = if *text { Kind::Text } else { Kind::Image };
                     let verdict = [Verdict::Approve, Verdict::Reject, Verdict::Undo][*verdict];
                     let reviewer = &self.moderators[*who];
-                    review::record(ctx, reviewer, kind, contents, verdict, "violence", "").await.unwrap();
+                    let (reason, note) = ("violence".to_owned(), String::new());
+                    let word = Word { kind, contents, verdict, reason, note };
+                    review::record(ctx, reviewer, word).await.unwrap();
                     if *settles {
                         review::settle(ctx).await.unwrap();
                     }

@@ -324,6 +324,7 @@ pub const OURS: &[&str] = &[
     "roles",
     "scores",
     "sessions",
+    "settings",
     "source_drops",
     "sprints",
     "stage_marks",

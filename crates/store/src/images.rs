@@ -1,11 +1,13 @@
 //! Images: one picture of a variant by one model, with everything that made it.
 
+use std::collections::BTreeSet;
+
 use diptych_core::{Evolution, ImageHash, PromptIndex, SprintId, UnitKey};
 use futures::{StreamExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::variants::UnitState;
-use crate::{Millis, Result, Span, Store, StoreError};
+use crate::{Millis, Result, Span, Store, StoreError, padded, places, rows_at_once};
 
 /// An image's row.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +107,27 @@ impl Store {
             })
             .try_collect()
             .await
+    }
+
+    /// The prompts that these images, by the hashes of their bytes, were made of.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn prompts_of_images(&self, sprint: &SprintId, hashes: &[String]) -> Result<BTreeSet<i64>> {
+        let mut found = BTreeSet::new();
+        let hashes: Vec<&str> = hashes.iter().map(String::as_str).collect();
+        for hashes in hashes.chunks(rows_at_once(1)) {
+            let query = format!(
+                "SELECT DISTINCT prompt_idx FROM images WHERE sprint = $1 AND hash IN ({})",
+                places(2, hashes.len())
+            );
+            let mut query = sqlx::query_scalar::<_, i64>(AssertSqlSafe(query)).bind(sprint.as_str());
+            for hash in padded(hashes) {
+                query = query.bind(hash);
+            }
+            found.extend(query.fetch_all(self.readers()).await?);
+        }
+        Ok(found)
     }
 
     /// Keeps an image's row; its bytes must be in the blob store already. One that is there already

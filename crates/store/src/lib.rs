@@ -17,6 +17,7 @@ pub mod reports;
 pub mod responses;
 pub mod reviews;
 pub mod scores;
+pub mod settings;
 pub mod simulate;
 pub mod sprints;
 pub mod variants;

@@ -120,7 +120,7 @@ const COLUMNS: &str = "id, key, row_id, prompt_idx, evolution, category, sub_cat
     image_1_key, image_2_key, image_1, image_2, overlap, answered";
 
 impl Store {
-    /// Makes these the sprint's pairs: new ones are added, those that are not among them are
+    /// Makes these the pairs of the span's prompts: new ones are added, those that are not among them are
     /// withdrawn with the leases on them, those that come back keep what was answered. Where the
     /// overlap has become smaller than what a pair has, its latest leases are withdrawn and its
     /// latest responses kept as `surplus`, which count again when there is room.
@@ -133,6 +133,7 @@ impl Store {
     pub async fn set_pairs(
         &self,
         sprint: &SprintId,
+        span: Span,
         pairs: Vec<NewPair>,
         overlap: u32,
         reviews: i64,
@@ -140,7 +141,7 @@ impl Store {
     ) -> Result<bool> {
         let (sprint, pairs, backend) = (sprint.clone(), Arc::new(pairs), self.backend());
         self.write(move |connection| {
-            let (sprint, pairs) = (sprint.clone(), Arc::clone(&pairs));
+            let (sprint, span, pairs) = (sprint.clone(), span.clone(), Arc::clone(&pairs));
             Box::pin(async move {
                 let log: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM reviews WHERE sprint = $1")
                     .bind(sprint.as_str())
@@ -149,7 +150,7 @@ impl Store {
                 if log != reviews {
                     return Ok(false);
                 }
-                let changes = Changes::between(standing(connection, &sprint).await?, &pairs, overlap);
+                let changes = Changes::between(standing(connection, &sprint, &span).await?, &pairs, overlap);
                 insert(connection, &sprint, &changes.new, overlap, now).await?;
                 for (id, pair) in &changes.changed {
                     sqlx::query(
@@ -169,23 +170,18 @@ impl Store {
                         .await?;
                 }
                 if !changes.changed.is_empty() || !changes.gone.is_empty() {
-                    sqlx::query(
+                    let query = format!(
                         "UPDATE pairs SET current = (wanted AND NOT reported) \
-                         WHERE sprint = $1 AND current <> (wanted AND NOT reported)",
-                    )
-                    .bind(sprint.as_str())
-                    .execute(&mut *connection)
-                    .await?;
+                         WHERE {OF_SPAN} AND current <> (wanted AND NOT reported)"
+                    );
+                    of_span(&query, &sprint, &span).execute(&mut *connection).await?;
                     // Leases on withdrawn pairs end; then what is left of each overlap follows from the rows.
-                    sqlx::query(
-                        "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE sprint = $1 \
-                         AND state = 'open' AND pair IN (SELECT id FROM pairs WHERE sprint = $1 AND NOT current)",
-                    )
-                    .bind(sprint.as_str())
-                    .bind(now)
-                    .execute(&mut *connection)
-                    .await?;
-                    fit_overlap(connection, &sprint, now).await?;
+                    let query = format!(
+                        "UPDATE assignments SET state = 'withdrawn', ended_at = $4 WHERE state = 'open' \
+                         AND pair IN (SELECT id FROM pairs WHERE {OF_SPAN} AND NOT current)"
+                    );
+                    of_span(&query, &sprint, &span).bind(now).execute(&mut *connection).await?;
+                    fit_overlap(connection, &sprint, &span, now).await?;
                 }
                 if backend == Backend::Postgres && !changes.new.is_empty() {
                     // Takes begin at once, and without its figures the database goes over all pairs for each.
@@ -312,14 +308,28 @@ struct StandingPair {
     row_id: String,
 }
 
-async fn standing(connection: &mut Connection, sprint: &SprintId) -> Result<Vec<StandingPair>> {
-    Ok(sqlx::query_as(
+/// The pairs of a span of prompts, in a statement whose first three values [`of_span`] binds.
+const OF_SPAN: &str = "pairs.sprint = $1 AND pairs.prompt_idx >= $2 AND pairs.prompt_idx < $3";
+
+fn of_span<'q>(
+    query: &'q str,
+    sprint: &'q SprintId,
+    span: &Span,
+) -> sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments> {
+    sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(span.start).bind(span.end)
+}
+
+async fn standing(connection: &mut Connection, sprint: &SprintId, span: &Span) -> Result<Vec<StandingPair>> {
+    let query = format!(
         "SELECT id, key, CAST(CASE WHEN wanted THEN 1 ELSE 0 END AS BIGINT) AS wanted, overlap, split, row_id \
-         FROM pairs WHERE sprint = $1",
-    )
-    .bind(sprint.as_str())
-    .fetch_all(connection)
-    .await?)
+         FROM pairs WHERE {OF_SPAN}"
+    );
+    Ok(sqlx::query_as(AssertSqlSafe(query))
+        .bind(sprint.as_str())
+        .bind(span.start)
+        .bind(span.end)
+        .fetch_all(connection)
+        .await?)
 }
 
 /// What has to be done so that what stands becomes what is wanted.
@@ -432,49 +442,37 @@ pub(crate) async fn show_as_wanted(connection: &mut Connection, pair: &str, now:
 
 /// Makes what stands on each pair fit its overlap, earliest first, and counts it anew: responses that
 /// count, then the leases for which those leave room.
-async fn fit_overlap(connection: &mut Connection, sprint: &SprintId, now: Millis) -> Result<()> {
+async fn fit_overlap(connection: &mut Connection, sprint: &SprintId, span: &Span, now: Millis) -> Result<()> {
     for (from, to, beyond) in [("submitted", "surplus", ">"), ("surplus", "submitted", "<=")] {
         let query = format!(
-            "UPDATE responses SET state = '{to}' WHERE sprint = $1 AND state = '{from}' AND id IN \
+            "UPDATE responses SET state = '{to}' WHERE state = '{from}' AND id IN \
              (SELECT placed.id FROM (SELECT responses.id, pairs.overlap, ROW_NUMBER() OVER \
               (PARTITION BY responses.pair ORDER BY responses.created_at, responses.id) AS place \
-              FROM responses JOIN pairs ON pairs.id = responses.pair \
-              WHERE responses.sprint = $1 AND responses.state IN ('submitted', 'surplus')) AS placed \
+              FROM pairs JOIN responses ON responses.pair = pairs.id \
+              WHERE {OF_SPAN} AND responses.state IN ('submitted', 'surplus')) AS placed \
              WHERE placed.place {beyond} placed.overlap)"
         );
-        sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).execute(&mut *connection).await?;
+        of_span(&query, sprint, span).execute(&mut *connection).await?;
     }
-    sqlx::query(
+    let query = format!(
         "UPDATE pairs SET answered = (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') \
-         WHERE sprint = $1",
-    )
-    .bind(sprint.as_str())
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE state = 'open' AND id IN \
+         WHERE {OF_SPAN}"
+    );
+    of_span(&query, sprint, span).execute(&mut *connection).await?;
+    let query = format!(
+        "UPDATE assignments SET state = 'withdrawn', ended_at = $4 WHERE state = 'open' AND id IN \
          (SELECT placed.id FROM (SELECT assignments.id, pairs.overlap - pairs.answered AS room, ROW_NUMBER() OVER \
           (PARTITION BY assignments.pair ORDER BY assignments.created_at, assignments.id) AS place \
-          FROM assignments JOIN pairs ON pairs.id = assignments.pair \
-          WHERE assignments.sprint = $1 AND assignments.state = 'open') AS placed WHERE placed.place > placed.room)",
-    )
-    .bind(sprint.as_str())
-    .bind(now)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "UPDATE pairs SET held = (SELECT COUNT(*) FROM assignments WHERE pair = pairs.id AND state = 'open') \
-         WHERE sprint = $1",
-    )
-    .bind(sprint.as_str())
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query(
-        "UPDATE pairs SET slots = overlap - answered - held, \
-         begun = CASE WHEN answered + held > 0 THEN 1 ELSE 0 END WHERE sprint = $1",
-    )
-    .bind(sprint.as_str())
-    .execute(connection)
-    .await?;
+          FROM pairs JOIN assignments ON assignments.pair = pairs.id \
+          WHERE {OF_SPAN} AND assignments.state = 'open') AS placed WHERE placed.place > placed.room)"
+    );
+    of_span(&query, sprint, span).bind(now).execute(&mut *connection).await?;
+    for counted in [
+        "held = (SELECT COUNT(*) FROM assignments WHERE pair = pairs.id AND state = 'open')",
+        "slots = overlap - answered - held, begun = CASE WHEN answered + held > 0 THEN 1 ELSE 0 END",
+    ] {
+        let query = format!("UPDATE pairs SET {counted} WHERE {OF_SPAN}");
+        of_span(&query, sprint, span).execute(&mut *connection).await?;
+    }
     Ok(())
 }

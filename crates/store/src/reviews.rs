@@ -167,6 +167,22 @@ impl Store {
             .collect()
     }
 
+    /// How many decisions this person has made since `since`.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn reviews_of(&self, sprint: &SprintId, person: &PersonId, since: Millis) -> Result<i64> {
+        Ok(sqlx::query_scalar(
+            "SELECT COUNT(*) FROM reviews WHERE sprint = $1 AND person = $2 AND created_at >= $3 \
+             AND verdict <> 'undo'",
+        )
+        .bind(sprint.as_str())
+        .bind(person.as_str())
+        .bind(since)
+        .fetch_one(self.readers())
+        .await?)
+    }
+
     /// How long the sprint's log is: changes with every review.
     ///
     /// # Errors

@@ -41,7 +41,9 @@ async function load() {
   const shown = total > items.length ? ` · the first ${items.length} of ${total} shown` : "";
   const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
   $("counts").textContent = `${many(counts.images_waiting, "image")} and ${many(counts.texts_waiting, "text")} to look at · ` +
-    `${counts.images_reviewed} of ${counts.images} images looked at · ${many(counts.reports, "report")}${shown}`;
+    `${counts.images_reviewed} of ${counts.images} images looked at · ${many(counts.reports, "report")} · ` +
+    `${counts.done_today} done today by you` +
+    (counts.others_here ? ` · ${many(counts.others_here, "other moderator")} here` : "") + shown;
   grow();
   bar();
 }

@@ -107,7 +107,7 @@ async fn serve(
     let store = Store::open(url, folder).await?;
     let sprint = store.sprint(slug, now()).await?;
     let rows = (0..pairs).map(pair).collect::<Result<Vec<_>, Failure>>()?;
-    store.set_pairs(&sprint, rows, OVERLAP, 0, now()).await?;
+    store.set_pairs(&sprint, EVERY_PROMPT, rows, OVERLAP, 0, now()).await?;
     let mut tokens = Vec::new();
     for number in 0..CLIENTS {
         let token = diptych_web::new_secret();
@@ -135,7 +135,7 @@ async fn serve(
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let app = App::new(store, blobs, [HostedSprint::new(ctx.clone())]);
+    let app = App::new(store, blobs, [HostedSprint::new(ctx.clone(), Overrides::none())]);
     let stop = ctx.stop.clone();
     tokio::spawn(diptych_web::serve(listener, app, async move { stop.cancelled().await }));
     Ok((address, tokens, ctx))

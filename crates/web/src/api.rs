@@ -150,7 +150,7 @@ pub(crate) async fn sprints(State(app): State<App>) -> Result<Json<Sprints>, Pro
             completed: progress.completed,
             responses: progress.submitted,
             wanted: progress.wanted,
-            notes: diptych_stages::results::notes(sprint.ctx()),
+            notes: diptych_stages::results::notes(&sprint.ctx()),
         });
     }
     Ok(Json(Sprints { sprints }))

@@ -49,7 +49,7 @@ pub fn router(app: App) -> Router {
         .route("/s/{slug}", get(pages::annotate))
         .route("/s/{slug}/results", get(pages::results))
         .route("/s/{slug}/review", get(pages::review))
-        .route("/s/{slug}/safety", get(pages::safety))
+        .route("/s/{slug}/safety", get(pages::safety).post(pages::set_threshold))
         .route("/s/{slug}/review/images/{hash}", get(review::thumbnail))
         .route("/pictures/{name}", get(pictures::show))
         .route("/assets/{version}/{name}", get(pages::asset))
@@ -63,7 +63,7 @@ pub fn router(app: App) -> Router {
         .route("/api/v1/sprints/{slug}/results", get(api::results))
         .route("/api/v1/sprints/{slug}/review", get(review::items).post(review::decide))
         .route("/api/v1/sprints/{slug}/review/log", get(review::log))
-        .route("/api/v1/sprints/{slug}/safety", get(review::safety))
+        .route("/api/v1/sprints/{slug}/safety", get(review::safety).post(review::set_threshold))
         .route("/healthz", get(api::alive))
         .route("/readyz", get(api::ready))
         .route("/metrics", get(api::metrics))
@@ -110,7 +110,10 @@ pub async fn serve(
     app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
+    let watch = tokio::spawn(app.clone().watch());
+    let served = axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(shutdown)
-        .await
+        .await;
+    watch.abort();
+    served
 }

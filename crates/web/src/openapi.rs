@@ -27,6 +27,7 @@ use crate::{api, review};
         review::decide,
         review::log,
         review::safety,
+        review::set_threshold,
         api::alive,
         api::ready,
         api::metrics

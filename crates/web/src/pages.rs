@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 
 use askama::Template;
+use axum::Form;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -15,8 +17,8 @@ use sha2::{Digest, Sha256};
 
 use crate::api::may_see_results;
 use crate::problem::Problem;
-use crate::review::{Choices, Proposed};
-use crate::session::{Visitor, local_path};
+use crate::review::{Choices, Proposed, ThresholdBody, organizer, reviewer};
+use crate::session::{SignedIn, Visitor, local_path};
 use crate::state::{App, HostedSprint};
 
 const CSS: &str = include_str!("../assets/design.css");
@@ -131,7 +133,7 @@ pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Re
             responses: progress.submitted,
             percent: percent(progress.submitted, progress.wanted),
             done: progress.pairs > 0 && progress.completed == progress.pairs,
-            notes: diptych_stages::results::notes(sprint.ctx()).join(" "),
+            notes: diptych_stages::results::notes(&sprint.ctx()).join(" "),
             results: may_see_results(&app, sprint, person.as_ref()).await.is_ok(),
         });
     }
@@ -205,7 +207,7 @@ pub(crate) async fn annotate(
         who: person.id.to_string(),
         pairs: progress.pairs,
         question: sprint.config().sprint.question.clone(),
-        notes: diptych_stages::results::notes(sprint.ctx()).join(" "),
+        notes: diptych_stages::results::notes(&sprint.ctx()).join(" "),
         percent: percent(progress.submitted, progress.wanted),
         today,
     })?;
@@ -291,7 +293,7 @@ pub(crate) async fn results(
     let title = config.sprint.title.clone();
     let frame = Frame::new(format!("Results · {title}"), person.as_ref(), "results");
     let frame = frame.for_moderators(&app, person.as_ref()).await?;
-    Ok(page(&shown(frame, slug, title, &named(config), config.annotate.overlap, &report))?.into_response())
+    Ok(page(&shown(frame, slug, title, &named(&config), config.annotate.overlap, &report))?.into_response())
 }
 
 /// The results as one file that needs no server.
@@ -470,7 +472,7 @@ async fn moderated<'a>(
     let Some(person) = person else {
         return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/review")).into_response()));
     };
-    let Err(problem) = crate::review::reviewer(app, sprint, person).await else { return Ok(Ok(sprint)) };
+    let Err(problem) = reviewer(app, sprint, person).await else { return Ok(Ok(sprint)) };
     let message = Message {
         frame: Frame::new("Review", Some(person), "review"),
         heading: "For moderators".to_owned(),
@@ -505,6 +507,8 @@ struct SafetyPage {
     report: Safety,
     proposed: (String, String),
     changes: Option<Vec<Change>>,
+    /// Whether this person may apply it.
+    may_apply: bool,
 }
 
 impl SafetyPage {
@@ -533,10 +537,10 @@ pub(crate) async fn safety(
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
-    let report = diptych_stages::safety::report(sprint.ctx()).await?;
+    let report = diptych_stages::safety::report(&sprint.ctx()).await?;
     let changes = match (&proposed.classifier, proposed.threshold) {
         (Some(classifier), Some(threshold)) => {
-            Some(diptych_stages::safety::changes(sprint.ctx(), classifier, threshold).await?)
+            Some(diptych_stages::safety::changes(&sprint.ctx(), classifier, threshold).await?)
         }
         _ => None,
     };
@@ -545,7 +549,26 @@ pub(crate) async fn safety(
     let frame = frame.for_moderators(&app, person.as_ref()).await?;
     let threshold = proposed.threshold.map_or_else(|| "0.5".to_owned(), |threshold| threshold.to_string());
     let proposed = (proposed.classifier.unwrap_or_default(), threshold);
-    Ok(page(&SafetyPage { frame, slug, report, proposed, changes })?.into_response())
+    let may_apply = match &person {
+        Some(person) => reviewer(&app, sprint, person).await?.organizer,
+        None => false,
+    };
+    Ok(page(&SafetyPage { frame, slug, report, proposed, changes, may_apply })?.into_response())
+}
+
+/// The page's form for organizers: another threshold holds from now on.
+pub(crate) async fn set_threshold(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(slug): Path<String>,
+    form: Result<Form<ThresholdBody>, FormRejection>,
+) -> Result<Redirect, Problem> {
+    let sprint = app.sprint(&slug)?;
+    let organizer = organizer(&app, sprint, &person).await?;
+    let Form(ThresholdBody { classifier, threshold }) =
+        form.map_err(|error| Problem::bad_request(error.to_string()))?;
+    sprint.set_threshold(&organizer, &classifier, threshold).await?;
+    Ok(Redirect::to(&format!("/s/{slug}/safety")))
 }
 
 pub(crate) async fn not_found() -> Response {

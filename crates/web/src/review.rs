@@ -8,7 +8,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diptych_core::ImageHash;
 use diptych_picture::Limits;
-use diptych_stages::review::{self, REASONS, Reviewable, Reviewer};
+use diptych_stages::ctx::now;
+use diptych_stages::review::{self, REASONS, Reviewable, Reviewer, Word};
 use diptych_store::people::Person;
 use diptych_store::reviews::Verdict;
 use diptych_store::scores::Kind;
@@ -21,6 +22,9 @@ use crate::state::{App, HostedSprint};
 
 /// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;
+
+/// A day, in milliseconds.
+const DAY: i64 = 24 * 3600 * 1000;
 
 /// The most items of one answer.
 const MOST: usize = 20_000;
@@ -95,6 +99,10 @@ pub(crate) struct ReviewCounts {
     reports: i64,
     /// Items on which moderators disagree.
     disputed: usize,
+    /// Decisions that this person has made since midnight, UTC.
+    done_today: i64,
+    /// Other moderators who are at it, on this server.
+    others_here: usize,
 }
 
 /// Items to be reviewed.
@@ -122,8 +130,8 @@ pub(crate) async fn items(
 ) -> Result<Json<ReviewItems>, Problem> {
     let sprint = app.sprint(&slug)?;
     reviewer(&app, sprint, &person).await?;
-    let all = review::items(sprint.ctx()).await?;
-    let counts = counts(&app, sprint, &all).await?;
+    let all = review::items(&sprint.ctx()).await?;
+    let counts = counts(&app, sprint, &person, &all).await?;
     let mut items: Vec<Reviewable> = all.into_iter().filter(|item| filter.takes(item)).collect();
     if filter.order != "oldest" {
         let highest = |item: &Reviewable| item.scores.values().copied().fold(-1.0, f64::max);
@@ -135,7 +143,13 @@ pub(crate) async fn items(
     Ok(Json(ReviewItems { items, total, counts }))
 }
 
-async fn counts(app: &App, sprint: &HostedSprint, all: &[Reviewable]) -> Result<ReviewCounts, Problem> {
+async fn counts(
+    app: &App,
+    sprint: &HostedSprint,
+    person: &Person,
+    all: &[Reviewable],
+) -> Result<ReviewCounts, Problem> {
+    let today = now() - now() % DAY;
     let images = || all.iter().filter(|item| item.kind == "image");
     let decided = |item: &&Reviewable| item.approvals + item.rejections > 0;
     Ok(ReviewCounts {
@@ -145,6 +159,8 @@ async fn counts(app: &App, sprint: &HostedSprint, all: &[Reviewable]) -> Result<
         images: images().count(),
         reports: app.store().waiting_reports(&sprint.ctx().sprint).await?,
         disputed: all.iter().filter(|item| item.reason == "disputed").count(),
+        done_today: app.store().reviews_of(&sprint.ctx().sprint, &person.id, today).await?,
+        others_here: sprint.others_here(&person.id),
     })
 }
 
@@ -184,13 +200,16 @@ pub(crate) async fn decide(
         .ok_or_else(|| Problem::bad_request("`kind` must be `image` or `text`."))?;
     let verdict = Verdict::from_word(&body.verdict)
         .ok_or_else(|| Problem::bad_request("`verdict` must be `approve`, `reject` or `undo`."))?;
-    review::decide(sprint.ctx(), &reviewer, kind, body.items, verdict, &body.reason, &body.note).await?;
+    let word = Word { kind, contents: body.items, verdict, reason: body.reason, note: body.note };
+    review::decide(&sprint.ctx(), &reviewer, word).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// A line of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogLine {
+    /// `text`, `image`, or `setting` for what an organizer has set from a page: `content` says which setting,
+    /// `note` from what to what.
     kind: &'static str,
     content: String,
     who: String,
@@ -220,7 +239,18 @@ pub(crate) async fn log(
     let sprint = app.sprint(&slug)?;
     reviewer(&app, sprint, &person).await?;
     let reviews = app.store().reviews(&sprint.ctx().sprint).await?;
-    let log = reviews.into_iter().rev().map(|review| LogLine {
+    let settings = app.store().settings(&sprint.ctx().sprint).await?;
+    let settings = settings.into_iter().map(|(who, change)| LogLine {
+        kind: "setting",
+        content: change.what,
+        who,
+        organizer: true,
+        verdict: "set",
+        reason: String::new(),
+        note: format!("{} → {}", change.from, change.to),
+        at: change.at,
+    });
+    let reviews = reviews.into_iter().map(|review| LogLine {
         kind: review.kind.as_str(),
         content: review.content,
         who: review.name,
@@ -230,7 +260,9 @@ pub(crate) async fn log(
         note: review.note,
         at: review.created_at,
     });
-    Ok(Json(Log { log: log.collect() }))
+    let mut log: Vec<LogLine> = reviews.chain(settings).collect();
+    log.sort_by_key(|line| std::cmp::Reverse(line.at));
+    Ok(Json(Log { log }))
 }
 
 /// How well the classifiers do, by what was reviewed. For moderators.
@@ -248,14 +280,55 @@ pub(crate) async fn safety(
 ) -> Result<Response, Problem> {
     let sprint = app.sprint(&slug)?;
     reviewer(&app, sprint, &person).await?;
-    let report = diptych_stages::safety::report(sprint.ctx()).await?;
+    let report = diptych_stages::safety::report(&sprint.ctx()).await?;
     let failed = |_| Problem::internal("The report cannot be written.");
     let mut document = serde_json::to_value(report).map_err(failed)?;
     if let (Some(classifier), Some(threshold)) = (proposed.classifier, proposed.threshold) {
-        let changes = diptych_stages::safety::changes(sprint.ctx(), &classifier, threshold).await?;
+        let changes = diptych_stages::safety::changes(&sprint.ctx(), &classifier, threshold).await?;
         document["changes"] = serde_json::to_value(changes).map_err(failed)?;
     }
     Ok(Json(document).into_response())
+}
+
+/// A threshold for a classifier.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThresholdBody {
+    pub(crate) classifier: String,
+    pub(crate) threshold: f64,
+}
+
+/// Gives a classifier another threshold, in `sprint.toml`. When this returns, what it removes is shown to nobody;
+/// what it lets through is made and shown by the next `diptych run`, or at once where it was made before. For
+/// organizers.
+#[utoipa::path(post, path = "/api/v1/sprints/{slug}/safety", params(("slug" = String, Path)),
+    security(("token" = []), ("session" = [])), request_body = ThresholdBody, responses((status = 204),
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+    (status = 404, body = Problem), (status = 413, body = Problem)))]
+pub(crate) async fn set_threshold(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(slug): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Problem> {
+    let sprint = app.sprint(&slug)?;
+    let organizer = organizer(&app, sprint, &person).await?;
+    let ThresholdBody { classifier, threshold } = crate::api::read(body)?;
+    sprint.set_threshold(&organizer, &classifier, threshold).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets organizers of the sprint in, and nobody else.
+pub(crate) async fn organizer(
+    app: &App,
+    sprint: &HostedSprint,
+    person: &Person,
+) -> Result<Reviewer, Problem> {
+    let reviewer = reviewer(app, sprint, person).await?;
+    match reviewer.organizer {
+        true => Ok(reviewer),
+        false => Err(Problem::forbidden("This is for the sprint's organizers.")),
+    }
 }
 
 /// A threshold that is thought of.

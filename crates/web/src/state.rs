@@ -1,13 +1,14 @@
 //! What handlers share.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex as PlainMutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
-use diptych_core::SprintId;
-use diptych_core::config::SprintConfig;
-use diptych_stages::Ctx;
+use diptych_core::config::{Overrides, SprintConfig};
+use diptych_core::{PersonId, SprintId};
 use diptych_stages::results::Report;
+use diptych_stages::review::Reviewer;
+use diptych_stages::{Ctx, review, safety};
 use diptych_store::{Blobs, Store};
 use tokio::sync::Mutex;
 
@@ -16,24 +17,85 @@ use crate::problem::Problem;
 /// How old a report may be before it is made again.
 const REPORT_AGE: Duration = Duration::from_secs(5);
 
+/// How often each `sprint.toml` is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long after their last call a moderator is taken to be here.
+const HERE: Duration = Duration::from_secs(120);
+
 /// A sprint that the server hosts.
 pub struct HostedSprint {
-    ctx: Ctx,
+    ctx: RwLock<Arc<Ctx>>,
+    overrides: Overrides,
     report: Mutex<Option<(Instant, Arc<Report>)>>,
+    /// When each moderator was last heard of, by this server.
+    moderators: PlainMutex<HashMap<PersonId, Instant>>,
 }
 
 impl HostedSprint {
-    /// Hosts this sprint.
-    pub fn new(ctx: Ctx) -> Self {
-        Self { ctx, report: Mutex::new(None) }
+    /// Hosts this sprint. `overrides` are those that its configuration was read with.
+    pub fn new(ctx: Ctx, overrides: Overrides) -> Self {
+        let (ctx, moderators) = (RwLock::new(Arc::new(ctx)), PlainMutex::default());
+        Self { ctx, overrides, report: Mutex::new(None), moderators }
     }
 
-    pub(crate) fn ctx(&self) -> &Ctx {
-        &self.ctx
+    pub(crate) fn ctx(&self) -> Arc<Ctx> {
+        Arc::clone(&self.ctx.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn config(&self) -> &SprintConfig {
-        &self.ctx.config
+    pub(crate) fn config(&self) -> Arc<SprintConfig> {
+        Arc::clone(&self.ctx().config)
+    }
+
+    /// Notes that this moderator is here, and says how many others are.
+    pub(crate) fn others_here(&self, person: &PersonId) -> usize {
+        let mut here = self.moderators.lock().unwrap_or_else(PoisonError::into_inner);
+        here.insert(person.clone(), Instant::now());
+        here.retain(|_, heard| heard.elapsed() < HERE);
+        here.len() - 1
+    }
+
+    /// Gives one classifier another threshold: in `sprint.toml`, so that every other command knows of it, and
+    /// here at once.
+    pub(crate) async fn set_threshold(
+        &self,
+        who: &Reviewer,
+        classifier: &str,
+        threshold: f64,
+    ) -> Result<(), Problem> {
+        let ctx = safety::set_threshold(&self.ctx(), &self.overrides, who, classifier, threshold).await?;
+        self.take_up(ctx).await
+    }
+
+    /// Reads `sprint.toml` again and takes it up where it says something else.
+    async fn look_again(&self) {
+        let ctx = self.ctx();
+        match ctx.read_again(&self.overrides) {
+            Ok(config) if config == *ctx.config => {}
+            Ok(config) if config.sprint.slug != ctx.config.sprint.slug => {
+                tracing::warn!("sprint.toml has another slug now: it holds when the server is started again");
+            }
+            Ok(config) => {
+                let fresh = Ctx { config: Arc::new(config), ..Ctx::clone(&ctx) };
+                if let Err(problem) = self.take_up(fresh).await {
+                    tracing::error!(?problem, "what follows from the changed sprint.toml cannot be recorded");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the sprint goes on as it was"),
+        }
+    }
+
+    /// Goes on with another configuration: what its screening removes is shown to nobody when this returns.
+    /// What else it changes waits for the next run.
+    async fn take_up(&self, ctx: Ctx) -> Result<(), Problem> {
+        let (before, ctx) = (self.ctx(), Arc::new(ctx));
+        *self.ctx.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&ctx);
+        *self.report.lock().await = None;
+        let (old, new) = (&before.config, &ctx.config);
+        if (&old.screen, &old.classifiers, &old.review) != (&new.screen, &new.classifiers, &new.review) {
+            review::settle(&ctx).await?;
+        }
+        Ok(())
     }
 
     /// The report, at most a few seconds old. One request makes it, the others wait.
@@ -44,7 +106,7 @@ impl HostedSprint {
         {
             return Ok(Arc::clone(report));
         }
-        let report = Arc::new(diptych_stages::results::report(&self.ctx).await?);
+        let report = Arc::new(diptych_stages::results::report(&self.ctx()).await?);
         *kept = Some((Instant::now(), Arc::clone(&report)));
         Ok(report)
     }
@@ -84,6 +146,22 @@ impl App {
 
     pub(crate) fn encoders(&self) -> &tokio::sync::Semaphore {
         &self.inner.encoders
+    }
+
+    /// Takes up what changes in any `sprint.toml` while the server runs. Never ends.
+    pub(crate) async fn watch(self) {
+        let mut seen: BTreeMap<String, Option<SystemTime>> = BTreeMap::new();
+        loop {
+            for (slug, sprint) in &self.inner.sprints {
+                let file = sprint.ctx().folder.join("sprint.toml");
+                let changed = tokio::fs::metadata(&file).await.and_then(|file| file.modified()).ok();
+                let before = seen.insert(slug.clone(), changed);
+                if before.is_some_and(|before| before != changed) {
+                    sprint.look_again().await;
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub(crate) fn sprints(&self) -> impl Iterator<Item = (&String, &HostedSprint)> {

@@ -2,6 +2,7 @@
 //!
 //! Files and environment variables are handed in as text; this crate opens nothing itself.
 
+pub mod edit;
 mod overrides;
 mod screen;
 mod server;

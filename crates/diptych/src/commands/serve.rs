@@ -26,7 +26,8 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
     let (store, blobs) = server.open().await?;
     let mut hosted = Vec::new();
     for sprint in &sprints {
-        hosted.push(HostedSprint::new(server.ctx(sprint, &store, &blobs, Arc::clone(&progress)).await?));
+        let ctx = server.ctx(sprint, &store, &blobs, Arc::clone(&progress)).await?;
+        hosted.push(HostedSprint::new(ctx, server.overrides.clone()));
     }
     let listener = tokio::net::TcpListener::bind(addr)
         .await

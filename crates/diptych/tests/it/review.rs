@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Client, Served, Sprint};
+use crate::kit::{Client, Served, Sprint, until};
 
 /// The server's routes, to be compared with the table below.
 const ROUTES: &str = include_str!("../../../web/src/lib.rs");
@@ -20,6 +20,7 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/s/{slug}/results", [403, 403, 403, 200]),
     ("GET", "/s/{slug}/review", [303, 403, 200, 200]),
     ("GET", "/s/{slug}/safety", [303, 403, 200, 200]),
+    ("POST", "/s/{slug}/safety", [401, 403, 403, 400]),
     ("GET", "/s/{slug}/review/images/{hash}", [401, 403, 200, 200]),
     ("GET", "/pictures/{name}", [404, 404, 404, 404]), // names are secrets: nobody guesses one
     ("GET", "/assets/{version}/{name}", [404, 404, 404, 404]),
@@ -36,6 +37,7 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("POST", "/api/v1/sprints/{slug}/review", [401, 403, 400, 400]),
     ("GET", "/api/v1/sprints/{slug}/review/log", [401, 403, 200, 200]),
     ("GET", "/api/v1/sprints/{slug}/safety", [401, 403, 200, 200]),
+    ("POST", "/api/v1/sprints/{slug}/safety", [401, 403, 403, 400]),
     ("GET", "/healthz", [200, 200, 200, 200]),
     ("GET", "/readyz", [200, 200, 200, 200]),
     ("GET", "/metrics", [200, 200, 200, 200]),
@@ -205,4 +207,66 @@ fn models_are_told_from_what_is_there() {
     std::fs::write(sprint.path("models/open-nsfw/open-nsfw.onnx"), "not it").unwrap();
     let output = sprint.output(&["models", "verify"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("damaged"), "{output:?}");
+}
+
+#[test]
+fn a_threshold_that_an_organizer_applies_holds_at_once() {
+    let (sprint, slug, served, [_, ada, _, organizer]) = reviewed_sprint();
+    let path = format!("/api/v1/sprints/{slug}/safety");
+    let held = ada.take(&slug, 1).remove(0);
+    let pairs = sprint.status().pairs();
+    assert!(pairs > 0);
+
+    // Every text scores at least nothing, so all of them go, also from whoever holds a pair.
+    let answer = organizer.post(&path, &json!({"classifier": "lexicon", "threshold": 0.0}));
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    assert_eq!(ada.get(&pictures(&held)[0]).status, 410);
+    assert_eq!(ada.answer(&held, "left").status, 410);
+    assert!(ada.take(&slug, 1).is_empty());
+    let text = std::fs::read_to_string(sprint.path("sprint.toml")).unwrap();
+    assert!(text.contains("{ use = \"lexicon\", threshold = 0.0 }"), "{text}");
+    assert_eq!(sprint.status().pairs(), 0, "other commands know of it");
+    let log = organizer.get(&format!("/api/v1/sprints/{slug}/review/log")).json();
+    assert_eq!(
+        (&log["log"][0]["content"], &log["log"][0]["who"]),
+        (&json!("threshold of lexicon"), &json!("Org"))
+    );
+    assert_eq!(log["log"][0]["note"], "0.5 → 0");
+
+    // A person at the keyboard changes the file.
+    sprint.edit("threshold = 0.0", "threshold = 0.5");
+    until("the server reads sprint.toml again", || !ada.take(&slug, 1).is_empty());
+    assert_eq!(sprint.status().pairs(), pairs);
+    // What cannot be used is said, and the sprint goes on as it was.
+    sprint.edit("threshold = 0.5", "threshold = 5");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(served.client().get("/readyz").status, 200);
+    sprint.edit("threshold = 5", "threshold = 0.5");
+
+    for (body, what) in [
+        (json!({"classifier": "lexicon", "threshold": 1.5}), "not between 0 and 1"),
+        (json!({"classifier": "nobody", "threshold": 0.5}), "does not stand in [screen]"),
+        (json!({"classifier": "lexicon"}), "threshold"),
+    ] {
+        let answer = organizer.post(&path, &body);
+        assert_eq!(answer.problem(400), "/problems/bad-request");
+        assert!(answer.text().contains(what), "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_threshold_that_the_environment_sets_is_changed_there() {
+    let mut sprint = Sprint::new(1);
+    sprint.set("DIPTYCH_SCREEN__TEXT", "[\"lexicon\"]");
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    sprint.ok(&["users", "token", "Org"]);
+    sprint.ok(&["users", "role", "Org", "organizer"]);
+    let served = Served::start(&sprint);
+    let before = std::fs::read_to_string(sprint.path("sprint.toml")).unwrap();
+    let answer = served
+        .person(&sprint, "Org")
+        .post(&format!("/api/v1/sprints/{slug}/safety"), &json!({"classifier": "lexicon", "threshold": 0.9}));
+    assert_eq!(answer.problem(400), "/problems/bad-request");
+    assert!(answer.text().contains("DIPTYCH_SCREEN__"), "{}", answer.text());
+    assert_eq!(std::fs::read_to_string(sprint.path("sprint.toml")).unwrap(), before);
 }

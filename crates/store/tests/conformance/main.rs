@@ -95,6 +95,7 @@ conformance! {
         a_lower_overlap_withdraws_the_leases_that_it_has_no_room_for,
         responses_beyond_a_lower_overlap_are_kept_but_do_not_count,
         a_picture_is_found_by_its_opaque_name,
+        other_prompts_keep_their_pairs,
         progress_counts_what_counts;
     assignments:
         a_person_keeps_what_it_holds,

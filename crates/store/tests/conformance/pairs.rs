@@ -126,3 +126,20 @@ pub async fn progress_counts_what_counts(store: &Store) {
     let wanted = Progress { pairs: 2, completed: 0, submitted: 1, wanted: 4 };
     assert_eq!(store.progress(&scene.sprint).await.unwrap(), wanted);
 }
+
+/// A span of prompts gets its pairs, and those of all other prompts stay as they are.
+pub async fn other_prompts_keep_their_pairs(store: &Store) {
+    let scene = Scene::new(store, 3, 1).await;
+    let all = store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap();
+    let of = |pairs: &[diptych_store::pairs::PairRow]| {
+        pairs.iter().map(|pair| pair.prompt_index.0).collect::<Vec<_>>()
+    };
+    let span = all[1].prompt_index.0..all[1].prompt_index.0 + 1;
+    assert_eq!(store.pairs(&scene.sprint, span.clone()).await.unwrap(), all[1..2]);
+    assert!(store.set_pairs(&scene.sprint, span.clone(), Vec::new(), 2, 0, NOW).await.unwrap());
+    let left = store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap();
+    assert_eq!(left, [all[0].clone(), all[2].clone()], "nor has their overlap changed");
+    let again = vec![scene.pairs[1].clone()];
+    assert!(store.set_pairs(&scene.sprint, span, again, 1, 0, NOW).await.unwrap());
+    assert_eq!(of(&store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap()), of(&all));
+}

@@ -71,7 +71,8 @@ pub async fn a_rejected_image_takes_its_pairs_away_for_good(store: &Store) {
     assert_eq!(scene.respond(&scene.ana, &held[0], Choice::Left, NOW + 2).await, Responded::Gone);
     assert_eq!(scene.respond(&scene.ana, &held[1], Choice::Left, NOW + 2).await, Responded::Recorded);
     // Pairs that were planned before the review came do not bring it back.
-    let planned_before = store.set_pairs(&scene.sprint, scene.pairs.clone(), 2, 0, NOW + 3).await.unwrap();
+    let planned_before =
+        store.set_pairs(&scene.sprint, EVERY_PROMPT, scene.pairs.clone(), 2, 0, NOW + 3).await.unwrap();
     assert!(!planned_before);
     assert_eq!(current(store, &scene).await, 1);
     let log = store.reviews(&scene.sprint).await.unwrap();
