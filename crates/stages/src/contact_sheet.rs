@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use diptych_picture::Limits;
-use diptych_store::images::ImageRow;
+use diptych_store::images::ImageBrief;
 use diptych_store::variants::UnitState;
 
 use crate::{Ctx, Flow, Result, StageError};
@@ -21,7 +21,7 @@ const ROWS: usize = 60;
 struct SheetRow {
     category: String,
     text: String,
-    images: BTreeMap<String, Arc<ImageRow>>,
+    images: BTreeMap<String, Arc<ImageBrief>>,
 }
 
 /// Writes `contact-sheet.html` and `contact-sheet.png` into the sprint's folder: a row per variant,

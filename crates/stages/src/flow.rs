@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use diptych_core::config::{ModelConfig, Removes, SprintConfig};
 use diptych_core::{Decision, Evolution, PromptIndex, Screened, Stage, UnitKey, seed, taxonomy};
-use diptych_store::images::ImageRow;
+use diptych_store::images::ImageBrief;
 use diptych_store::prompts::CleanPrompt;
 use diptych_store::reviews::{Standing, standing};
 use diptych_store::scores::{Kind, Score};
@@ -17,7 +17,7 @@ use diptych_store::variants::{UnitState, VariantRow};
 use diptych_store::{EVERY_PROMPT, Span};
 use serde::Serialize;
 
-use crate::screen::{Item, Outcome, Policy, content_of_text, decide, positive_score};
+use crate::screen::{Item, Outcome, Policy, Said, content_of_text, decide, said};
 use crate::{Ctx, Result};
 
 /// A stage's counts. `in = out + pending + failed + review + the sum of dropped`, always.
@@ -115,7 +115,7 @@ pub struct ImageUnit {
     /// The seed that all models of the variant share.
     pub seed: u64,
     /// What it has become, where it was made.
-    pub row: Option<Arc<ImageRow>>,
+    pub row: Option<Arc<ImageBrief>>,
 }
 
 /// A pair that the sprint wants, of images that may be shown.
@@ -126,9 +126,9 @@ pub struct PairUnit {
     /// Its variant.
     pub variant: Arc<Screened<Variant>>,
     /// The first model's image.
-    pub first: Screened<Arc<ImageRow>>,
+    pub first: Screened<Arc<ImageBrief>>,
     /// The second model's image.
-    pub second: Screened<Arc<ImageRow>>,
+    pub second: Screened<Arc<ImageBrief>>,
 }
 
 /// All stages from screen-prompts on.
@@ -149,6 +149,8 @@ pub struct Flow {
     pub image_policy: Policy,
     /// How long the log of reviews was.
     pub reviews: i64,
+    /// The keys of the pairs that the stages have wanted so far.
+    pub standing: HashSet<String>,
 }
 
 impl Flow {
@@ -263,8 +265,8 @@ impl Flow {
         }
         counts.push(screened.counts);
 
-        let rows: HashMap<UnitKey, Arc<ImageRow>> = store
-            .images(sprint, span.clone())
+        let rows: HashMap<UnitKey, Arc<ImageBrief>> = store
+            .image_briefs(sprint, span.clone())
             .await?
             .into_iter()
             .map(|row| (row.key.clone(), Arc::new(row)))
@@ -292,7 +294,7 @@ impl Flow {
             .map(|unit| &unit.variant.get().row)
             .map(|row| (row.key.clone(), row.category.clone()))
             .collect();
-        let describe = |image: &Arc<ImageRow>| Item {
+        let describe = |image: &Arc<ImageBrief>| Item {
             prompt: image.prompt_index.0,
             category: categories.get(&image.variant).cloned().unwrap_or_default(),
             model: image.model.clone(),
@@ -304,7 +306,7 @@ impl Flow {
         if config.screen.removes == Removes::Row {
             let removed: HashSet<PromptIndex> =
                 screened_images.removed.iter().map(|image| image.prompt_index).collect();
-            let of_row = |image: &Arc<ImageRow>| removed.contains(&image.prompt_index);
+            let of_row = |image: &Arc<ImageBrief>| removed.contains(&image.prompt_index);
             withheld.extend(
                 images
                     .iter()
@@ -322,7 +324,17 @@ impl Flow {
         };
         let (pairs, pair) = plan_pairs(config, &images, screened_images.admitted, &withheld, &existing);
         counts.push(pair);
-        Ok(Self { variants, images, pairs, counts, judged: judge.judged, text_policy, image_policy, reviews })
+        Ok(Self {
+            variants,
+            images,
+            pairs,
+            counts,
+            judged: judge.judged,
+            text_policy,
+            image_policy,
+            reviews,
+            standing: existing.pairs,
+        })
     }
 }
 
@@ -379,20 +391,21 @@ impl Judge<'_> {
         let (mut admitted, mut removed) = (Vec::new(), Vec::new());
         let kind = if stage == Stage::ScreenImages { Kind::Image } else { Kind::Text };
         let described: Vec<Item> = items.iter().map(describe).collect();
-        let said = self.scores(kind, policy, &described).await?;
+        let kept = self.scores(kind, policy, &described).await?;
         for (thing, mut item) in items.into_iter().zip(described) {
-            let scores = said.get(&item.content).map(Vec::as_slice).unwrap_or_default();
+            let scores = kept.get(&item.content).map(Vec::as_slice).unwrap_or_default();
             let standing = self.standings.get(&(kind, item.content.clone()));
             item.failed = scores.iter().any(|score| !score.error.is_empty());
-            item.outcome = decide(policy, scores, standing);
+            let said = said(policy, scores);
+            item.outcome = decide(policy, &said, standing);
             item.standing = standing.cloned();
             item.scores = policy
                 .uses()
                 .iter()
-                .filter_map(|asked| {
-                    let version = asked.version.as_ref().ok()?;
-                    let score = scores.iter().find(|score| score.classifier == *version)?;
-                    Some((asked.name.clone(), positive_score(asked, score)?))
+                .zip(said)
+                .filter_map(|(asked, said)| match said {
+                    Said::Score(score) => Some((asked.name.clone(), score)),
+                    _ => None,
                 })
                 .collect();
             match &item.outcome {
@@ -506,7 +519,7 @@ fn plan_variants(
 fn plan_images(
     config: &SprintConfig,
     variants: Vec<Screened<Variant>>,
-    mut rows: HashMap<UnitKey, Arc<ImageRow>>,
+    mut rows: HashMap<UnitKey, Arc<ImageBrief>>,
 ) -> Vec<ImageUnit> {
     let mut units = Vec::with_capacity(variants.len() * config.models.len());
     for variant in variants.into_iter().map(Arc::new) {
@@ -557,12 +570,12 @@ struct Existing {
 fn plan_pairs(
     config: &SprintConfig,
     wanted: &[ImageUnit],
-    admitted: Vec<Screened<Arc<ImageRow>>>,
+    admitted: Vec<Screened<Arc<ImageBrief>>>,
     withheld: &HashSet<UnitKey>,
     existing: &Existing,
 ) -> (Vec<PairUnit>, Counts) {
     let mut counts = Counts::of(Stage::Pair);
-    let admitted: HashMap<UnitKey, Screened<Arc<ImageRow>>> =
+    let admitted: HashMap<UnitKey, Screened<Arc<ImageBrief>>> =
         admitted.into_iter().map(|image| (image.get().key.clone(), image)).collect();
     let mut by_variant: HashMap<&UnitKey, HashMap<&str, &ImageUnit>> = HashMap::new();
     let mut order = Vec::new();

@@ -54,32 +54,21 @@ pub async fn set_span(ctx: &Ctx, span: Span) -> Result<u64> {
     }
 }
 
-/// Takes those pairs from everybody that are not wanted any more, and adds none.
+/// Takes those pairs of these prompts from everybody that are not wanted any more, adds none, and gives the flow
+/// that says so.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn withdraw_unwanted(ctx: &Ctx) -> Result<()> {
-    for span in flow::spans(ctx).await? {
-        withdraw_unwanted_of(ctx, span).await?;
-    }
-    Ok(())
-}
-
-async fn withdraw_unwanted_of(ctx: &Ctx, span: Span) -> Result<()> {
+pub async fn withdraw_unwanted(ctx: &Ctx, span: Span) -> Result<Flow> {
     loop {
-        let existing = ctx.store.pair_keys(&ctx.sprint, span.clone()).await?;
-        if existing.is_empty() {
-            return Ok(());
-        }
         let flow = Flow::load_span(ctx, span.clone()).await?;
-        let wanted = flow.pairs.iter().filter(|unit| existing.contains(unit.key.as_str()));
+        let wanted = flow.pairs.iter().filter(|unit| flow.standing.contains(unit.key.as_str()));
         let pairs: Vec<NewPair> = wanted.map(|unit| new_pair(ctx, unit)).collect();
-        if pairs.len() == existing.len() {
-            return Ok(());
-        }
         let overlap = ctx.config.annotate.overlap;
-        if ctx.store.set_pairs(&ctx.sprint, span.clone(), pairs, overlap, flow.reviews, now()).await? {
-            return Ok(());
+        if pairs.len() == flow.standing.len()
+            || ctx.store.set_pairs(&ctx.sprint, span.clone(), pairs, overlap, flow.reviews, now()).await?
+        {
+            return Ok(flow);
         }
     }
 }
@@ -89,7 +78,7 @@ fn new_pair(ctx: &Ctx, unit: &PairUnit) -> NewPair {
     let variant = &unit.variant.get().row;
     let (first, second) = (unit.first.get(), unit.second.get());
     let models = several.then_some((first.model.as_str(), second.model.as_str()));
-    let side = |image: &diptych_store::images::ImageRow| PairSide {
+    let side = |image: &diptych_store::images::ImageBrief| PairSide {
         model: image.model.clone(),
         image_key: image.key.clone(),
         image: image.hash.clone(),

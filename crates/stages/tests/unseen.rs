@@ -199,7 +199,7 @@ impl Life {
             }
             Step::Configure { percent, row, every } => {
                 self.ctx.config = config(self.case, *percent, *row, *every);
-                pair::withdraw_unwanted(&self.ctx).await.unwrap();
+                pair::withdraw_unwanted(&self.ctx, EVERY_PROMPT).await.unwrap();
             }
             Step::Pair => pair::run(ctx).await.unwrap(),
             Step::Take { person } => {

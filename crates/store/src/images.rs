@@ -58,10 +58,70 @@ pub struct ImageRow {
     pub created_at: Millis,
 }
 
+/// What the stages ask of an image again and again; the rest of its row is provenance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageBrief {
+    /// The hash of what it depends on.
+    pub key: UnitKey,
+    /// Its variant.
+    pub variant: UnitKey,
+    /// Its prompt.
+    pub prompt_index: PromptIndex,
+    /// The model's key.
+    pub model: String,
+    /// How its making ended.
+    pub state: UnitState,
+    /// Why it was dropped or failed; empty where it is done.
+    pub reason: String,
+    /// The name of its bytes; empty unless it is done.
+    pub hash: ImageHash,
+    /// How its files end: `jpg`, `png`, …
+    pub format: String,
+    /// In pixels.
+    pub width: i64,
+    /// In pixels.
+    pub height: i64,
+}
+
+fn unknown_word(word: &str) -> StoreError {
+    StoreError::UnknownWord { table: "images", word: word.to_owned() }
+}
+
 const COLUMNS: &str = "key, variant_key, prompt_idx, evolution, model, state, reason, hash, format, width, height, \
     size, provider, model_name, revision, prompt, seed, steps, guidance, request_id, cost, created_at";
 
 impl Store {
+    /// All images of these prompts in brief, those of other parameters included.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn image_briefs(&self, sprint: &SprintId, span: Span) -> Result<Vec<ImageBrief>> {
+        type Brief = (String, String, i64, String, String, String, String, String, i64, i64);
+        let rows = sqlx::query_as::<_, Brief>(
+            "SELECT key, variant_key, prompt_idx, model, state, reason, hash, format, width, height \
+             FROM images WHERE sprint = $1 AND prompt_idx >= $2 AND prompt_idx < $3",
+        );
+        let mut rows = rows.bind(sprint.as_str()).bind(span.start).bind(span.end).fetch(self.readers());
+        let mut found = Vec::new();
+        while let Some((key, variant, prompt, model, state, reason, hash, format, width, height)) =
+            rows.try_next().await?
+        {
+            found.push(ImageBrief {
+                key: UnitKey::from_text(key),
+                variant: UnitKey::from_text(variant),
+                prompt_index: PromptIndex(prompt),
+                model,
+                state: UnitState::from_word(&state).ok_or_else(|| unknown_word(&state))?,
+                reason,
+                hash: ImageHash::from_text(hash),
+                format,
+                width,
+                height,
+            });
+        }
+        Ok(found)
+    }
+
     /// All images of these prompts, those of other parameters included.
     ///
     /// # Errors
@@ -79,14 +139,13 @@ impl Store {
                 let row = row?;
                 let evolution: String = row.try_get("evolution")?;
                 let state: String = row.try_get("state")?;
-                let unknown = |word: &str| StoreError::UnknownWord { table: "images", word: word.to_owned() };
                 Ok(ImageRow {
                     key: UnitKey::from_text(row.try_get::<String, _>("key")?),
                     variant: UnitKey::from_text(row.try_get::<String, _>("variant_key")?),
                     prompt_index: PromptIndex(row.try_get("prompt_idx")?),
-                    evolution: Evolution::from_word(&evolution).ok_or_else(|| unknown(&evolution))?,
+                    evolution: Evolution::from_word(&evolution).ok_or_else(|| unknown_word(&evolution))?,
                     model: row.try_get("model")?,
-                    state: UnitState::from_word(&state).ok_or_else(|| unknown(&state))?,
+                    state: UnitState::from_word(&state).ok_or_else(|| unknown_word(&state))?,
                     reason: row.try_get("reason")?,
                     hash: ImageHash::from_text(row.try_get::<String, _>("hash")?),
                     format: row.try_get("format")?,

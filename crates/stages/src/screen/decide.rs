@@ -90,9 +90,33 @@ impl Item {
     }
 }
 
-/// The score by which a classifier is positive or not: the highest of the labels that count. None where it
-/// has none of them.
-pub fn positive_score(asked: &Use, score: &Score) -> Option<f64> {
+/// What one classifier says of an item.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Said {
+    /// It cannot be asked.
+    Missing,
+    /// It has not been asked yet.
+    Nothing,
+    /// It was asked and gave no score that could be used.
+    Failed,
+    /// The score by which it is positive or not.
+    Score(f64),
+}
+
+/// What each classifier of the policy says, by the scores that are kept.
+pub fn said(policy: &Policy, scores: &[Score]) -> Vec<Said> {
+    let said = policy.uses().iter().map(|asked| {
+        let Ok(version) = &asked.version else { return Said::Missing };
+        let Some(score) = scores.iter().find(|score| score.classifier == *version) else {
+            return Said::Nothing;
+        };
+        positive_score(asked, score).filter(|value| !value.is_nan()).map_or(Said::Failed, Said::Score)
+    });
+    said.collect()
+}
+
+/// The highest score of the labels that count. None where there is none of them.
+fn positive_score(asked: &Use, score: &Score) -> Option<f64> {
     let labels: BTreeMap<String, f64> = serde_json::from_str(&score.labels).ok()?;
     asked.positive.iter().filter_map(|label| labels.get(label)).copied().reduce(f64::max)
 }
@@ -102,7 +126,7 @@ pub fn positive_score(asked: &Use, score: &Score) -> Option<f64> {
 /// People come before classifiers: an organizer's last word, then moderators, who must agree. Where every
 /// item is to be looked at, so many approvals are needed, and a classifier's "no" still stands until they are
 /// there. Of the classifiers, any positive one removes; one that is missing or failed leaves the item to people.
-pub fn decide(policy: &Policy, scores: &[Score], standing: Option<&Standing>) -> Outcome {
+pub fn decide(policy: &Policy, said: &[Said], standing: Option<&Standing>) -> Outcome {
     let decided = |decision, reason: &str| Outcome::Decided(decision, reason.to_owned());
     if let Some(standing) = standing {
         match standing.last_word {
@@ -116,7 +140,7 @@ pub fn decide(policy: &Policy, scores: &[Score], standing: Option<&Standing>) ->
             None => {}
         }
     }
-    match by_classifiers(policy, scores) {
+    match by_classifiers(policy, said) {
         Outcome::Decided(Decision::Passed | Decision::NotScreened, _) if policy.every() > 0 => {
             decided(Decision::NeedsReview, "every_image")
         }
@@ -124,26 +148,18 @@ pub fn decide(policy: &Policy, scores: &[Score], standing: Option<&Standing>) ->
     }
 }
 
-fn by_classifiers(policy: &Policy, scores: &[Score]) -> Outcome {
+fn by_classifiers(policy: &Policy, said: &[Said]) -> Outcome {
     let mut pending = false;
     let mut problem: Option<String> = None;
-    for asked in policy.uses() {
-        let Ok(version) = &asked.version else {
-            problem.get_or_insert(format!("{} missing", asked.name));
-            continue;
-        };
-        let Some(score) = scores.iter().find(|score| score.classifier == *version) else {
-            pending = true;
-            continue;
-        };
-        match positive_score(asked, score) {
-            Some(value) if value >= asked.threshold => {
+    for (asked, said) in policy.uses().iter().zip(said) {
+        match said {
+            Said::Score(value) if *value >= asked.threshold => {
                 return Outcome::Decided(Decision::Removed, asked.name.clone());
             }
-            Some(value) if value.is_finite() => {}
-            _ => {
-                problem.get_or_insert(format!("{} failed", asked.name));
-            }
+            Said::Score(value) if value.is_finite() => {}
+            Said::Nothing => pending = true,
+            Said::Missing => _ = problem.get_or_insert(format!("{} missing", asked.name)),
+            Said::Failed | Said::Score(_) => _ = problem.get_or_insert(format!("{} failed", asked.name)),
         }
     }
     match problem {
@@ -200,7 +216,8 @@ mod tests {
         let failed = score(&policy, 1, "{}", "it crashed");
         let other_labels = score(&policy, 1, r#"{"cat": 0.9}"#, "");
         let of = |scores: &[&Score]| {
-            decision(&decide(&policy, &scores.iter().map(|score| (*score).clone()).collect::<Vec<_>>(), None))
+            let scores: Vec<Score> = scores.iter().map(|score| (*score).clone()).collect();
+            decision(&decide(&policy, &said(&policy, &scores), None))
         };
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[&low]), None, "the other one was not asked");
@@ -229,7 +246,7 @@ mod tests {
                 scores.push(score(&policy, 1, &format!("{{\"gore\": {value}}}"), ""));
             }
             let standing = Standing { approvals, rejections, last_word, reason: "violence".to_owned() };
-            let outcome = decide(&policy, &scores, Some(&standing));
+            let outcome = decide(&policy, &said(&policy, &scores), Some(&standing));
             let people = last_word == Some(true)
                 || (last_word.is_none() && rejections == 0 && approvals > 0 && approvals >= every);
             let classifiers = first.is_some_and(|value| value < 0.8) && !failed && second.is_some_and(|value| value < 0.5)

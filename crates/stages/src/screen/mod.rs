@@ -21,10 +21,10 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::ctx::now;
-use crate::{Ctx, Flow, Result, StageError};
+use crate::{Ctx, Flow, Result, StageError, flow};
 
 pub use classifiers::{LEXICON, image_classifier, text_classifier};
-pub use decide::{Item, Outcome, decide, positive_score};
+pub use decide::{Item, Outcome, Said, decide, said};
 pub use policy::{Policy, Use};
 
 /// What identifies a text in the tables of scores and reviews.
@@ -40,24 +40,34 @@ type Shown = (String, Option<String>);
 /// # Errors
 /// Where the store fails, or a classifier cannot work as it is configured.
 pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
-    // What the configuration no longer lets pass is shown to nobody while classifiers are at work.
-    crate::pair::withdraw_unwanted(ctx).await?;
-    let flow = Flow::load(ctx).await?;
     let (kind, policy) = match stage {
-        Stage::ScreenImages => (Kind::Image, &flow.image_policy),
-        _ => (Kind::Text, &flow.text_policy),
+        Stage::ScreenImages => (Kind::Image, Policy::of_images(&ctx.config, &ctx.folder)),
+        _ => (Kind::Text, Policy::of_texts(&ctx.config, &ctx.folder)),
     };
+    let mut items: Vec<Shown> = Vec::new();
     let mut seen = HashSet::new();
-    let items: Vec<Shown> = flow
-        .judged
-        .iter()
-        .filter(|item| item.stage == stage && (item.is_pending() || ctx.retry_failed && item.is_failed()))
-        .filter(|item| seen.insert(item.content.clone()))
-        .map(|item| (item.content.clone(), item.text.clone()))
-        .collect();
+    let mut add = |flow: Flow| {
+        for item in flow.judged {
+            let wanted = item.is_pending() || ctx.retry_failed && item.is_failed();
+            if item.stage == stage && wanted && seen.insert(item.content.clone()) {
+                items.push((item.content, item.text));
+            }
+        }
+    };
+    for span in flow::spans(ctx).await? {
+        // What the configuration no longer lets pass is shown to nobody while classifiers are at work.
+        let flow = crate::pair::withdraw_unwanted(ctx, span).await?;
+        if ctx.first.is_none() {
+            add(flow);
+        }
+    }
+    if ctx.first.is_some() {
+        add(Flow::load(ctx).await?);
+    }
     ctx.progress.begin(stage, Some(items.len() as u64));
     let versions: Vec<String> = policy.versions();
-    let known = ctx.store.scores(&ctx.sprint, kind, &versions).await?;
+    let contents: Vec<&str> = items.iter().map(|(content, _)| content.as_str()).collect();
+    let known = ctx.store.scores_of(&ctx.sprint, kind, &versions, &contents).await?;
     for asked in policy.uses() {
         let Ok(version) = &asked.version else { continue };
         let missing = |(content, _): &&Shown| {
