@@ -160,7 +160,26 @@ await visitor("Moderator", { viewport: { width: 1280, height: 900 }, colorScheme
   await page.waitForFunction(() => document.querySelectorAll("#tiles .tile").length > 0);
   await page.goto(base + "/s/demo/safety");
   assert.match(await page.textContent("main"), /How well the classifiers do/);
-  await page.screenshot({ path: "safety-wide.png" });
+  // Another threshold: what it would change, then applied, then put back.
+  const shown = await progress();
+  for (const [threshold, pairs] of [["0", 0], ["0.5", shown]]) {
+    await page.selectOption("[name=classifier]", "lexicon");
+    await page.fill("input[name=threshold][type=number]", threshold);
+    await page.click("form[method=get] button");
+    assert.match(await page.textContent("main"), /items would be decided otherwise/);
+    await page.screenshot({ path: `safety-${threshold}.png`, fullPage: true });
+    await page.click("form[method=post] button.main");
+    await page.waitForURL(base + "/s/demo/safety");
+    assert.equal(await progress(), pairs, `what a threshold of ${threshold} leaves`);
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.screenshot({ path: "safety-phone.png", fullPage: true });
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nothing is wider than a phone");
+  await page.goto(base + "/s/demo/review");
+  await page.selectOption("[name=decision]", "all");
+  await page.waitForFunction(() => document.querySelectorAll("#tiles .tile").length > 20);
+  await page.screenshot({ path: "review-phone.png" });
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "nor is the grid");
 });
 
 await browser.close();

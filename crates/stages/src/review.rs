@@ -53,6 +53,8 @@ pub struct Reviewable {
     pub approvals: u32,
     /// Moderators who reject.
     pub rejections: u32,
+    /// Whether an organizer or a moderator has decided about it, and not taken it back.
+    pub reviewed: bool,
     /// Whether somebody has reported a pair with it, and nobody has looked since.
     pub reported: bool,
 }
@@ -76,6 +78,7 @@ impl Reviewable {
             scores: item.scores.iter().cloned().collect(),
             approvals: standing.approvals,
             rejections: standing.rejections,
+            reviewed: standing.last_word.is_some() || standing.approvals + standing.rejections > 0,
             reported,
         }
     }

@@ -1,23 +1,25 @@
 // The review page: a grid of what waits for people, decided from the keyboard.
 //
-// Tiles are made as they come near, so thousands of them cost what a screenful does. A decision is shown at
-// once and sent; where it cannot be sent, it is taken back and said.
+// Tiles are made as they come near, in groups of whole rows; the browser lays out only the groups that are near
+// the window, so thousands of tiles cost what a few screenfuls do. A decision is shown at once and sent; where it
+// cannot be sent, it is taken back and said.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 const sprint = $("review").dataset.sprint;
-const BATCH = 180;
+const ROWS = 8; // of a group
 const MOST = 500; // items of one decision
 
 let items = []; // what is shown, in order
-let made = 0; // how many tiles there are
+let tiles = []; // the tiles that were made, in order
+let columns = 1; // tiles in a row
 let chosen = new Set(); // places that are selected
 let at = 0; // the place that has the focus
 let anchor = 0; // where a range begins
 let revealed = false;
 let past = []; // decisions that can be taken back: { kind, places }
 
-const tile = (place) => $("tiles").children[place];
+const tile = (place) => tiles[place];
 
 // ---- The list
 
@@ -35,8 +37,9 @@ async function load() {
   quiet();
   const { items: fresh, total, counts } = await reply.json();
   items = fresh;
-  [made, at, anchor, chosen, past] = [0, 0, 0, new Set(), []];
+  [tiles, at, anchor, chosen, past] = [[], 0, 0, new Set(), []];
   $("tiles").replaceChildren();
+  columns = across();
   $("empty").hidden = items.length > 0;
   const shown = total > items.length ? ` · the first ${items.length} of ${total} shown` : "";
   const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -45,14 +48,36 @@ async function load() {
     `${counts.done_today} done today by you` +
     (counts.others_here ? ` · ${many(counts.others_here, "other moderator")} here` : "") + shown;
   grow();
+  again();
   bar();
 }
 
 function grow() {
-  const piece = document.createDocumentFragment();
-  for (const end = Math.min(items.length, made + BATCH); made < end; made++) piece.append(make(made));
-  $("tiles").append(piece);
+  const [first, end] = [tiles.length, Math.min(items.length, tiles.length + ROWS * columns)];
+  for (let place = first; place < end; place++) tiles.push(make(place));
+  if (first < end) $("tiles").append(group(tiles.slice(first, end)));
 }
+
+function group(some) {
+  const list = document.createElement("ul");
+  list.className = "tiles";
+  list.append(...some);
+  return list;
+}
+
+// How many tiles stand in a row: a grid without any says so, wherever the page is scrolled to.
+const across = () => Math.max(1, getComputedStyle($("probe")).gridTemplateColumns.split(" ").length);
+
+// Groups are of whole rows: another width wants other groups.
+addEventListener("resize", () => {
+  if (across() === columns) return;
+  columns = across();
+  const groups = [];
+  for (let first = 0; first < tiles.length; first += ROWS * columns) {
+    groups.push(group(tiles.slice(first, first + ROWS * columns)));
+  }
+  $("tiles").replaceChildren(...groups);
+});
 
 function make(place) {
   const item = items[place];
@@ -101,12 +126,12 @@ function reason(item) {
   return words[item.reason] || score || item.reason || item.decision.replace("_", " ");
 }
 
-new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && made < items.length) { grow(); again() } },
+new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && tiles.length < items.length) { grow(); again() } },
   { rootMargin: "1200px" }).observe($("more"));
 // A fast scroll may leave the sentinel in view: it is looked at until it is not.
 function again() {
   requestAnimationFrame(() => {
-    if (made < items.length && $("more").getBoundingClientRect().top < innerHeight + 1200) { grow(); again() }
+    if (tiles.length < items.length && $("more").getBoundingClientRect().top < innerHeight + 1200) { grow(); again() }
   });
 }
 
@@ -127,7 +152,7 @@ function clear() {
 function go(place, range) {
   if (!items.length) return;
   place = Math.max(0, Math.min(items.length - 1, place));
-  while (made <= place) grow();
+  while (tiles.length <= place) grow();
   if (tile(at)) tile(at).tabIndex = -1;
   at = place;
   tile(at).tabIndex = 0;
@@ -137,13 +162,6 @@ function go(place, range) {
     for (let one = Math.min(anchor, at); one <= Math.max(anchor, at); one++) select(one, true);
   } else anchor = at;
   bar();
-}
-
-function across() {
-  const top = tile(0)?.offsetTop;
-  let count = 0;
-  while (tile(count) && tile(count).offsetTop === top) count++;
-  return Math.max(1, count);
 }
 
 function bar() {
@@ -160,7 +178,7 @@ function reveal(place, on = !tile(place).classList.contains("shown")) {
 function revealAll() {
   revealed = !revealed;
   $("reveal").setAttribute("aria-pressed", revealed);
-  for (let place = 0; place < made; place++) reveal(place, revealed);
+  for (let place = 0; place < tiles.length; place++) reveal(place, revealed);
 }
 
 // ---- Deciding
@@ -251,7 +269,7 @@ $("decide").addEventListener("click", (event) => {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, input")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across(), ArrowDown: across() };
+  const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   if (key in moves) { event.preventDefault(); return go(at + moves[key], event.shiftKey) }
   if (key === "Home" || key === "End") { event.preventDefault(); return go(key === "Home" ? 0 : items.length - 1) }
   if (!$("reasons").hidden && reasons[Number(key) - 1]) return decide("reject", reasons[Number(key) - 1].value);

@@ -151,11 +151,10 @@ async fn counts(
 ) -> Result<ReviewCounts, Problem> {
     let today = now() - now() % DAY;
     let images = || all.iter().filter(|item| item.kind == "image");
-    let decided = |item: &&Reviewable| item.approvals + item.rejections > 0;
     Ok(ReviewCounts {
         images_waiting: images().filter(|item| item.waits()).count(),
         texts_waiting: all.iter().filter(|item| item.kind == "text" && item.waits()).count(),
-        images_reviewed: images().filter(decided).count(),
+        images_reviewed: images().filter(|item| item.reviewed).count(),
         images: images().count(),
         reports: app.store().waiting_reports(&sprint.ctx().sprint).await?,
         disputed: all.iter().filter(|item| item.reason == "disputed").count(),
