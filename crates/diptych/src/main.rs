@@ -23,7 +23,9 @@ fn main() -> ExitCode {
     let level = if args.quiet { "error" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DIPTYCH_LOG")
         // What ends the queue's worker comes back as an error, and is said once.
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},apalis_core=off,sqlx=error")));
+        .unwrap_or_else(|_| {
+            tracing_subscriber::EnvFilter::new(format!("{level},apalis_core=off,sqlx=error"))
+        });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
