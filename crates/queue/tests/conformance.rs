@@ -245,15 +245,19 @@ async fn a_file_that_is_no_queue_is_named() {
     assert!(error.to_string().contains("queue.sqlite"), "{error}");
 }
 
-/// Drops what earlier runs left, then runs the suite beside a table of migrations that is not apalis'.
+/// Runs the suite in a database of its own, beside a table of migrations that is not apalis'.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL: cargo xtask ci"]
 async fn postgres() {
-    let url = std::env::var("DIPTYCH_TEST_POSTGRES").expect("DIPTYCH_TEST_POSTGRES names a database");
+    let server = std::env::var("DIPTYCH_TEST_POSTGRES").expect("DIPTYCH_TEST_POSTGRES names a database");
+    let host = sqlx::PgPool::connect(&server).await.unwrap();
+    let name = format!("diptych_queue_{}", std::process::id());
+    for statement in [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&host).await.unwrap();
+    }
+    let url = format!("{}/{name}", server.rsplit_once('/').unwrap().0);
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
     for statement in [
-        "DROP SCHEMA IF EXISTS apalis CASCADE",
-        "DROP TABLE IF EXISTS _apalis_migrations, _sqlx_migrations",
         "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
          installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, \
          execution_time BIGINT NOT NULL)",
@@ -268,7 +272,9 @@ async fn postgres() {
     let ours: Vec<(i64, String)> =
         sqlx::query_as("SELECT version, description FROM _sqlx_migrations").fetch_all(&pool).await.unwrap();
     assert_eq!(ours, [(1, "ours".to_owned())]);
-    sqlx::query("DROP TABLE _sqlx_migrations").execute(&pool).await.unwrap();
+    pool.close().await;
+    let gone = format!("DROP DATABASE {name} WITH (FORCE)");
+    sqlx::query(sqlx::AssertSqlSafe(gone)).execute(&host).await.unwrap();
 }
 
 async fn silent_workers_are_relieved(url: &QueueUrl) {

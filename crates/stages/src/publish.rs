@@ -294,9 +294,14 @@ pub async fn to_folder(ctx: &Ctx, folder: &Path, datasets: &[Dataset]) -> Result
     for dataset in datasets {
         let (written, totals) = write(ctx, &safety, folder, *dataset).await?;
         if totals.pairs == 0 {
-            return Err(StageError::Nothing(
-                "there are no pairs to publish: run `diptych run` first".to_owned(),
-            ));
+            let made = ctx.store.pair_keys(&ctx.sprint, EVERY_PROMPT).await?.len();
+            return Err(StageError::Nothing(match made {
+                0 => "there are no pairs to publish: run `diptych run` first".to_owned(),
+                _ => format!(
+                    "none of the {made} pairs may be shown now, so there is nothing to publish: `diptych report \
+                     --safety` says what withholds them"
+                ),
+            }));
         }
         if written.rows > 0 {
             let destination =

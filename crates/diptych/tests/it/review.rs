@@ -270,3 +270,15 @@ fn a_threshold_that_the_environment_sets_is_changed_there() {
     assert!(answer.text().contains("DIPTYCH_SCREEN__"), "{}", answer.text());
     assert_eq!(std::fs::read_to_string(sprint.path("sprint.toml")).unwrap(), before);
 }
+
+#[test]
+fn pairs_that_may_not_be_shown_any_more_are_not_published() {
+    let mut sprint = Sprint::new(2);
+    let nowhere = sprint.path("no-models").display().to_string();
+    sprint.set("DIPTYCH_MODELS", &nowhere);
+    let pairs = sprint.run().pairs();
+    sprint.edit("image = []", "image = [\"open-nsfw\"]");
+    let said = sprint.fails(&["publish", "--to", "out", "--quiet"], 1);
+    assert!(said.contains(&format!("none of the {pairs} pairs may be shown now")), "{said}");
+    assert!(!sprint.path("out").exists());
+}
