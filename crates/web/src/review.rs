@@ -200,7 +200,7 @@ pub(crate) async fn decide(
     let verdict = Verdict::from_word(&body.verdict)
         .ok_or_else(|| Problem::bad_request("`verdict` must be `approve`, `reject` or `undo`."))?;
     let word = Word { kind, contents: body.items, verdict, reason: body.reason, note: body.note };
-    review::decide(&sprint.ctx(), &reviewer, word).await?;
+    sprint.decide(&reviewer, word).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

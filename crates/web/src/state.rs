@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use diptych_core::config::{Overrides, SprintConfig};
 use diptych_core::{PersonId, SprintId};
 use diptych_stages::results::Report;
-use diptych_stages::review::Reviewer;
+use diptych_stages::review::{Reviewer, Word};
 use diptych_stages::{Ctx, review, safety};
 use diptych_store::{Blobs, Store};
 use tokio::sync::Mutex;
@@ -27,6 +27,9 @@ const HERE: Duration = Duration::from_secs(120);
 pub struct HostedSprint {
     ctx: RwLock<Arc<Ctx>>,
     overrides: Overrides,
+    /// Held while the configuration changes; shared by decisions, which plan pairs by it. So none puts back what
+    /// a newer configuration has just removed, and no change of the file is lost to another.
+    changing: tokio::sync::RwLock<()>,
     report: Mutex<Option<(Instant, Arc<Report>)>>,
     /// When each moderator was last heard of, by this server.
     moderators: PlainMutex<HashMap<PersonId, Instant>>,
@@ -36,7 +39,7 @@ impl HostedSprint {
     /// Hosts this sprint. `overrides` are those that its configuration was read with.
     pub fn new(ctx: Ctx, overrides: Overrides) -> Self {
         let (ctx, moderators) = (RwLock::new(Arc::new(ctx)), PlainMutex::default());
-        Self { ctx, overrides, report: Mutex::new(None), moderators }
+        Self { ctx, overrides, changing: Default::default(), report: Mutex::new(None), moderators }
     }
 
     pub(crate) fn ctx(&self) -> Arc<Ctx> {
@@ -55,6 +58,12 @@ impl HostedSprint {
         here.len() - 1
     }
 
+    /// Records a moderator's decision and applies it.
+    pub(crate) async fn decide(&self, who: &Reviewer, word: Word) -> Result<(), Problem> {
+        let _as_it_is = self.changing.read().await;
+        Ok(review::decide(&self.ctx(), who, word).await?)
+    }
+
     /// Gives one classifier another threshold: in `sprint.toml`, so that every other command knows of it, and
     /// here at once.
     pub(crate) async fn set_threshold(
@@ -63,12 +72,14 @@ impl HostedSprint {
         classifier: &str,
         threshold: f64,
     ) -> Result<(), Problem> {
+        let _changing = self.changing.write().await;
         let ctx = safety::set_threshold(&self.ctx(), &self.overrides, who, classifier, threshold).await?;
         self.take_up(ctx).await
     }
 
     /// Reads `sprint.toml` again and takes it up where it says something else.
     async fn look_again(&self) {
+        let _changing = self.changing.write().await;
         let ctx = self.ctx();
         match ctx.read_again(&self.overrides) {
             Ok(config) if config == *ctx.config => {}

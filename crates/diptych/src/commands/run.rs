@@ -54,7 +54,7 @@ pub async fn run(
     for warning in diptych_stages::spending::unpriced(&ctx.config) {
         ctx.progress.note(&warning);
     }
-    let outcome = diptych_stages::run(&ctx, stages).await;
+    let outcome = run_stages(folder, &ctx, stages).await;
     let mut postponed = None;
     if outcome.is_ok() {
         if first.is_some() && stages.contains(&Stage::Generate) {
@@ -82,6 +82,22 @@ pub async fn run(
         )),
         None => Ok(()),
     }
+}
+
+/// Runs the stages. Pairs are made by the configuration of that moment: an organizer may have applied another
+/// threshold meanwhile, and what it removed must not come back.
+async fn run_stages(folder: &Path, ctx: &diptych_stages::Ctx, stages: &[Stage]) -> Result<()> {
+    let (before, pair): (Vec<Stage>, Vec<Stage>) = stages.iter().partition(|stage| **stage < Stage::Pair);
+    diptych_stages::run(ctx, &before).await?;
+    if !before.is_empty()
+        && !pair.is_empty()
+        && place::Server::find(folder)?.sprint(folder)?.config != ctx.config
+    {
+        anyhow::bail!(
+            "sprint.toml was changed while this went on; what was made is kept: run again to go on"
+        );
+    }
+    Ok(diptych_stages::run(ctx, &pair).await?)
 }
 
 /// The first Ctrl-C finishes what is in flight; the second stops at once.

@@ -176,6 +176,21 @@ fn a_second_run_at_the_same_time_is_refused() {
 }
 
 #[test]
+fn a_threshold_that_is_changed_during_a_run_is_not_overrun() {
+    let sprint = Sprint::new(12);
+    sprint.edit("size = [64, 64]", "size = [768, 768]");
+    let run =
+        sprint.command(&["run", "--quiet"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the run draws", || !sprint.blobs().is_empty());
+    sprint.edit("\"lexicon\"]", "{ use = \"lexicon\", threshold = 0.0 }]");
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("sprint.toml was changed") && said.contains("run again"), "{said}");
+    assert_eq!(sprint.run().pairs(), 0, "every text is removed now");
+}
+
+#[test]
 fn a_configuration_that_failed_and_was_put_back_leaves_no_trace() {
     let sprint = Sprint::new(8);
     let whole = sprint.run();
