@@ -9,6 +9,7 @@ pub mod decision;
 pub mod id;
 pub mod seed;
 pub mod stage;
+pub mod state;
 pub mod taxonomy;
 pub mod variant;
 
@@ -16,4 +17,5 @@ pub use answer::{Answer, Choice, Side};
 pub use decision::{Decision, Screened, ScreeningPolicy};
 pub use id::{AssignmentId, ImageHash, PairId, PersonId, PromptIndex, SprintId, UnitKey};
 pub use stage::Stage;
+pub use state::{AssignmentState, CleanState, ResponseState, Split};
 pub use variant::Evolution;

@@ -5,7 +5,7 @@
 //! any number of threads. Rows stream through, so only what is needed to know a duplicate is held.
 
 use diptych_core::config::{CleanConfig, SprintConfig};
-use diptych_core::{PromptIndex, Stage, UnitKey, seed};
+use diptych_core::{PromptIndex, Split, Stage, UnitKey, seed};
 use diptych_store::prompts::CleanOutcome;
 use diptych_store::sprints::StageMark;
 use diptych_text::duplicates::{ExactDuplicates, NearDuplicates};
@@ -171,9 +171,9 @@ impl Cleaner {
         }
     }
 
-    fn split(&self, index: PromptIndex) -> &'static str {
+    fn split(&self, index: PromptIndex) -> Split {
         let draw = seed::unit(seed::draw(self.config.seed, "held out", index.0));
-        if draw < self.config.held_out { "test" } else { "train" }
+        if draw < self.config.held_out { Split::Test } else { Split::Train }
     }
 }
 
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn about_the_held_out_share_is_held_out_and_always_the_same() {
         let cleaner = Cleaner::new(&CleanConfig::default()).unwrap();
-        let test = (0..10_000).filter(|index| cleaner.split(PromptIndex(*index)) == "test").count();
+        let test = (0..10_000).filter(|index| cleaner.split(PromptIndex(*index)) == Split::Test).count();
         assert!((400..600).contains(&test), "{test}"); // 500 expected, standard deviation 22
     }
 }

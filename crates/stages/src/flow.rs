@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use diptych_core::config::{ModelConfig, Removes, SprintConfig};
-use diptych_core::{Decision, Evolution, PromptIndex, Screened, Stage, UnitKey, seed, taxonomy};
+use diptych_core::{
+    CleanState, Decision, Evolution, PromptIndex, Screened, Split, Stage, UnitKey, seed, taxonomy,
+};
 use diptych_store::images::ImageBrief;
 use diptych_store::prompts::CleanPrompt;
 use diptych_store::reviews::{Standing, standing};
@@ -98,7 +100,7 @@ pub struct Variant {
     /// Its row.
     pub row: VariantRow,
     /// Its prompt's split.
-    pub split: String,
+    pub split: Split,
     /// Its prompt's text.
     pub source: String,
 }
@@ -240,7 +242,7 @@ impl Flow {
                         enhance.out();
                         made.push(Variant {
                             row: row.clone(),
-                            split: unit.prompt.get().split.clone(),
+                            split: unit.prompt.get().split,
                             source: unit.prompt.get().text.clone(),
                         });
                     }
@@ -462,10 +464,12 @@ async fn clean_counts(ctx: &Ctx) -> Result<Counts> {
     for (state, reason, count) in ctx.store.clean_counts(&ctx.sprint).await? {
         let count = u64::try_from(count).unwrap_or(0);
         counts.r#in += count;
-        match (state.as_deref(), reason) {
-            (Some("kept"), _) => counts.out += count,
-            (Some(_), Some(reason)) => *counts.dropped.entry(reason).or_default() += count,
-            _ => counts.pending += count,
+        match state {
+            Some(CleanState::Kept) => counts.out += count,
+            Some(CleanState::Dropped) => {
+                *counts.dropped.entry(reason.unwrap_or_default()).or_default() += count
+            }
+            None => counts.pending += count,
         }
     }
     Ok(counts)

@@ -93,7 +93,7 @@ fn new_pair(ctx: &Ctx, unit: &PairUnit) -> NewPair {
         sub_category: variant.sub_category.clone(),
         variant: variant.key.clone(),
         prompt: variant.text.clone(),
-        split: unit.variant.get().split.clone(),
+        split: unit.variant.get().split,
         first: side(first),
         second: side(second),
         canvas: canvas(first.width.max(second.width), first.height.max(second.height)),

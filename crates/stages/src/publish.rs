@@ -9,14 +9,14 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use bytes::Bytes;
-use diptych_core::{Evolution, ImageHash, PairId, UnitKey};
+use diptych_core::{Evolution, ImageHash, PairId, ResponseState, Split, UnitKey};
 use diptych_store::pairs::PairRow;
 use diptych_store::publications::Publication;
 use diptych_store::responses::ResponseRow;
 use diptych_store::{EVERY_PROMPT, Span};
 use diptych_tables::card::{Card, CardModel};
 use diptych_tables::cells::{Image, Row};
-use diptych_tables::dataset::{DatasetWriter, Split};
+use diptych_tables::dataset::DatasetWriter;
 use diptych_tables::rows::{self, Preferences};
 use diptych_tables::{TableError, sql};
 use futures::{StreamExt, stream};
@@ -123,7 +123,7 @@ impl Material {
     }
 
     fn result(&self, pair: &PairRow) -> rows::ResultRow {
-        let given = self.responses(pair).iter().filter(|response| response.counts);
+        let given = self.responses(pair).iter().filter(|response| response.counts());
         rows::ResultRow {
             id: pair.row_id.clone(),
             completed: pair.answered >= pair.overlap,
@@ -140,7 +140,7 @@ impl Material {
                 .map(|response| rows::ResultResponse {
                     answer: response.answer.to_string(),
                     user: response.pseudonym.clone(),
-                    status: "submitted".to_owned(),
+                    status: ResponseState::Submitted.to_string(),
                 })
                 .collect(),
         }
@@ -239,10 +239,6 @@ fn stated(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn split_of(pair: &PairRow) -> Split {
-    if pair.split == "test" { Split::Test } else { Split::Train }
-}
-
 /// What is on its way into the files.
 enum Piece {
     Row(Split, Row),
@@ -268,7 +264,7 @@ impl Totals {
         self.prompts += material.by_prompt().len() as u64;
         self.pairs += material.pairs.len() as u64;
         let responses = material.pairs.iter().flat_map(|pair| material.responses(pair));
-        let counting = responses.filter(|response| response.counts);
+        let counting = responses.filter(|response| response.counts());
         for response in counting.clone() {
             self.responses += 1;
             if !self.people.contains(&response.pseudonym) {
@@ -449,7 +445,7 @@ async fn send(
             while let Some(next) = rows.next().await {
                 let (index, pairs, bytes) = next?;
                 let row = material.preference(index, &pairs, &|hash| bytes.get(hash).cloned());
-                let split = pairs.first().map_or(Split::Train, |pair| split_of(pair));
+                let split = pairs.first().map_or(Split::Train, |pair| pair.split);
                 if pieces.send(Piece::Row(split, columns.row(row))).await.is_err() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -470,7 +466,7 @@ async fn send(
                         return Ok(ControlFlow::Break(()));
                     }
                 }
-                if pieces.send(Piece::Row(split_of(pair), row.into())).await.is_err() {
+                if pieces.send(Piece::Row(pair.split, row.into())).await.is_err() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -486,7 +482,7 @@ async fn send(
                 let Some(row) = material.binarized(ctx, pair, &|hash| bytes.get(hash).cloned()) else {
                     continue;
                 };
-                if pieces.send(Piece::Row(split_of(pair), row.into())).await.is_err() {
+                if pieces.send(Piece::Row(pair.split, row.into())).await.is_err() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -608,13 +604,13 @@ pub async fn tables(ctx: &Ctx) -> Result<Vec<(String, sql::Table)>> {
             side: response.side.to_string(),
             time: response.created_at.saturating_mul(1000),
             duration_ms: response.duration_ms,
-            counts: response.counts,
-            why: response.why.clone(),
+            counts: response.counts(),
+            why: (!response.counts()).then(|| response.state.to_string()),
         })
     });
     let mut annotators: BTreeMap<&str, i64> = BTreeMap::new();
     for response in material.pairs.iter().flat_map(|pair| material.responses(pair)) {
-        *annotators.entry(&response.pseudonym).or_default() += i64::from(response.counts);
+        *annotators.entry(&response.pseudonym).or_default() += i64::from(response.counts());
     }
     let results = sql::Table::of(&rows::results(), material.pairs.iter().map(|pair| material.result(pair)));
     let results = results.map_err(dataset_error)?;

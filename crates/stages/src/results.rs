@@ -145,7 +145,7 @@ pub type Tally = [u32; 5];
 /// Counts the responses that count.
 pub fn tally(responses: &[ResponseRow]) -> Tally {
     let mut counts = Tally::default();
-    for response in responses.iter().filter(|response| response.counts) {
+    for response in responses.iter().filter(|response| response.counts()) {
         counts[response.answer as usize] += 1;
     }
     counts
@@ -187,7 +187,7 @@ pub async fn report(ctx: &Ctx) -> Result<Report> {
 
 /// How many of these responses count and were made up by the program.
 pub(crate) fn simulated<'a>(responses: impl IntoIterator<Item = &'a ResponseRow>) -> u64 {
-    responses.into_iter().filter(|response| response.counts && response.simulated).count() as u64
+    responses.into_iter().filter(|response| response.counts() && response.simulated).count() as u64
 }
 
 /// What a reader of any figure of this sprint must know.
@@ -286,7 +286,7 @@ fn of_rows(slug: &str, pairs: &[PairRow], responses: &HashMap<PairId, Vec<Respon
         if !pair.category.is_empty() {
             categories.entry(&pair.category).or_default().add(pair, tally);
         }
-        for response in given.iter().filter(|response| response.counts) {
+        for response in given.iter().filter(|response| response.counts()) {
             let left = match response.answer {
                 Answer::Image1 => response.side == diptych_core::Side::Left,
                 Answer::Image2 => response.side == diptych_core::Side::Right,
@@ -373,7 +373,7 @@ fn verdict(group: &Group) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use diptych_core::{Evolution, ImageHash, PromptIndex, Side, UnitKey};
+    use diptych_core::{Evolution, ImageHash, PromptIndex, ResponseState, Side, Split, UnitKey};
     use proptest::prelude::*;
 
     fn pair(number: usize, category: &str) -> PairRow {
@@ -386,7 +386,7 @@ mod tests {
             category: category.to_owned(),
             sub_category: "film".to_owned(),
             prompt: "a fox".to_owned(),
-            split: "train".to_owned(),
+            split: Split::Train,
             model_1: "dev".to_owned(),
             model_2: "sd".to_owned(),
             image_1_key: UnitKey::from_text("1"),
@@ -413,8 +413,7 @@ mod tests {
                         side: Side::Left,
                         duration_ms: None,
                         created_at: 0,
-                        counts: true,
-                        why: None,
+                        state: ResponseState::Submitted,
                     })
                     .collect();
                 (id.clone(), rows)

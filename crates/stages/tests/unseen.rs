@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diptych_core::config::{Overrides, Removes, SprintConfig};
-use diptych_core::{AssignmentId, Choice, Decision, ImageHash, PersonId, PromptIndex, Stage};
+use diptych_core::{AssignmentId, Choice, Decision, ImageHash, PersonId, PromptIndex, Split, Stage};
 use diptych_stages::ctx::{Silent, now};
 use diptych_stages::review::{self, Reviewer, Word};
 use diptych_stages::{Ctx, Flow, annotate, pair};
@@ -126,7 +126,7 @@ async fn sprint(store: &Store, folder: &Path, case: usize) -> Ctx {
     });
     store.collect_prompts(&ctx.sprint, "once", prompts.collect()).await.unwrap();
     let clean = (0..count)
-        .map(|number| CleanOutcome { index: PromptIndex(number), outcome: Ok((text(number), "train")) });
+        .map(|number| CleanOutcome { index: PromptIndex(number), outcome: Ok((text(number), Split::Train)) });
     store.record_clean(&ctx.sprint, clean.collect()).await.unwrap();
     diptych_stages::enhance::run(&ctx).await.unwrap();
     for unit in Flow::load(&ctx).await.unwrap().images {

@@ -2,15 +2,18 @@
 //!
 //! Everything here runs inside [`Store::write`], one change at a time, so what a query finds is
 //! still true when the next one acts on it. That, `pairs.slots` and the index `assignments_once`
-//! make the overlap exact (DESIGN: invariant 2).
+//! make the overlap exact (DESIGN: invariant 2). Which pairs people get is worked out in [`crate::line`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use diptych_core::{AssignmentId, PersonId, Side, SprintId};
+use diptych_core::{AssignmentId, AssignmentState, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::{Connection, Millis, Result, Store, StoreError, padded, places, rows_at_once, value_rows};
+use crate::line::{Line, NOT_MINE};
+use crate::{
+    Connection, Millis, Result, Store, StoreError, by_times, padded, places, rows_at_once, value_rows,
+};
 
 /// What a person is shown of a pair: no model, nor anything that tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,48 +72,101 @@ impl Store {
     }
 }
 
-/// Gives pairs to all who ask in one transaction, in their order. What does not depend on who is first
-/// is done for all of them at once.
+/// Gives pairs to all who ask in one transaction, in their order.
 pub(crate) async fn take_all(connection: &mut Connection, takes: &[&Take]) -> Result<Vec<Taken>> {
-    let mut held: HashMap<(&SprintId, PersonId), Vec<Held>> = HashMap::new();
-    let sprints: HashSet<&SprintId> = takes.iter().map(|take| &take.sprint).collect();
-    for sprint in sprints {
-        let of_sprint = || takes.iter().filter(|take| take.sprint == *sprint);
-        end_leases(connection, sprint, of_sprint().map(|take| take.now).max().unwrap_or(0)).await?;
-        let people: Vec<&str> = of_sprint().map(|take| take.person.as_str()).collect();
-        for (person, hold) in live(connection, sprint, &people).await? {
-            held.entry((sprint, person)).or_default().push(hold);
-        }
+    let mut of_sprints: BTreeMap<&SprintId, Vec<(usize, &Take)>> = BTreeMap::new();
+    for (place, take) in takes.iter().enumerate() {
+        of_sprints.entry(&take.sprint).or_default().push((place, take));
     }
-    let (mut all, mut new, mut served) = (Vec::with_capacity(takes.len()), Vec::new(), HashSet::new());
+    let mut all = Vec::with_capacity(takes.len());
+    for (sprint, placed) in of_sprints {
+        let (places, takes): (Vec<usize>, Vec<&Take>) = placed.into_iter().unzip();
+        all.extend(places.into_iter().zip(take_in(connection, sprint, &takes).await?));
+    }
+    all.sort_by_key(|(place, _)| *place);
+    Ok(all.into_iter().map(|(_, taken)| taken).collect())
+}
+
+/// How many more pairs are looked at than are asked for, since not all are for everybody.
+const SPARE: usize = 32;
+
+/// [`take_all`] for one sprint. What does not depend on who is first is done for all of them at once.
+async fn take_in<'t>(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    takes: &[&'t Take],
+) -> Result<Vec<Taken>> {
+    end_leases(connection, sprint, takes.iter().map(|take| take.now).max().unwrap_or(0)).await?;
+    let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
+    let mut held: HashMap<&str, Vec<Hold>> = HashMap::new();
+    for (person, hold) in live(connection, sprint, &people).await? {
+        let Some(person) = people.iter().find(|known| **known == person.as_str()) else { continue };
+        held.entry(person).or_default().push(Hold::Live(hold));
+    }
+    let missing = |take: &Take, held: Option<&Vec<Hold>>| take.count.saturating_sub(held.map_or(0, Vec::len));
+    let wanted: usize = takes.iter().map(|take| missing(take, held.get(take.person.as_str()))).sum();
+    // They are milliseconds apart; a skip stays away until it has cooled down for all of them.
+    let cooled = takes.iter().map(|take| take.now - take.skip_cooldown).min().unwrap_or(0);
+    let mut line = match wanted {
+        0 => Line::default(),
+        wanted => Line::head(connection, sprint, cooled, wanted + SPARE).await?,
+    };
+
+    let (mut new, mut written, mut rows) = (Vec::new(), 0, HashMap::new());
     for take in takes {
         // Kept for the same person's second call, which finds what the first one took.
-        let mine = held.entry((&take.sprint, take.person.clone())).or_default();
-        if !served.insert((&take.sprint, &take.person)) {
-            insert(connection, &std::mem::take(&mut new)).await?;
+        let mine = held.entry(take.person.as_str()).or_default();
+        let mut sides = take.sides.iter().copied().take(missing(take, Some(mine)));
+        let mut give = |line: &mut Line, new: &mut Vec<NewHold<'t>>| {
+            let pairs = line.give(&take.person, sides.len());
+            for (pair, side) in pairs.into_iter().zip(&mut sides) {
+                mine.push(Hold::New(new.len()));
+                new.push(NewHold::of(take, pair, side));
+            }
+            sides.len()
+        };
+        let rest = give(&mut line, &mut new);
+        if rest > 0 && line.goes_on() {
+            write_down(connection, &new[written..], &mut rows).await?;
+            written = new.len();
+            line.bring(connection, sprint, cooled, rest, &take.person).await?;
+            give(&mut line, &mut new);
         }
-        if mine.len() < take.count {
-            let wanted = take.count - mine.len();
-            let found = reserve_free_pairs(connection, take, wanted).await?;
-            mine.extend(found.iter().map(|(hold, ..)| hold.clone()));
-            new.extend(found.into_iter().map(|(hold, pair, side)| NewHold {
-                id: hold.id,
-                sprint: &take.sprint,
-                pair,
-                person: &take.person,
-                side,
-                created_at: take.now,
-                expires_at: hold.expires_at,
-            }));
-        }
-        let free_at = if mine.is_empty() { next_free(connection, take).await? } else { None };
-        all.push(Taken { held: mine.iter().take(take.count).cloned().collect(), free_at });
     }
-    insert(connection, &new).await?;
+    write_down(connection, &new[written..], &mut rows).await?;
+
+    let mut all = Vec::with_capacity(takes.len());
+    for take in takes {
+        let mine = held.get(take.person.as_str()).map_or(&[][..], Vec::as_slice);
+        let of_take = mine.iter().take(take.count).map(|hold| hold.shown(&new, &rows));
+        let free_at = if mine.is_empty() { next_free(connection, take).await? } else { None };
+        all.push(Taken { held: of_take.collect::<Result<_>>()?, free_at });
+    }
     Ok(all)
 }
 
-/// A hold to be written down; its place in the pair is taken already.
+/// One of a person's holds while takes are served.
+enum Hold {
+    /// It was there before.
+    Live(Held),
+    /// It is the one of this number among the new ones.
+    New(usize),
+}
+
+impl Hold {
+    fn shown(&self, new: &[NewHold<'_>], rows: &HashMap<String, AnyRow>) -> Result<Held> {
+        match self {
+            Self::Live(held) => Ok(held.clone()),
+            Self::New(number) => {
+                let hold = &new[*number];
+                let row = rows.get(&hold.pair).ok_or(sqlx::Error::RowNotFound)?;
+                shown(row, hold.id.clone(), hold.side, hold.expires_at)
+            }
+        }
+    }
+}
+
+/// A hold to be written down.
 struct NewHold<'t> {
     id: AssignmentId,
     sprint: &'t SprintId,
@@ -121,7 +177,40 @@ struct NewHold<'t> {
     expires_at: Millis,
 }
 
-async fn insert(connection: &mut Connection, holds: &[NewHold<'_>]) -> Result<()> {
+impl<'t> NewHold<'t> {
+    fn of(take: &'t Take, pair: String, side: Side) -> Self {
+        Self {
+            id: AssignmentId::new(),
+            sprint: &take.sprint,
+            pair,
+            person: &take.person,
+            side,
+            created_at: take.now,
+            expires_at: take.now + take.lease,
+        }
+    }
+}
+
+/// Writes holds down and takes their places in the pairs, whose rows are added to `rows` by id.
+async fn write_down(
+    connection: &mut Connection,
+    holds: &[NewHold<'_>],
+    rows: &mut HashMap<String, AnyRow>,
+) -> Result<()> {
+    for (people, pairs) in by_times(holds.iter().map(|hold| hold.pair.as_str())) {
+        let update = format!(
+            "UPDATE pairs SET held = held + {people}, slots = slots - {people}, begun = 1 WHERE id IN ({}) \
+             RETURNING id, prompt, category, picture_1, picture_2, canvas_width, canvas_height",
+            places(1, pairs.len())
+        );
+        let mut update = sqlx::query(AssertSqlSafe(update));
+        for pair in padded(&pairs) {
+            update = update.bind(pair);
+        }
+        for row in update.fetch_all(&mut *connection).await? {
+            rows.insert(row.try_get("id")?, row);
+        }
+    }
     for holds in holds.chunks(rows_at_once(8)) {
         let query = format!(
             "INSERT INTO assignments (id, sprint, pair, person, side, state, created_at, expires_at) VALUES {}",
@@ -135,51 +224,13 @@ async fn insert(connection: &mut Connection, holds: &[NewHold<'_>]) -> Result<()
                 .bind(&hold.pair)
                 .bind(hold.person.as_str())
                 .bind(hold.side.as_str())
-                .bind("open")
+                .bind(AssignmentState::Open.as_str())
                 .bind(hold.created_at)
                 .bind(hold.expires_at);
         }
         query.execute(&mut *connection).await?;
     }
     Ok(())
-}
-
-/// Takes places in up to `count` pairs that are free for the person, without a hold yet.
-async fn reserve_free_pairs(
-    connection: &mut Connection,
-    take: &Take,
-    count: usize,
-) -> Result<Vec<(Held, String, Side)>> {
-    let query = format!(
-        "SELECT id, prompt, category, picture_1, picture_2, canvas_width, canvas_height FROM pairs \
-         WHERE sprint = $1 AND current AND slots > 0 AND {NOT_MINE} ORDER BY begun DESC, shuffle LIMIT $4"
-    );
-    let rows = sqlx::query(AssertSqlSafe(query))
-        .bind(take.sprint.as_str())
-        .bind(take.person.as_str())
-        .bind(take.now - take.skip_cooldown)
-        .bind(i64::try_from(count).unwrap_or(i64::MAX))
-        .fetch_all(&mut *connection)
-        .await?;
-    let expires_at = take.now + take.lease;
-    let mut found = Vec::with_capacity(rows.len());
-    for (row, side) in rows.iter().zip(&take.sides) {
-        found.push((shown(row, AssignmentId::new(), *side, expires_at)?, row.try_get("id")?, *side));
-    }
-    if found.is_empty() {
-        return Ok(found);
-    }
-    let pairs: Vec<&str> = found.iter().map(|(_, pair, _): &(Held, String, Side)| pair.as_str()).collect();
-    let update = format!(
-        "UPDATE pairs SET held = held + 1, slots = slots - 1, begun = 1 WHERE id IN ({})",
-        places(1, pairs.len())
-    );
-    let mut update = sqlx::query(AssertSqlSafe(update));
-    for pair in padded(&pairs) {
-        update = update.bind(pair);
-    }
-    update.execute(connection).await?;
-    Ok(found)
 }
 
 /// Ends the leases that are over and gives their pairs back.
@@ -258,14 +309,6 @@ fn shown(row: &AnyRow, id: AssignmentId, side: Side, expires_at: Millis) -> Resu
     })
 }
 
-/// What keeps a pair from a person: a hold, an answer, or a skip that has not cooled down.
-/// `$1` is the sprint, `$2` the person, `$3` the time before which a skip has cooled down.
-///
-/// Counted, not `NOT EXISTS`: PostgreSQL makes a join of that, and then looks at all that the person ever
-/// did instead of the few pairs that are asked for.
-const NOT_MINE: &str = "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $2 \
-    AND (a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $3))) = 0";
-
 /// Gives the pair to the person until `expires_at`. The caller has made sure that it may be given.
 pub(crate) async fn hold(
     connection: &mut Connection,
@@ -279,11 +322,7 @@ pub(crate) async fn hold(
     let id = AssignmentId::new();
     let hold =
         NewHold { id: id.clone(), sprint, pair: pair.to_owned(), person, side, created_at: now, expires_at };
-    insert(connection, &[hold]).await?;
-    sqlx::query("UPDATE pairs SET held = held + 1, slots = slots - 1, begun = 1 WHERE id = $1")
-        .bind(pair)
-        .execute(connection)
-        .await?;
+    write_down(connection, &[hold], &mut HashMap::new()).await?;
     Ok(id)
 }
 
@@ -295,8 +334,8 @@ async fn next_free(connection: &mut Connection, take: &Take) -> Result<Option<Mi
     );
     let lease: Option<Millis> = sqlx::query_scalar(AssertSqlSafe(query))
         .bind(take.sprint.as_str())
-        .bind(take.person.as_str())
         .bind(take.now - take.skip_cooldown)
+        .bind(take.person.as_str())
         .fetch_one(&mut *connection)
         .await?;
     let skip: Option<Millis> = sqlx::query_scalar(

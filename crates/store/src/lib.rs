@@ -9,6 +9,7 @@ pub mod blobs;
 pub mod calls;
 pub mod database;
 pub mod images;
+mod line;
 pub mod pairs;
 pub mod people;
 pub mod prompts;
@@ -22,6 +23,8 @@ pub mod simulate;
 pub mod sprints;
 pub mod variants;
 mod writer;
+
+use std::collections::BTreeMap;
 
 pub use blobs::Blobs;
 pub use database::{Backend, OURS, Store, without_password};
@@ -157,6 +160,23 @@ fn padded<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
     let last = values.last().copied();
     values.iter().copied().chain(last.into_iter().cycle()).take(values.len().next_power_of_two())
 }
+
+/// These values by how often each comes, at most [`AT_ONCE`] in a list: a statement each.
+fn by_times<'v>(values: impl Iterator<Item = &'v str>) -> Vec<(usize, Vec<&'v str>)> {
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    values.for_each(|value| *times.entry(value).or_default() += 1);
+    let mut groups: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    times.into_iter().for_each(|(value, times)| groups.entry(times).or_default().push(value));
+    groups
+        .into_iter()
+        .flat_map(|(times, values)| {
+            values.chunks(AT_ONCE).map(|values| (times, values.to_vec())).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The most values of one column in one statement (see [`rows_at_once`] for why there is a limit).
+const AT_ONCE: usize = 256;
 
 /// How many rows of so many columns one statement carries: few, for both databases. SQLite finds each
 /// value's name by walking the list of all names. To PostgreSQL over TLS, what is longer than one record

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, SprintId, UnitKey};
+use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, Split, SprintId, UnitKey};
 use futures::{StreamExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -29,7 +29,7 @@ pub struct NewPair {
     /// The variant's text.
     pub prompt: String,
     /// `train` or `test`.
-    pub split: String,
+    pub split: Split,
     /// The first model's key, its image's unit and bytes.
     pub first: PairSide,
     /// The second model's key, its image's unit and bytes.
@@ -73,7 +73,7 @@ pub struct PairRow {
     /// The variant's text.
     pub prompt: String,
     /// `train` or `test`.
-    pub split: String,
+    pub split: Split,
     /// The first model's key.
     pub model_1: String,
     /// The second model's key.
@@ -158,7 +158,7 @@ impl Store {
                     )
                     .bind(id)
                     .bind(i64::from(overlap))
-                    .bind(&pair.split)
+                    .bind(pair.split.as_str())
                     .bind(&pair.row_id)
                     .execute(&mut *connection)
                     .await?;
@@ -209,7 +209,7 @@ impl Store {
             .fetch(self.readers())
             .map(|row| {
                 let row = row?;
-                let evolution: String = row.try_get("evolution")?;
+                let (evolution, split): (String, String) = (row.try_get("evolution")?, row.try_get("split")?);
                 let unknown = |word: &str| StoreError::UnknownWord { table: "pairs", word: word.to_owned() };
                 let text = |column: &str| row.try_get::<String, _>(column);
                 Ok(PairRow {
@@ -221,7 +221,7 @@ impl Store {
                     category: text("category")?,
                     sub_category: text("sub_category")?,
                     prompt: text("prompt")?,
-                    split: text("split")?,
+                    split: Split::from_word(&split).ok_or_else(|| unknown(&split))?,
                     model_1: text("model_1")?,
                     model_2: text("model_2")?,
                     image_1_key: UnitKey::from_text(text("image_1_key")?),
@@ -350,7 +350,7 @@ impl<'p> Changes<'p> {
                 Some(known)
                     if known.wanted == 0
                         || known.overlap != i64::from(overlap)
-                        || known.split != pair.split
+                        || known.split != pair.split.as_str()
                         || known.row_id != pair.row_id =>
                 {
                     changed.push((known.id, pair));
@@ -391,7 +391,7 @@ async fn insert(
                 .bind(&pair.sub_category)
                 .bind(pair.variant.as_str())
                 .bind(&pair.prompt)
-                .bind(&pair.split)
+                .bind(pair.split.as_str())
                 .bind(&pair.first.model)
                 .bind(&pair.second.model)
                 .bind(pair.first.image_key.as_str())

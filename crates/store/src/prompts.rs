@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use diptych_core::{PromptIndex, SprintId};
-use futures::TryStreamExt;
+use diptych_core::{CleanState, PromptIndex, Split, SprintId};
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::{Result, Span, Store, StoreError, rows_at_once, value_rows};
 
@@ -34,7 +35,7 @@ pub struct SourceDrop {
 }
 
 /// A prompt's row.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptRow {
     /// Its index.
     pub idx: i64,
@@ -46,14 +47,14 @@ pub struct PromptRow {
     pub text: String,
     /// The text after clean, where it was kept.
     pub clean_text: Option<String>,
-    /// `kept` or `dropped`; null before clean.
-    pub clean_state: Option<String>,
+    /// What clean said; none before it.
+    pub clean_state: Option<CleanState>,
     /// Why it was dropped.
     pub clean_reason: Option<String>,
     /// The index of the prompt that it duplicates.
     pub clean_of: Option<i64>,
-    /// `train` or `test`.
-    pub split: Option<String>,
+    /// Which part of the datasets it belongs to, where it was kept.
+    pub split: Option<Split>,
 }
 
 /// A prompt that clean has kept.
@@ -63,8 +64,8 @@ pub struct CleanPrompt {
     pub index: PromptIndex,
     /// The cleaned text.
     pub text: String,
-    /// `train` or `test`.
-    pub split: String,
+    /// Which part of the datasets it belongs to.
+    pub split: Split,
 }
 
 /// What clean says of one prompt.
@@ -73,10 +74,33 @@ pub struct CleanOutcome {
     /// The prompt.
     pub index: PromptIndex,
     /// Its text and split where it is kept, or why it is dropped and which prompt it duplicates.
-    pub outcome: std::result::Result<(String, &'static str), (&'static str, Option<PromptIndex>)>,
+    pub outcome: std::result::Result<(String, Split), (&'static str, Option<PromptIndex>)>,
 }
 
 const PROMPT: &str = "idx, source, source_row, text, clean_text, clean_state, clean_reason, clean_of, split";
+
+fn prompt_row(row: &AnyRow) -> Result<PromptRow> {
+    Ok(PromptRow {
+        idx: row.try_get("idx")?,
+        source: row.try_get("source")?,
+        source_row: row.try_get("source_row")?,
+        text: row.try_get("text")?,
+        clean_text: row.try_get("clean_text")?,
+        clean_state: typed(row.try_get("clean_state")?, CleanState::from_word)?,
+        clean_reason: row.try_get("clean_reason")?,
+        clean_of: row.try_get("clean_of")?,
+        split: typed(row.try_get("split")?, Split::from_word)?,
+    })
+}
+
+/// What a column's word stands for, where there is one.
+fn typed<T>(word: Option<String>, from_word: fn(&str) -> Option<T>) -> Result<Option<T>> {
+    word.map(|word| from_word(&word).ok_or_else(|| unknown(&word))).transpose()
+}
+
+fn unknown(word: &str) -> StoreError {
+    StoreError::UnknownWord { table: "prompts", word: word.to_owned() }
+}
 
 impl Store {
     /// Takes in prompts of the collect that `collect` names: those whose source row is known keep
@@ -221,10 +245,10 @@ impl Store {
     pub fn prompts<'a>(&'a self, sprint: &'a SprintId) -> BoxStream<'a, Result<PromptRow>> {
         let query = format!("SELECT {PROMPT} FROM prompts WHERE sprint = $1 AND current ORDER BY idx");
         Box::pin(
-            sqlx::query_as(AssertSqlSafe(query))
+            sqlx::query(AssertSqlSafe(query))
                 .bind(sprint.as_str())
                 .fetch(self.readers())
-                .map_err(StoreError::from),
+                .map(|row| prompt_row(&row?)),
         )
     }
 
@@ -242,10 +266,12 @@ impl Store {
         .bind(span.end)
         .fetch_all(self.readers())
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(index, text, split)| CleanPrompt { index: PromptIndex(index), text, split })
-            .collect())
+        rows.into_iter()
+            .map(|(index, text, word)| {
+                let split = Split::from_word(&word).ok_or_else(|| unknown(&word))?;
+                Ok(CleanPrompt { index: PromptIndex(index), text, split })
+            })
+            .collect()
     }
 
     /// The index after the last one that was ever given.
@@ -266,14 +292,17 @@ impl Store {
     pub async fn clean_counts(
         &self,
         sprint: &SprintId,
-    ) -> Result<Vec<(Option<String>, Option<String>, i64)>> {
-        Ok(sqlx::query_as(
+    ) -> Result<Vec<(Option<CleanState>, Option<String>, i64)>> {
+        let rows: Vec<(Option<String>, Option<String>, i64)> = sqlx::query_as(
             "SELECT clean_state, clean_reason, COUNT(*) FROM prompts WHERE sprint = $1 AND current \
              GROUP BY clean_state, clean_reason",
         )
         .bind(sprint.as_str())
         .fetch_all(self.readers())
-        .await?)
+        .await?;
+        rows.into_iter()
+            .map(|(state, reason, count)| Ok((typed(state, CleanState::from_word)?, reason, count)))
+            .collect()
     }
 
     /// Writes what clean says of these prompts.
@@ -287,8 +316,12 @@ impl Store {
             Box::pin(async move {
                 for row in outcomes.iter() {
                     let (text, state, reason, of, split) = match &row.outcome {
-                        Ok((text, split)) => (Some(text.as_str()), "kept", None, None, Some(*split)),
-                        Err((reason, of)) => (None, "dropped", Some(*reason), of.map(|index| index.0), None),
+                        Ok((text, split)) => {
+                            (Some(text.as_str()), CleanState::Kept, None, None, Some(split.as_str()))
+                        }
+                        Err((reason, of)) => {
+                            (None, CleanState::Dropped, Some(*reason), of.map(|index| index.0), None)
+                        }
                     };
                     sqlx::query(
                         "UPDATE prompts SET clean_text = $3, clean_state = $4, clean_reason = $5, clean_of = $6, \
@@ -297,7 +330,7 @@ impl Store {
                     .bind(sprint.as_str())
                     .bind(row.index.0)
                     .bind(text)
-                    .bind(state)
+                    .bind(state.as_str())
                     .bind(reason)
                     .bind(of)
                     .bind(split)

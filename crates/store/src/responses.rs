@@ -1,15 +1,17 @@
 //! Responses: what people have answered, and what becomes of an answer that comes late or twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use diptych_core::answer::PREFERENCE;
-use diptych_core::{Answer, AssignmentId, Choice, PairId, PersonId, Side, SprintId};
+use diptych_core::{
+    Answer, AssignmentId, AssignmentState, Choice, PairId, PersonId, ResponseState, Side, SprintId,
+};
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::assignments::give_back;
 use crate::reports::{self, Reporting};
-use crate::{Connection, Millis, Result, Span, Store, StoreError, padded, places, value_rows};
+use crate::{Connection, Millis, Result, Span, Store, StoreError, by_times, padded, places, value_rows};
 
 /// For how long an answer may be replaced or taken back.
 pub const SECOND_THOUGHTS: Millis = 10 * 60 * 1000;
@@ -82,10 +84,15 @@ pub struct ResponseRow {
     pub duration_ms: Option<i64>,
     /// When it was first given.
     pub created_at: Millis,
+    /// Whether it counts, or why not.
+    pub state: ResponseState,
+}
+
+impl ResponseRow {
     /// Whether it counts.
-    pub counts: bool,
-    /// Why it does not.
-    pub why: Option<String>,
+    pub fn counts(&self) -> bool {
+        self.state == ResponseState::Submitted
+    }
 }
 
 /// One person's place on the leaderboard.
@@ -104,7 +111,7 @@ struct Assignment {
     sprint: SprintId,
     pair: String,
     side: Side,
-    state: String,
+    state: AssignmentState,
     ended_at: Option<Millis>,
     current: bool,
     room: bool,
@@ -177,8 +184,7 @@ impl Store {
                 side: Side::from_word(&side).ok_or_else(|| unknown(side))?,
                 duration_ms: row.try_get("duration_ms")?,
                 created_at: row.try_get("created_at")?,
-                counts: state == "submitted",
-                why: (state != "submitted").then_some(state),
+                state: ResponseState::from_word(&state).ok_or_else(|| unknown(state))?,
             });
         }
         Ok(by_pair)
@@ -244,7 +250,7 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
             .map(|respond| {
                 let mine = found.get(&respond.assignment).filter(|mine| mine.person == respond.person)?;
                 // Two about one assignment: the second is about what the first one did.
-                let plain = mine.state == "open"
+                let plain = mine.state == AssignmentState::Open
                     && mine.current
                     && mine.named
                     && times.get(&respond.assignment) == Some(&1);
@@ -288,16 +294,16 @@ async fn find(
     let rows = query.fetch_all(connection).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
-        let side: String = row.try_get("side")?;
+        let unknown = |word: String| StoreError::UnknownWord { table: "assignments", word };
+        let (side, state): (String, String) = (row.try_get("side")?, row.try_get("state")?);
         found.insert(
             AssignmentId::from_text(row.try_get::<String, _>("id")?),
             Assignment {
                 person: PersonId::from_text(row.try_get::<String, _>("person")?),
                 sprint: SprintId::from_text(row.try_get::<String, _>("sprint")?),
                 pair: row.try_get("pair")?,
-                side: Side::from_word(&side)
-                    .ok_or(StoreError::UnknownWord { table: "assignments", word: side })?,
-                state: row.try_get("state")?,
+                side: Side::from_word(&side).ok_or_else(|| unknown(side))?,
+                state: AssignmentState::from_word(&state).ok_or_else(|| unknown(state))?,
                 ended_at: row.try_get("ended_at")?,
                 current: row.try_get::<i64, _>("current")? == 1,
                 surplus: row.try_get::<i64, _>("surplus")? > 0,
@@ -337,21 +343,18 @@ async fn answer_holds(
     }
     update.execute(&mut *connection).await?;
 
-    // Each pair once a statement: several people may have answered it.
-    let mut pairs: Vec<&str> = answers.iter().map(|(_, mine, _)| mine.pair.as_str()).collect();
-    while !pairs.is_empty() {
-        let mut once = HashSet::new();
-        let (these, rest): (Vec<&str>, Vec<&str>) = pairs.into_iter().partition(|pair| once.insert(*pair));
+    // Several people may have answered a pair.
+    for (people, pairs) in by_times(answers.iter().map(|(_, mine, _)| mine.pair.as_str())) {
         let update = format!(
-            "UPDATE pairs SET held = held - 1, answered = answered + 1, begun = 1 WHERE id IN ({})",
-            places(1, these.len())
+            "UPDATE pairs SET held = held - {people}, answered = answered + {people}, begun = 1 \
+             WHERE id IN ({})",
+            places(1, pairs.len())
         );
         let mut update = sqlx::query(AssertSqlSafe(update));
-        for pair in padded(&these) {
+        for pair in padded(&pairs) {
             update = update.bind(pair);
         }
         update.execute(&mut *connection).await?;
-        pairs = rest;
     }
 
     let insert = format!(
@@ -375,7 +378,7 @@ async fn answer_holds(
             .bind(mine.side.as_str())
             .bind(respond.duration_ms)
             .bind(respond.comment.as_deref())
-            .bind("submitted")
+            .bind(ResponseState::Submitted.as_str())
             .bind(respond.now)
             .bind(respond.now);
     }
@@ -388,7 +391,7 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
     let Some(mine) = find_one(connection, &respond.person, &respond.assignment).await? else {
         return Ok(Responded::Unknown);
     };
-    if mine.state == "answered" {
+    if mine.state == AssignmentState::Answered {
         return replace(connection, respond, &mine).await;
     }
     if !mine.current {
@@ -397,7 +400,7 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
     let Some(answer) = respond.choice.answer(mine.side) else {
         return skip(connection, respond, &mine).await;
     };
-    if mine.state != "open" {
+    if mine.state != AssignmentState::Open {
         if !mine.room {
             return Ok(Responded::Gone);
         }
@@ -472,19 +475,19 @@ async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignme
 }
 
 async fn skip(connection: &mut Connection, respond: &Respond, mine: &Assignment) -> Result<Responded> {
-    match mine.state.as_str() {
-        "open" => {
+    match mine.state {
+        AssignmentState::Open => {
             end_as_skipped(connection, respond).await?;
             give_back(connection, &mine.pair).await?;
             Ok(Responded::Recorded)
         }
-        "skipped" => Ok(Responded::Repeated),
+        AssignmentState::Skipped => Ok(Responded::Repeated),
         // Its lease has ended and its place is given back already; the skip is noted for its cool-down.
-        "expired" => {
+        AssignmentState::Expired => {
             end_as_skipped(connection, respond).await?;
             Ok(Responded::Recorded)
         }
-        _ => Ok(Responded::Gone),
+        AssignmentState::Answered | AssignmentState::Withdrawn => Ok(Responded::Gone),
     }
 }
 
@@ -522,8 +525,8 @@ async fn reopen(
     let Some(mut mine) = find_one(connection, person, assignment).await? else {
         return Ok(TakenBack::Unknown);
     };
-    let answered = mine.state == "answered";
-    if !answered && mine.state != "skipped" {
+    let answered = mine.state == AssignmentState::Answered;
+    if !answered && mine.state != AssignmentState::Skipped {
         return Ok(TakenBack::Nothing);
     }
     if now - mine.ended_at.unwrap_or(0) > SECOND_THOUGHTS {

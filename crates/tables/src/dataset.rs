@@ -16,28 +16,12 @@ use datafusion::parquet::file::metadata::KeyValue;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::parquet::schema::types::ColumnPath;
 
+pub use diptych_core::Split;
+
 use crate::TableError;
 use crate::card::{self, Card, SplitFacts};
 use crate::cells::{Row, Rows};
 use crate::features::{Column, Features, Kind};
-
-/// The parts of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Split {
-    /// What is trained on.
-    Train,
-    /// What was held out.
-    Test,
-}
-
-impl Split {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "test",
-        }
-    }
-}
 
 /// How large things may get. The defaults are those of the Hub's viewer, with room to spare.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +132,7 @@ impl DatasetWriter {
             let shards = writer.finish(&self.partial.join("data"))?;
             written.shards += shards.count;
             written.splits.push(SplitFacts {
-                name: split.name(),
+                name: split.as_str(),
                 rows: shards.rows,
                 bytes: shards.bytes,
                 file_bytes: shards.file_bytes,
@@ -225,7 +209,7 @@ struct Totals {
 
 impl SplitWriter {
     fn new(split: Split, features: &Features, data: &Path) -> Result<Self, TableError> {
-        let name = split.name();
+        let name = split.as_str();
         Ok(Self {
             name,
             data: data.to_owned(),

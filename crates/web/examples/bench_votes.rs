@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diptych_core::config::{Overrides, SprintConfig, template};
-use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, UnitKey};
+use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, Split, UnitKey};
 use diptych_stages::Ctx;
 use diptych_stages::ctx::{Silent, now};
 use diptych_store::pairs::{NewPair, PairSide};
@@ -158,7 +158,7 @@ fn pair(number: usize) -> Result<NewPair, Failure> {
         sub_category: "Birds".to_owned(),
         variant: UnitKey::of(&["variant", &number.to_string()]),
         prompt: format!("a heron, number {number}"),
-        split: "train".to_owned(),
+        split: Split::Train,
         first: side("dev"),
         second: side("sd"),
         canvas: (1024, 768),

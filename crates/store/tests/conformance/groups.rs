@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use diptych_core::Choice;
 use diptych_store::Store;
+use diptych_store::assignments::{Held, Taken};
 use diptych_store::responses::Responded;
 use futures::future::join_all;
 
-use crate::sample::{NOW, Scene, audit, respond, take};
+use crate::sample::{LEASE, NOW, Scene, audit, respond, take};
 
 /// Keeps the writer busy for a moment, so that what comes meanwhile is one group.
 async fn while_busy<T>(store: &Store, group: impl Future<Output = T>) -> T {
@@ -35,6 +36,37 @@ pub async fn takes_of_one_group_share_the_places(store: &Store) {
     for counters in audit(store, &scene.sprint).await.values() {
         assert_eq!((counters.held, counters.slots), (2, 0));
     }
+}
+
+/// Ana has a part in all pairs at the head of the line, so hers are found behind it, and then stand in it.
+pub async fn takes_of_one_group_look_beyond_the_head_of_the_line(store: &Store) {
+    let scene = Scene::new(store, 200, 3).await;
+    let before = scene.take(&scene.ana, 150, NOW).await.held;
+    for held in &before {
+        scene.respond(&scene.ana, held, Choice::Left, NOW).await;
+    }
+    let calls = [(&scene.ben, 2), (&scene.ana, 3), (&scene.cem, 4), (&scene.ana, 4)];
+    let takes = calls.map(|(person, count)| store.take(take(&scene.sprint, person, count, NOW)));
+    let taken: Vec<_> =
+        while_busy(store, join_all(takes)).await.into_iter().map(|taken| taken.unwrap().held).collect();
+    let prompts = |taken: &[Held]| taken.iter().map(|held| held.prompt.clone()).collect::<Vec<_>>();
+    assert_eq!(prompts(&taken[0]), prompts(&before[..2]), "what is begun, in the shuffled order");
+    assert_eq!(prompts(&taken[2]), prompts(&before[..4]));
+    assert_eq!(
+        prompts(&taken[3]),
+        ["a heron, number 150", "a heron, number 151", "a heron, number 152", "a heron, number 153"]
+    );
+    assert_eq!(taken[3][..3], taken[1]);
+    audit(store, &scene.sprint).await;
+}
+
+/// Whoever finds nothing because of those before it in the group still hears when to come back.
+pub async fn who_is_last_in_a_group_hears_when_to_come_back(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let takes = [&scene.ana, &scene.ben].map(|person| store.take(take(&scene.sprint, person, 1, NOW)));
+    let taken: Vec<_> = while_busy(store, join_all(takes)).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(taken[0].held.len(), 1);
+    assert_eq!(taken[1], Taken { held: Vec::new(), free_at: Some(NOW + LEASE) });
 }
 
 pub async fn answers_of_one_group_end_as_they_would_alone(store: &Store) {

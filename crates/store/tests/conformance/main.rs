@@ -135,6 +135,8 @@ conformance! {
         a_failed_change_leaves_nothing;
     groups:
         takes_of_one_group_share_the_places,
+        takes_of_one_group_look_beyond_the_head_of_the_line,
+        who_is_last_in_a_group_hears_when_to_come_back,
         answers_of_one_group_end_as_they_would_alone;
     crowd:
         a_crowd_fills_every_pair_exactly,

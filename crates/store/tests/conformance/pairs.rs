@@ -1,6 +1,6 @@
 //! Pairs: what a new list of pairs does to those that are there.
 
-use diptych_core::{Choice, UnitKey};
+use diptych_core::{Choice, ResponseState, UnitKey};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::pairs::{Picture, Progress};
@@ -84,16 +84,16 @@ pub async fn responses_beyond_a_lower_overlap_are_kept_but_do_not_count(store: &
         audit(store, &scene.sprint).await;
         let responses =
             store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap().into_values().next().unwrap();
-        responses.into_iter().map(|response| (response.counts, response.why)).collect::<Vec<_>>()
+        responses.into_iter().map(|response| response.state).collect::<Vec<_>>()
     };
     scene.set_pairs(1, NOW + MINUTE).await;
     assert_eq!(
         counting().await,
-        [(true, None), (false, Some("surplus".to_owned()))],
+        [ResponseState::Submitted, ResponseState::Surplus],
         "the earlier one counts"
     );
     scene.set_pairs(2, NOW + MINUTE).await;
-    assert_eq!(counting().await, [(true, None), (true, None)], "and both do where there is room again");
+    assert_eq!(counting().await, [ResponseState::Submitted; 2], "and both do where there is room again");
 }
 
 pub async fn a_picture_is_found_by_its_opaque_name(store: &Store) {

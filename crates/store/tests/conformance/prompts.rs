@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diptych_core::{PromptIndex, SprintId};
+use diptych_core::{CleanState, PromptIndex, Split, SprintId};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::prompts::{CleanOutcome, CleanPrompt, CollectedPrompt, PromptRow, SourceDrop};
@@ -18,7 +18,7 @@ async fn rows(store: &Store, sprint: &SprintId) -> Vec<PromptRow> {
     store.prompts(sprint).try_collect().await.unwrap()
 }
 
-fn kept(index: i64, text: &str, split: &'static str) -> CleanOutcome {
+fn kept(index: i64, text: &str, split: Split) -> CleanOutcome {
     CleanOutcome { index: PromptIndex(index), outcome: Ok((text.to_owned(), split)) }
 }
 
@@ -58,17 +58,20 @@ pub async fn a_changed_text_is_to_be_cleaned_again(store: &Store) {
         .collect_prompts(&sprint, "first", vec![collected(1, "a heron"), collected(2, "a gull")])
         .await
         .unwrap();
-    store.record_clean(&sprint, vec![kept(0, "A heron", "train"), kept(1, "A gull", "test")]).await.unwrap();
+    store
+        .record_clean(&sprint, vec![kept(0, "A heron", Split::Train), kept(1, "A gull", Split::Test)])
+        .await
+        .unwrap();
     store
         .collect_prompts(&sprint, "first", vec![collected(1, "a heron"), collected(2, "two gulls")])
         .await
         .unwrap();
     let rows = rows(store, &sprint).await;
-    assert_eq!((rows[0].idx, rows[0].clean_state.as_deref()), (0, Some("kept")));
-    assert_eq!((rows[1].idx, rows[1].clean_state.as_deref()), (1, None));
+    assert_eq!((rows[0].idx, rows[0].clean_state), (0, Some(CleanState::Kept)));
+    assert_eq!((rows[1].idx, rows[1].clean_state), (1, None));
     assert_eq!(
         store.clean_prompts(&sprint, EVERY_PROMPT).await.unwrap(),
-        [CleanPrompt { index: PromptIndex(0), text: "A heron".to_owned(), split: "train".to_owned() }]
+        [CleanPrompt { index: PromptIndex(0), text: "A heron".to_owned(), split: Split::Train }]
     );
 }
 
@@ -79,7 +82,10 @@ pub async fn forgotten_prompts_come_back_under_their_index(store: &Store) {
         .await
         .unwrap();
     store.finish_collect(&sprint, "first").await.unwrap();
-    store.record_clean(&sprint, vec![kept(0, "a heron", "train"), kept(1, "a gull", "train")]).await.unwrap();
+    store
+        .record_clean(&sprint, vec![kept(0, "a heron", Split::Train), kept(1, "a gull", Split::Train)])
+        .await
+        .unwrap();
     store.finish_collect(&sprint, "nothing").await.unwrap();
     assert!(rows(store, &sprint).await.is_empty());
     assert!(store.clean_prompts(&sprint, EVERY_PROMPT).await.unwrap().is_empty());
@@ -90,7 +96,7 @@ pub async fn forgotten_prompts_come_back_under_their_index(store: &Store) {
     store.finish_collect(&sprint, "second").await.unwrap();
     let rows = rows(store, &sprint).await;
     assert_eq!(rows.len(), 2);
-    assert_eq!((rows[0].idx, rows[0].source_row, rows[0].clean_state.as_deref()), (1, 2, Some("kept")));
+    assert_eq!((rows[0].idx, rows[0].source_row, rows[0].clean_state), (1, 2, Some(CleanState::Kept)));
     assert!(rows[1].idx > 1, "the index of a forgotten prompt is not given away: {rows:?}");
 }
 
@@ -116,7 +122,7 @@ pub async fn clean_counts_are_by_state_and_reason(store: &Store) {
     let prompts = (1..=5).map(|row| collected(row, "a heron")).collect();
     store.collect_prompts(&sprint, "first", prompts).await.unwrap();
     let outcomes = vec![
-        kept(0, "a heron", "train"),
+        kept(0, "a heron", Split::Train),
         dropped(1, "duplicate", Some(0)),
         dropped(2, "duplicate", Some(0)),
         dropped(3, "short", None),
@@ -129,9 +135,9 @@ pub async fn clean_counts_are_by_state_and_reason(store: &Store) {
         counts,
         [
             (None, None, 1),
-            (word("dropped"), word("duplicate"), 2),
-            (word("dropped"), word("short"), 1),
-            (word("kept"), None, 1),
+            (Some(CleanState::Kept), None, 1),
+            (Some(CleanState::Dropped), word("duplicate"), 2),
+            (Some(CleanState::Dropped), word("short"), 1),
         ]
     );
     let rows = rows(store, &sprint).await;

@@ -39,7 +39,7 @@ pub async fn a_choice_is_kept_as_an_answer_about_the_images(store: &Store) {
             (choice.answer(side), side),
             "{choice} with image 1 {side}"
         );
-        assert_eq!((kept.duration_ms, kept.created_at, kept.counts), (Some(1500), NOW, true));
+        assert_eq!((kept.duration_ms, kept.created_at, kept.counts()), (Some(1500), NOW, true));
     }
     let comments = everything_in(store, "SELECT comment FROM responses").await;
     assert_eq!(comments.lines().collect::<Vec<_>>(), ["neck"; 10]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diptych_core::{
-    AssignmentId, Choice, Evolution, ImageHash, PairId, PersonId, PromptIndex, Side, SprintId, UnitKey,
+    AssignmentId, Choice, Evolution, ImageHash, PairId, PersonId, PromptIndex, Side, Split, SprintId, UnitKey,
 };
 use diptych_store::EVERY_PROMPT;
 use diptych_store::assignments::{Held, Take, Taken};
@@ -38,7 +38,7 @@ pub fn pair(number: usize) -> NewPair {
         sub_category: "Birds".to_owned(),
         variant: UnitKey::of(&["variant", &number.to_string()]),
         prompt: format!("a heron, number {number}"),
-        split: "train".to_owned(),
+        split: Split::Train,
         first: side("aria"),
         second: side("brio"),
         canvas: (1024, 768),

@@ -1,0 +1,162 @@
+//! The pairs that wait for people, in the order in which they are given out.
+//!
+//! Pairs that are begun come first, so that they are finished; among these, and among the others, the
+//! shuffle decides. All who ask in one transaction are served from one look at the head of the line.
+
+use diptych_core::{PersonId, SprintId};
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::{Connection, Millis, Result};
+
+/// What keeps a pair from the person `$3`: a hold, an answer, or a skip that has not cooled down.
+/// `$1` is the sprint, `$2` the time before which a skip has cooled down.
+///
+/// Counted, not `NOT EXISTS`: PostgreSQL makes a join of that, and then looks at all that the person ever
+/// did instead of the few pairs that are asked for.
+pub(crate) const NOT_MINE: &str = "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id \
+    AND a.person = $3 AND (a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))) = 0";
+
+/// The head of one sprint's line, while takes are served from it.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pairs: Vec<Waiting>,
+    /// Whether no pair stands behind these.
+    whole: bool,
+}
+
+/// A pair with places left.
+#[derive(Debug)]
+struct Waiting {
+    pair: String,
+    begun: bool,
+    shuffle: i64,
+    places: i64,
+    /// The people who have a part in it, or have just skipped it.
+    not_for: Vec<String>,
+}
+
+impl Line {
+    /// The first pairs of the line, `length` of them or a few more.
+    pub(crate) async fn head(
+        connection: &mut Connection,
+        sprint: &SprintId,
+        cooled: Millis,
+        length: usize,
+    ) -> Result<Self> {
+        let mut line = Self::default();
+        line.whole = line.load(connection, sprint, cooled, length, None).await?;
+        Ok(line)
+    }
+
+    /// Whether somebody who found too little here may find more behind.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.whole
+    }
+
+    /// Brings forward what stands behind the head and is free for this person, who has found no more in it.
+    /// What was given from the head must be in the database by now.
+    pub(crate) async fn bring(
+        &mut self,
+        connection: &mut Connection,
+        sprint: &SprintId,
+        cooled: Millis,
+        length: usize,
+        person: &PersonId,
+    ) -> Result<()> {
+        self.load(connection, sprint, cooled, length, Some(person)).await?;
+        Ok(())
+    }
+
+    /// Whether the database had no more of them.
+    async fn load(
+        &mut self,
+        connection: &mut Connection,
+        sprint: &SprintId,
+        cooled: Millis,
+        length: usize,
+        person: Option<&PersonId>,
+    ) -> Result<bool> {
+        // Few different texts, so that the database finds the statement prepared.
+        let limit = length.next_power_of_two();
+        let free = person.map_or(String::new(), |_| format!(" AND {NOT_MINE}"));
+        let query = format!(
+            "SELECT line.id, line.begun, line.shuffle, line.slots, parts.person FROM \
+             (SELECT id, begun, shuffle, slots FROM pairs WHERE sprint = $1 AND current AND slots > 0{free} \
+              ORDER BY begun DESC, shuffle LIMIT {limit}) AS line \
+             LEFT JOIN assignments AS parts ON parts.pair = line.id AND (parts.state IN ('open', 'answered') \
+              OR (parts.state = 'skipped' AND parts.ended_at > $2)) \
+             ORDER BY line.begun DESC, line.shuffle, line.id"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
+        if let Some(person) = person {
+            query = query.bind(person.as_str());
+        }
+        let before = self.pairs.len();
+        for row in query.fetch_all(connection).await? {
+            let pair: String = row.try_get("id")?;
+            let person: Option<String> = row.try_get("person")?;
+            if self.pairs.get(before..).and_then(<[_]>::last).is_none_or(|last| last.pair != pair) {
+                self.pairs.push(Waiting {
+                    pair,
+                    begun: row.try_get::<i64, _>("begun")? == 1,
+                    shuffle: row.try_get("shuffle")?,
+                    places: row.try_get("slots")?,
+                    not_for: Vec::new(),
+                });
+            }
+            if let Some(last) = self.pairs.last_mut() {
+                last.not_for.extend(person);
+            }
+        }
+        Ok(self.pairs.len() - before < limit)
+    }
+
+    /// Gives this person a place in up to `count` pairs.
+    pub(crate) fn give(&mut self, person: &PersonId, count: usize) -> Vec<String> {
+        let person = person.as_str();
+        let free = |waiting: &&mut Waiting| {
+            waiting.places > 0 && !waiting.not_for.iter().any(|other| other == person)
+        };
+        let mut given = Vec::with_capacity(count);
+        for waiting in self.pairs.iter_mut().filter(free).take(count) {
+            waiting.places -= 1;
+            waiting.begun = true;
+            waiting.not_for.push(person.to_owned());
+            given.push(waiting.pair.clone());
+        }
+        self.pairs.sort_by_key(|waiting| (!waiting.begun, waiting.shuffle));
+        given
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(pair: &str, begun: bool, shuffle: i64, places: i64, not_for: &[&str]) -> Waiting {
+        let not_for = not_for.iter().map(|person| (*person).to_owned()).collect();
+        Waiting { pair: pair.to_owned(), begun, shuffle, places, not_for }
+    }
+
+    fn give(line: &mut Line, person: &str, count: usize) -> String {
+        line.give(&PersonId::from_text(person), count).join(" ")
+    }
+
+    #[test]
+    fn who_asks_later_finishes_what_others_have_begun() {
+        let mut line = Line {
+            pairs: vec![
+                waiting("a", true, 9, 1, &["ana"]),
+                waiting("b", false, 1, 2, &[]),
+                waiting("c", false, 2, 2, &[]),
+                waiting("d", false, 3, 2, &["ben"]),
+            ],
+            whole: true,
+        };
+        assert_eq!(give(&mut line, "ana", 2), "b c", "not `a`, in which she has a part");
+        assert_eq!(give(&mut line, "ben", 3), "b c a", "all three are begun by now");
+        assert_eq!(give(&mut line, "ben", 3), "", "`d` he has skipped");
+        assert_eq!(give(&mut line, "cem", 3), "d", "the others are full");
+        assert_eq!(give(&mut line, "ana", 1), "d");
+    }
+}
