@@ -39,6 +39,9 @@ pub fn run(root: &Path) -> Result<()> {
     check(ignored.envs(s3.environment()))?;
     drop(s3);
 
+    step("fuzzing, 20 s a target");
+    crate::fuzz::run(root, 20, None)?;
+
     step("classifiers on candle and on ONNX Runtime");
     // By itself: with the whole workspace its features would have DataFusion built anew.
     let mut features = cargo(

@@ -2,6 +2,7 @@
 
 mod ci;
 mod drawings;
+mod fuzz;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +26,15 @@ enum Task {
     Ci,
     /// Makes the rehearsal's drawings from npm packages.
     Drawings,
-    /// Prints figures as JSON lines: pipeline, dedupe, clean, votes, sql, publish.
+    /// Throws bytes at what reads them from outside, each target for so many seconds.
+    Fuzz {
+        /// How long.
+        #[arg(default_value_t = 20)]
+        seconds: u64,
+        /// One target alone.
+        target: Option<String>,
+    },
+    /// Prints figures as JSON lines: pipeline, dedupe, clean, votes, sql, publish, screen, screen-texts, rescreen.
     Bench {
         /// Which.
         name: String,
@@ -40,6 +49,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&root()),
         Task::Ci => ci::run(&root()),
         Task::Drawings => drawings::run(),
+        Task::Fuzz { seconds, target } => fuzz::run(&root(), seconds, target.as_deref()),
         Task::Bench { name, rest } => bench(&name, &rest),
     };
     match outcome {
@@ -66,9 +76,10 @@ fn bench(name: &str, rest: &[String]) -> Result<()> {
         "sql" => ("bench_sql", None),
         "publish" => ("bench_publish", None),
         "screen" => ("bench_screen", Some("screen")),
+        "screen-texts" => ("bench_screen", Some("texts")),
         "rescreen" => ("bench_screen", Some("rescreen")),
         other => bail!(
-            "there is no benchmark `{other}`: pipeline, dedupe, clean, votes, sql, publish, screen, rescreen"
+            "there is no benchmark `{other}`: pipeline, dedupe, clean, votes, sql, publish, screen, screen-texts, rescreen"
         ),
     };
     // As a workspace, so that what `cargo build --release` has built is used.

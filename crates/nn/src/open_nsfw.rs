@@ -15,7 +15,7 @@ use crate::files::checked_version;
 use crate::image_model::{in_parallel, of_all_frames};
 use crate::libjpeg;
 use crate::network::{self, Input, Network};
-use crate::resample::{Filter, resize};
+use crate::resample::{Filter, Part, resize_part};
 use crate::{Spec, unusable};
 
 const RESIZED: u32 = 256;
@@ -51,9 +51,9 @@ fn frame(network: &dyn Network, picture: &RgbImage) -> Result<Labels, EngineErro
 }
 
 fn prepare(picture: &RgbImage) -> Result<Vec<f32>, EngineError> {
-    let resized = resize(picture, RESIZED, RESIZED, Filter::Bilinear);
-    let edge = (RESIZED - SIDE) / 2;
-    let middle = image::imageops::crop_imm(&resized, edge, edge, SIDE, SIDE).to_image();
+    let middle = (RESIZED - SIDE) / 2..(RESIZED + SIDE) / 2;
+    let middle = Part { columns: middle.clone(), rows: middle };
+    let middle = resize_part(picture, RESIZED, RESIZED, Filter::Bilinear, &middle);
     let middle = libjpeg::through(&middle);
     let mut values = Vec::with_capacity(middle.as_raw().len());
     for pixel in middle.pixels() {

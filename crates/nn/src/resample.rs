@@ -5,7 +5,12 @@
 //! 22 bits, rounded to 8 bits a channel after each of two passes. Libraries that compute more finely, or
 //! with fewer bits for speed, differ by a level here and there, which is more than a threshold forgives.
 
+mod kernel;
+
+use std::ops::Range;
+
 use image::RgbImage;
+use kernel::Kernel;
 
 /// How Pillow weighs the pixels around a point (`Image.Resampling`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,65 +115,62 @@ fn taps(filter: Filter, from: u32, to: u32) -> Vec<Taps> {
         .collect()
 }
 
-fn level(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
+/// A part of a picture: its columns and rows.
+pub(crate) struct Part {
+    pub(crate) columns: Range<u32>,
+    pub(crate) rows: Range<u32>,
 }
 
 /// The picture at another size, both sides at least 1.
 pub(crate) fn resize(picture: &RgbImage, width: u32, height: u32, filter: Filter) -> RgbImage {
-    if filter == Filter::Nearest {
-        return nearest(picture, width, height);
-    }
-    let across = (picture.width() != width).then(|| horizontally(picture, width, filter));
-    let picture = across.as_ref().unwrap_or(picture);
-    if picture.height() == height { picture.clone() } else { vertically(picture, height, filter) }
+    resize_part(picture, width, height, filter, &Part { columns: 0..width, rows: 0..height })
 }
 
-fn horizontally(picture: &RgbImage, width: u32, filter: Filter) -> RgbImage {
-    let taps = taps(filter, picture.width(), width);
-    let mut result = RgbImage::new(width, picture.height());
-    let (from, to) = (picture.width() as usize * 3, width as usize * 3);
-    for (row, target) in picture.as_raw().chunks_exact(from).zip(result.chunks_exact_mut(to)) {
-        for (taps, target) in taps.iter().zip(target.chunks_exact_mut(3)) {
-            let mut sums = [1i32 << (BITS - 1); 3];
-            for (pixel, weight) in row[taps.first * 3..].chunks_exact(3).zip(&taps.weights) {
-                for (sum, channel) in sums.iter_mut().zip(pixel) {
-                    *sum += i32::from(*channel) * weight;
-                }
-            }
-            target.copy_from_slice(&sums.map(level));
+/// A part of the picture at another size: what [`resize`] gives, cut out, without the work for the rest.
+pub(crate) fn resize_part(
+    picture: &RgbImage,
+    width: u32,
+    height: u32,
+    filter: Filter,
+    part: &Part,
+) -> RgbImage {
+    let across = kernels(filter, picture.width(), width, &part.columns);
+    let down = kernels(filter, picture.height(), height, &part.rows);
+    let line = across.len() * 3;
+    let mut result = RgbImage::new(across.len() as u32, down.len() as u32);
+    // The lines that a row of the result may be made of, and where the first of them stands.
+    let (first, end) = (down.first().map_or(0, Kernel::first), down.last().map_or(0, Kernel::end));
+    let from = picture.width() as usize * 3;
+    let mut source = vec![0; from + kernel::BEYOND];
+    let mut lines = vec![0; (end - first) * line];
+    let rows = picture.as_raw().chunks_exact(from).skip(first);
+    for (row, target) in rows.zip(lines.chunks_exact_mut(line)) {
+        source[..from].copy_from_slice(row);
+        for (kernel, target) in across.iter().zip(target.as_chunks_mut().0) {
+            *target = kernel.across(&source);
         }
     }
-    result
-}
-
-fn vertically(picture: &RgbImage, height: u32, filter: Filter) -> RgbImage {
-    let taps = taps(filter, picture.height(), height);
-    let mut result = RgbImage::new(picture.width(), height);
-    let line = picture.width() as usize * 3;
-    let mut sums = vec![0i32; line];
-    for (taps, target) in taps.iter().zip(result.chunks_exact_mut(line)) {
-        sums.fill(1 << (BITS - 1));
-        for (row, weight) in picture.as_raw()[taps.first * line..].chunks_exact(line).zip(&taps.weights) {
-            for (sum, channel) in sums.iter_mut().zip(row) {
-                *sum += i32::from(*channel) * weight;
-            }
-        }
-        for (target, sum) in target.iter_mut().zip(&sums) {
-            *target = level(*sum);
-        }
+    for (kernel, target) in down.iter().zip(result.chunks_exact_mut(line)) {
+        kernel.down(&lines[(kernel.first() - first) * line..], line, target);
     }
     result
 }
 
-fn nearest(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
-    let place = |at: u32, from: u32, to: u32| {
+/// How the levels of a range of pixels are made of a line of `from` pixels that becomes one of `to`.
+fn kernels(filter: Filter, from: u32, to: u32, range: &Range<u32>) -> Vec<Kernel> {
+    let taps =
+        if filter == Filter::Nearest || from == to { nearest(from, to) } else { taps(filter, from, to) };
+    let (start, end) = (range.start.min(to) as usize, range.end.min(to) as usize);
+    taps[start..end].iter().map(Kernel::of).collect()
+}
+
+/// Each pixel as the one that is nearest to it.
+fn nearest(from: u32, to: u32) -> Vec<Taps> {
+    let place = |at: u32| {
         let exact = (f64::from(at) + 0.5) * f64::from(from) / f64::from(to);
-        (exact as u32).min(from - 1)
+        (exact as u32).min(from - 1) as usize
     };
-    RgbImage::from_fn(width, height, |x, y| {
-        *picture.get_pixel(place(x, picture.width(), width), place(y, picture.height(), height))
-    })
+    (0..to).map(|at| Taps { first: place(at), weights: vec![1 << BITS] }).collect()
 }
 
 #[cfg(test)]
@@ -185,6 +187,20 @@ mod tests {
                     assert!(off <= taps.weights.len() as u64, "{filter:?} {from} to {to}: off by {off}");
                     assert!(taps.first + taps.weights.len() <= from as usize);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_is_what_would_be_cut_out() {
+        let picture =
+            RgbImage::from_fn(61, 47, |x, y| image::Rgb([(x * 4) as u8, (y * 5) as u8, (x * y) as u8]));
+        for filter in (0..6).filter_map(Filter::from_pillow) {
+            for (width, height) in [(32, 32), (61, 20), (100, 47), (9, 90)] {
+                let whole = resize(&picture, width, height, filter);
+                let part = Part { columns: 2..8, rows: 3..19 };
+                let cut = image::imageops::crop_imm(&whole, 2, 3, 6, 16).to_image();
+                assert!(resize_part(&picture, width, height, filter, &part) == cut, "{filter:?} {width}");
             }
         }
     }

@@ -28,7 +28,7 @@ pub fn for_display(bytes: &[u8], width: u32, height: u32, limits: &Limits) -> Re
     if !(1..=MOST).contains(&width) || !(1..=MOST).contains(&height) {
         return Err(PictureError::Canvas { width, height, most: MOST });
     }
-    jpeg(&fitted(&decode(bytes, limits)?, width, height))
+    jpeg(&fitted(decode(bytes, limits)?, width, height))
 }
 
 /// The picture as a JPEG whose longer side is at most this, in its own proportions, never enlarged.
@@ -45,11 +45,11 @@ pub fn thumbnail(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>,
     } else {
         fit(picture.width(), picture.height(), longest, longest)
     };
-    jpeg(&scaled(&picture, width, height))
+    jpeg(&scaled(picture, width, height))
 }
 
 /// The picture fitted whole and centred onto a canvas of this size.
-pub(crate) fn fitted(picture: &DynamicImage, width: u32, height: u32) -> RgbImage {
+pub(crate) fn fitted(picture: DynamicImage, width: u32, height: u32) -> RgbImage {
     let (inner_width, inner_height) = fit(picture.width(), picture.height(), width, height);
     let inner = scaled(picture, inner_width, inner_height);
     if (inner_width, inner_height) == (width, height) {
@@ -70,7 +70,7 @@ fn fit(width: u32, height: u32, canvas_width: u32, canvas_height: u32) -> (u32, 
     (clamp(inner_width, canvas_width), clamp(inner_height, canvas_height))
 }
 
-fn scaled(picture: &DynamicImage, width: u32, height: u32) -> RgbImage {
+fn scaled(picture: DynamicImage, width: u32, height: u32) -> RgbImage {
     let flat = flattened(picture);
     if flat.dimensions() == (width, height) {
         return flat;
@@ -79,11 +79,11 @@ fn scaled(picture: &DynamicImage, width: u32, height: u32) -> RgbImage {
 }
 
 /// Without transparency: what shines through is the mat.
-pub(crate) fn flattened(picture: &DynamicImage) -> RgbImage {
+pub(crate) fn flattened(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
-        return picture.to_rgb8();
+        return picture.into_rgb8();
     }
-    let source = picture.to_rgba8();
+    let source = picture.into_rgba8();
     let mut flat = RgbImage::new(source.width(), source.height());
     for (to, from) in flat.pixels_mut().zip(source.pixels()) {
         let alpha = u32::from(from.0[3]);

@@ -206,10 +206,10 @@ pub fn frames(
 ) -> Result<(), PictureError> {
     let outline = check(bytes, limits)?;
     if outline.frames == 1 {
-        look(&display::flattened(&decode_first(bytes, &outline, limits)?));
+        look(&display::flattened(decode_first(bytes, &outline, limits)?));
         return Ok(());
     }
-    decode_rest(bytes, &outline, limits, |frame| look(&display::flattened(&frame.into_buffer().into())))
+    decode_rest(bytes, &outline, limits, |frame| look(&display::flattened(frame.into_buffer().into())))
 }
 
 /// The first frame, turned upright, within the limits.

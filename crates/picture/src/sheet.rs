@@ -45,7 +45,7 @@ pub fn contact_sheet(
         let mut left = GAP;
         for picture in row {
             let shown = match picture.map(|bytes| decode(bytes, limits)) {
-                Some(Ok(picture)) => fitted(&picture, cell, cell),
+                Some(Ok(picture)) => fitted(picture, cell, cell),
                 Some(Err(_)) | None => RgbImage::from_pixel(cell, cell, image::Rgb(MAT)),
             };
             image::imageops::replace(&mut sheet, &shown, left.into(), top.into());

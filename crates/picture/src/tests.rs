@@ -7,7 +7,6 @@ use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
 use jpeg_encoder::{ColorType, Encoder};
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 
 use super::*;
 
@@ -423,21 +422,6 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
         }
         bytes
     })
-}
-
-/// For `DIPTYCH_FUZZ_SECONDS`, 20 unless told otherwise, with other bytes each time.
-#[test]
-#[ignore = "takes 20 seconds: cargo xtask ci"]
-fn no_bytes_bring_the_decoders_down() {
-    let seconds = std::env::var("DIPTYCH_FUZZ_SECONDS").map_or(20, |text| text.parse().unwrap());
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
-    let mut rounds = 0;
-    while std::time::Instant::now() < end {
-        let bytes = prop_oneof![1 => any_bytes(), 4 => damaged()];
-        TestRunner::default().run(&bytes, |bytes| look_at(&bytes)).unwrap();
-        rounds += 1;
-    }
-    println!("{} inputs", rounds * ProptestConfig::default().cases);
 }
 
 proptest! {

@@ -467,7 +467,7 @@ async fn clean_counts(ctx: &Ctx) -> Result<Counts> {
         match state {
             Some(CleanState::Kept) => counts.out += count,
             Some(CleanState::Dropped) => {
-                *counts.dropped.entry(reason.unwrap_or_default()).or_default() += count
+                *counts.dropped.entry(reason.unwrap_or_default()).or_default() += count;
             }
             None => counts.pending += count,
         }

@@ -1,0 +1,27 @@
+//! Whatever the bytes are, looking at them ends well; what can be inspected can be shown and screened, and
+//! what cannot is not screened either.
+
+#![no_main]
+
+use diptych_picture::{Limits, for_display, frames, inspect};
+use libfuzzer_sys::fuzz_target;
+
+/// Small enough that a picture which slips through costs little.
+const LIMITS: Limits = Limits { bytes: 1 << 20, side: 256, pixels: 1 << 16, frames: 16 };
+
+fuzz_target!(|bytes: &[u8]| {
+    let known = inspect(bytes, &LIMITS);
+    let mut seen = 0;
+    let screened = frames(bytes, &LIMITS, |_| {
+        seen += 1;
+        true
+    });
+    match known {
+        Ok(info) => {
+            screened.expect("what can be inspected can be screened");
+            assert_eq!(seen, info.frames, "every frame is screened");
+            for_display(bytes, 16, 16, &LIMITS).expect("what can be inspected can be shown");
+        }
+        Err(_) => assert!(screened.is_err(), "what cannot be inspected is not screened"),
+    }
+});
