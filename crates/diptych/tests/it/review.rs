@@ -255,6 +255,35 @@ fn a_threshold_that_an_organizer_applies_holds_at_once() {
 }
 
 #[test]
+fn two_thresholds_that_are_changed_at_once_are_both_written() {
+    let (sprint, slug, served, [_, _, _, organizer]) = reviewed_sprint();
+    let path = format!("/api/v1/sprints/{slug}/safety");
+    sprint.edit("text = [\"lexicon\"]", "text = [\"lexicon\", \"judge\"]");
+    let judge = "[classifiers.judge]\nengine = \"chat\"\nurl = \"http://127.0.0.1:9/v1\"\nmodel = \"m\"\n\
+        positive = [\"unsafe\"]\n\n[review]";
+    sprint.edit("[review]", judge);
+    until("the server reads sprint.toml again", || {
+        organizer.post(&path, &json!({"classifier": "judge", "threshold": 0.5})).status == 204
+    });
+    for round in 1..=8 {
+        let threshold = f64::from(round) / 10.0;
+        std::thread::scope(|scope| {
+            for classifier in ["lexicon", "judge"] {
+                let organizer = served.person(&sprint, "Org");
+                let body = json!({"classifier": classifier, "threshold": threshold});
+                let path = &path;
+                scope.spawn(move || assert_eq!(organizer.post(path, &body).status, 204));
+            }
+        });
+        let text = std::fs::read_to_string(sprint.path("sprint.toml")).unwrap();
+        for classifier in ["lexicon", "judge"] {
+            let line = format!("use = \"{classifier}\", threshold = {threshold:?}");
+            assert!(text.contains(&line), "round {round}: {line} is not in {text}");
+        }
+    }
+}
+
+#[test]
 fn a_threshold_that_the_environment_sets_is_changed_there() {
     let mut sprint = Sprint::new(1);
     sprint.set("DIPTYCH_SCREEN__TEXT", "[\"lexicon\"]");

@@ -116,6 +116,12 @@ fn remote_settings(
     Ok(settings)
 }
 
+/// How many calls a classifier behind a network takes at once; none for one that runs in this process.
+pub(super) fn calls_at_once(config: &SprintConfig, asked: &Use) -> Option<usize> {
+    let own = config.classifiers.get(&asked.name).filter(|own| own.engine != "folder")?;
+    Some(own.concurrency.max(1))
+}
+
 /// A classifier of texts, ready to be asked.
 ///
 /// # Errors

@@ -21,8 +21,10 @@ use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::ctx::now;
+use crate::work::{self, Ended};
 use crate::{Ctx, Flow, Result, StageError, flow};
 
+use classifiers::calls_at_once;
 pub use classifiers::{LEXICON, image_classifier, text_classifier};
 pub use decide::{Item, Outcome, Said, decide, said};
 pub use policy::{Policy, Use};
@@ -64,7 +66,6 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
     if ctx.first.is_some() {
         add(Flow::load(ctx).await?);
     }
-    ctx.progress.begin(stage, Some(items.len() as u64));
     let versions: Vec<String> = policy.versions();
     let contents: Vec<&str> = items.iter().map(|(content, _)| content.as_str()).collect();
     let known = ctx.store.scores_of(&ctx.sprint, kind, &versions, &contents).await?;
@@ -75,14 +76,14 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
             score.is_none_or(|score| ctx.retry_failed && !score.error.is_empty())
         };
         let items: Vec<Shown> = items.iter().filter(missing).cloned().collect();
+        ctx.progress.begin(stage, Some(items.len() as u64));
         if !items.is_empty() {
-            ask(ctx, kind, asked, version, items).await?;
+            ask(ctx, stage, kind, asked, version, items).await?;
         }
     }
     for (name, why) in policy.missing() {
         ctx.progress.note(&format!("{name} is missing, so what it should screen waits for people: {why}"));
     }
-    ctx.progress.advance(items.len() as u64);
     // That nobody was asked is a choice, and written down as one.
     let asked: Vec<&str> = policy.uses().iter().map(|asked| asked.name.as_str()).collect();
     let report =
@@ -136,6 +137,13 @@ impl Classifier {
         }
     }
 
+    fn version(&self) -> &str {
+        match self {
+            Self::Text(classifier) => classifier.version(),
+            Self::Image(classifier) => classifier.version(),
+        }
+    }
+
     fn labels(&self) -> Option<Vec<String>> {
         match self {
             Self::Text(classifier) => classifier.labels(),
@@ -185,8 +193,15 @@ impl Classifier {
     }
 }
 
-/// Asks one classifier about items, batch by batch, and keeps what it says as it comes.
-async fn ask(ctx: &Ctx, kind: Kind, asked: &Use, version: &str, items: Vec<Shown>) -> Result<()> {
+/// Asks one classifier about items, and keeps what it says as it comes.
+async fn ask(
+    ctx: &Ctx,
+    stage: Stage,
+    kind: Kind,
+    asked: &Use,
+    version: &str,
+    items: Vec<Shown>,
+) -> Result<()> {
     let classifier = match Classifier::load(&ctx.config, &ctx.folder, &ctx.stop, kind, asked).await {
         Ok(classifier) => classifier,
         // Its files are there and cannot be used: what it should have looked at waits for people.
@@ -207,31 +222,82 @@ async fn ask(ctx: &Ctx, kind: Kind, asked: &Use, version: &str, items: Vec<Shown
             asked.positive.join(", ")
         )));
     }
-    let classifier = &classifier;
+    match calls_at_once(&ctx.config, asked) {
+        Some(calls) => ask_by_queue(ctx, stage, kind, asked, classifier, items, calls).await,
+        None => ask_here(ctx, kind, asked, &classifier, items).await,
+    }
+}
+
+/// A classifier behind a network: a call an item, through the queue.
+async fn ask_by_queue(
+    ctx: &Ctx,
+    stage: Stage,
+    kind: Kind,
+    asked: &Use,
+    classifier: Classifier,
+    items: Vec<Shown>,
+    calls: usize,
+) -> Result<()> {
+    let version = classifier.version().to_owned();
+    let units = items.into_iter().map(|item| (UnitKey::of(&["screen", &version, &item.0]), item)).collect();
+    let (all, classifier, asked) = (ctx.clone(), Arc::new(classifier), Arc::new(asked.clone()));
+    work::units(ctx, stage, units, calls, move |item: Shown| {
+        let (ctx, classifier, asked) = (all.clone(), Arc::clone(&classifier), Arc::clone(&asked));
+        async move {
+            let items = std::slice::from_ref(&item);
+            let outcomes = classifier.classify(&ctx, items).await?;
+            let scores = keep(&asked, classifier.version(), items, outcomes)?;
+            let ended = if scores.is_empty() { Ended::Pending } else { Ended::Recorded };
+            ctx.store.record_scores(&ctx.sprint, kind, scores, now()).await?;
+            Ok(ended)
+        }
+    })
+    .await
+}
+
+/// A classifier that runs in this process, batch by batch.
+async fn ask_here(
+    ctx: &Ctx,
+    kind: Kind,
+    asked: &Use,
+    classifier: &Classifier,
+    items: Vec<Shown>,
+) -> Result<()> {
     let mut batches = stream::iter(items.chunks(classifier.together().max(1)))
         .map(|batch| async move { Ok::<_, StageError>((batch, classifier.classify(ctx, batch).await?)) })
         // The next batch is read while one is at work.
         .buffered(2);
     while let Some(done) = batches.next().await {
         let (batch, outcomes) = done?;
-        let mut scores = Vec::with_capacity(batch.len());
-        for ((content, text), outcome) in batch.iter().zip(outcomes) {
-            match outcome {
-                Ok(labels) => scores.push(score(asked, content, text.as_deref(), version, &labels)),
-                // In passing: it stays pending, and is asked again by the next run.
-                Err(EngineError::Transient { message, .. }) => {
-                    tracing::warn!(classifier = asked.name, message, "call failed in passing");
-                }
-                Err(EngineError::Setup { message }) => return Err(StageError::Engine(message)),
-                Err(error) => scores.push(failed_score(content.clone(), version, &error)),
-            }
-        }
+        let scores = keep(asked, classifier.version(), batch, outcomes)?;
         ctx.store.record_scores(&ctx.sprint, kind, scores, now()).await?;
+        ctx.progress.advance(batch.len() as u64);
         if ctx.stop.is_cancelled() {
             return Err(StageError::Interrupted);
         }
     }
     Ok(())
+}
+
+/// What is kept of a classifier's outcomes: not what failed in passing, which stays pending.
+fn keep(
+    asked: &Use,
+    version: &str,
+    items: &[Shown],
+    outcomes: Vec<Result<Labels, EngineError>>,
+) -> Result<Vec<Score>> {
+    let mut scores = Vec::with_capacity(items.len());
+    for ((content, text), outcome) in items.iter().zip(outcomes) {
+        match outcome {
+            Ok(labels) => scores.push(score(asked, content, text.as_deref(), version, &labels)),
+            Err(EngineError::Transient { message, .. }) => {
+                tracing::warn!(classifier = asked.name, message, "call failed in passing");
+            }
+            Err(EngineError::Setup { message }) => return Err(StageError::Engine(message)),
+            Err(error) => scores.push(failed_score(content.clone(), version, &error)),
+        }
+    }
+    Ok(scores)
 }
 
 fn score(asked: &Use, content: &str, text: Option<&str>, version: &str, labels: &Labels) -> Score {
