@@ -6,8 +6,9 @@
 //! files in the same run, and `times_python` says how much faster this was.
 //!
 //! `texts` takes 10,000 prompts, the real ones and joined parts of them, through the stage with an ONNX model of
-//! DistilBERT's size. The interpreter of `DIPTYCH_TEST_PYTHON` makes the model, and is the peer: it wants `onnx`,
-//! `onnxruntime`, `tokenizers` and `numpy` (`bench_texts.py`).
+//! DistilBERT's size. The interpreter of `DIPTYCH_TEST_PYTHON` makes the model, and is the peer, once 16 texts at a
+//! time in their order, once by length as here: it wants `onnx`, `onnxruntime`, `tokenizers` and `numpy`
+//! (`bench_texts.py`).
 //!
 //! `rescreen` gives 40,000 small pictures a score each and times what follows from a changed threshold:
 //! every image decided anew, pairs withdrawn and made.
@@ -198,7 +199,9 @@ async fn texts(folder: &Path, count: usize) -> Result<Value, Failure> {
     Ok(json!({
         "bench": "texts", "texts": scores.len(), "seconds": seconds, "texts_a_second": scores.len() as f64 / seconds,
         "mean": sum / scores.len() as f64, "peak_mb": peak_mb(), "peak_mb_before": before,
-        "times_python": theirs["seconds"].as_f64().unwrap_or_default() / seconds, "python": theirs,
+        "times_python": theirs["seconds"].as_f64().unwrap_or_default() / seconds,
+        "times_python_by_length": theirs["seconds_by_length"].as_f64().unwrap_or_default() / seconds,
+        "python": theirs,
     }))
 }
 

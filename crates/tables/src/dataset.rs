@@ -36,7 +36,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { group_rows: 100, group_bytes: 32 << 20, shard_bytes: 490_000_000 }
+        Self { group_rows: 100, group_bytes: 8 << 20, shard_bytes: 490_000_000 }
     }
 }
 
