@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use diptych_core::{AssignmentId, Choice, PersonId, Side, seed};
+use diptych_core::{AssignmentId, Choice, PersonId, Role, Side, seed};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::pairs::PairRow;
 use diptych_store::responses::{Respond, Responded};
@@ -102,7 +102,7 @@ pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
         answers += usize::from(give(ctx, person, pair, Side::Left, Choice::ToxicContent).await?);
     }
     let moderator = ctx.store.person(MODERATOR, false, now()).await?;
-    ctx.store.set_role(&ctx.sprint, &moderator.id, "organizer").await?;
+    ctx.store.set_role(&ctx.sprint, &moderator.id, Role::Organizer).await?;
     Ok(Simulated { names, tastes, answers, moderator: MODERATOR })
 }
 

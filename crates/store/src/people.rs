@@ -1,10 +1,10 @@
 //! People: who they are, how programs and browsers prove it, what they may do, and under which
 //! pseudonym their answers are published.
 
-use diptych_core::{PersonId, SprintId};
+use diptych_core::{PersonId, Role, SprintId};
 use sha2::{Digest, Sha256};
 
-use crate::{Connection, Millis, Result, Store};
+use crate::{Connection, Millis, Result, Store, StoreError};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub struct PersonSummary {
     pub responses: i64,
 }
 
+/// The kind of people whom the program has made up, for the demo.
+pub(crate) const SIMULATED: &str = "simulated";
+
 /// What is kept of a secret: enough to know it again, not enough to use it.
 fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
@@ -50,11 +53,11 @@ impl Store {
                 .bind(id.as_str())
                 .bind(&name)
                 .bind(name.to_lowercase())
-                .bind(if simulated { "simulated" } else { "person" })
+                .bind(if simulated { SIMULATED } else { "person" })
                 .bind(now)
                 .fetch_one(connection)
                 .await?;
-                Ok(Person { id: PersonId::from_text(id), name, simulated: kind == "simulated" })
+                Ok(Person { id: PersonId::from_text(id), name, simulated: kind == SIMULATED })
             })
         })
         .await
@@ -175,7 +178,7 @@ impl Store {
 }
 
 fn person((id, name, kind): (String, String, String)) -> Person {
-    Person { id: PersonId::from_text(id), name, simulated: kind == "simulated" }
+    Person { id: PersonId::from_text(id), name, simulated: kind == SIMULATED }
 }
 
 impl Store {
@@ -197,24 +200,26 @@ impl Store {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn role(&self, sprint: &SprintId, person: &PersonId) -> Result<String> {
+    pub async fn role(&self, sprint: &SprintId, person: &PersonId) -> Result<Role> {
         let role: Option<String> =
             sqlx::query_scalar("SELECT role FROM roles WHERE sprint = $1 AND person = $2")
                 .bind(sprint.as_str())
                 .bind(person.as_str())
                 .fetch_optional(self.readers())
                 .await?;
-        Ok(role.unwrap_or_else(|| "annotator".to_owned()))
+        role.map_or(Ok(Role::Annotator), |word| {
+            Role::from_word(&word).ok_or(StoreError::UnknownWord { table: "roles", word })
+        })
     }
 
     /// Says what a person may do in a sprint.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn set_role(&self, sprint: &SprintId, person: &PersonId, role: &str) -> Result<()> {
-        let (sprint, person, role) = (sprint.clone(), person.clone(), role.to_owned());
+    pub async fn set_role(&self, sprint: &SprintId, person: &PersonId, role: Role) -> Result<()> {
+        let (sprint, person) = (sprint.clone(), person.clone());
         self.write(move |connection| {
-            let (sprint, person, role) = (sprint.clone(), person.clone(), role.clone());
+            let (sprint, person) = (sprint.clone(), person.clone());
             Box::pin(async move {
                 sqlx::query(
                     "INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3) \
@@ -222,7 +227,7 @@ impl Store {
                 )
                 .bind(person.as_str())
                 .bind(sprint.as_str())
-                .bind(role)
+                .bind(role.as_str())
                 .execute(connection)
                 .await?;
                 Ok(())

@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::assignments::give_back;
+use crate::people::SIMULATED;
 use crate::reports::{self, Reporting};
 use crate::{Connection, Millis, Result, Span, Store, StoreError, by_times, padded, places, value_rows};
 
@@ -96,12 +97,12 @@ impl ResponseRow {
 }
 
 /// One person's place on the leaderboard.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The name under which the person appears.
     pub pseudonym: String,
-    /// `person` or `simulated`.
-    pub kind: String,
+    /// Whether the program made that person up, for the demo.
+    pub simulated: bool,
     /// Responses that count.
     pub responses: i64,
 }
@@ -179,7 +180,7 @@ impl Store {
             by_pair.entry(pair.clone()).or_default().push(ResponseRow {
                 pair,
                 pseudonym: row.try_get("pseudonym")?,
-                simulated: row.try_get::<String, _>("kind")? == "simulated",
+                simulated: row.try_get::<String, _>("kind")? == SIMULATED,
                 answer: Answer::from_word(&answer).ok_or_else(|| unknown(answer))?,
                 side: Side::from_word(&side).ok_or_else(|| unknown(side))?,
                 duration_ms: row.try_get("duration_ms")?,
@@ -216,7 +217,7 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn standings(&self, sprint: &SprintId, limit: i64) -> Result<Vec<Standing>> {
-        Ok(sqlx::query_as(
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(
             "SELECT pseudonym, people.kind, COUNT(*) AS responses FROM responses \
              JOIN pseudonyms ON pseudonyms.person = responses.person AND pseudonyms.sprint = responses.sprint \
              JOIN people ON people.id = responses.person WHERE responses.sprint = $1 AND state = 'submitted' \
@@ -225,7 +226,15 @@ impl Store {
         .bind(sprint.as_str())
         .bind(limit)
         .fetch_all(self.readers())
-        .await?)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(pseudonym, kind, responses)| Standing {
+                pseudonym,
+                simulated: kind == SIMULATED,
+                responses,
+            })
+            .collect())
     }
 }
 

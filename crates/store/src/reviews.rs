@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use diptych_core::{PersonId, SprintId};
+use diptych_core::{PersonId, Role, SprintId};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::scores::Kind;
@@ -157,7 +157,7 @@ impl Store {
                     content: row.try_get("content")?,
                     person: PersonId::from_text(row.try_get::<String, _>("person")?),
                     name: row.try_get("name")?,
-                    organizer: row.try_get::<String, _>("role")? == "organizer",
+                    organizer: row.try_get::<String, _>("role")? == Role::Organizer.as_str(),
                     verdict: Verdict::from_word(&verdict).ok_or_else(|| unknown(verdict))?,
                     reason: row.try_get("reason")?,
                     note: row.try_get("note")?,
@@ -219,7 +219,7 @@ impl Store {
                             .bind(review.kind.as_str())
                             .bind(content)
                             .bind(review.person.as_str())
-                            .bind(if review.organizer { "organizer" } else { "moderator" })
+                            .bind(if review.organizer { Role::Organizer } else { Role::Moderator }.as_str())
                             .bind(review.verdict.as_str())
                             .bind(&review.reason)
                             .bind(&review.note)

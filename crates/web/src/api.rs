@@ -7,7 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diptych_core::config::ReviewConfig;
-use diptych_core::{AssignmentId, Choice};
+use diptych_core::{AssignmentId, Choice, Role};
 use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
 use diptych_stages::ctx::now;
 use diptych_store::responses::{Responded, TakenBack};
@@ -289,7 +289,7 @@ pub(crate) async fn leaderboard(
         .map(|standing| Place {
             pseudonym: standing.pseudonym,
             responses: standing.responses,
-            simulated: standing.kind == "simulated",
+            simulated: standing.simulated,
         })
         .collect();
     Ok(Json(Leaderboard { people }))
@@ -347,7 +347,7 @@ pub(crate) async fn may_see_results(
         return Ok(());
     }
     if let Some(person) = person
-        && app.store().role(&sprint.ctx().sprint, &person.id).await? == "organizer"
+        && app.store().role(&sprint.ctx().sprint, &person.id).await? == Role::Organizer
     {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use diptych_core::Role;
 use diptych_core::config::SprintConfig;
 use diptych_stages::results::Report;
 use diptych_stages::safety::{Change, Safety, Share};
@@ -84,7 +85,7 @@ impl Frame {
         let Some(person) = person else { return Ok(self) };
         for (slug, sprint) in app.sprints() {
             let id = &sprint.ctx().sprint;
-            if app.store().role(id, &person.id).await? != "annotator" {
+            if app.store().role(id, &person.id).await? != Role::Annotator {
                 let waiting = app.store().waiting_reports(id).await?;
                 if self.review.as_ref().is_none_or(|(_, most)| waiting > *most) {
                     self.review = Some((slug.clone(), waiting));

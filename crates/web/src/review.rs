@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use diptych_core::ImageHash;
+use diptych_core::{ImageHash, Role};
 use diptych_picture::Limits;
 use diptych_stages::ctx::now;
 use diptych_stages::review::{self, REASONS, Reviewable, Reviewer, Word};
@@ -32,11 +32,13 @@ const MOST: usize = 20_000;
 /// Lets moderators and organizers of the sprint in, and nobody else.
 pub(crate) async fn reviewer(app: &App, sprint: &HostedSprint, person: &Person) -> Result<Reviewer, Problem> {
     let role = app.store().role(&sprint.ctx().sprint, &person.id).await?;
-    match role.as_str() {
-        "moderator" | "organizer" => {
-            Ok(Reviewer { person: person.id.clone(), organizer: role == "organizer" })
+    match role {
+        Role::Moderator | Role::Organizer => {
+            Ok(Reviewer { person: person.id.clone(), organizer: role == Role::Organizer })
         }
-        _ => Err(Problem::forbidden("This is for the sprint's moderators. Its organizer says who is one.")),
+        Role::Annotator => {
+            Err(Problem::forbidden("This is for the sprint's moderators. Its organizer says who is one."))
+        }
     }
 }
 

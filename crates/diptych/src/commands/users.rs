@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
+use diptych_core::Role;
 use diptych_stages::ctx::now;
 
 use super::print;
 use crate::args::Users;
 use crate::{Usage, place, progress, table};
-
-const ROLES: [&str; 3] = ["annotator", "moderator", "organizer"];
 
 /// Does what was asked.
 pub async fn run(folder: &Path, what: Users) -> Result<()> {
@@ -24,11 +23,12 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
             print(&table::render(&["name", "kind", "responses"], &rows))?;
         }
         Users::Role { name, role } => {
-            if !ROLES.contains(&role.as_str()) {
-                return Err(Usage(format!("there is no role `{role}` (roles: {})", ROLES.join(", "))).into());
-            }
+            let Some(role) = Role::from_word(&role) else {
+                let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
+                return Err(Usage(format!("there is no role `{role}` (roles: {})", roles.join(", "))).into());
+            };
             let person = ctx.store.person(&checked(&name)?, false, now()).await?;
-            ctx.store.set_role(&ctx.sprint, &person.id, &role).await?;
+            ctx.store.set_role(&ctx.sprint, &person.id, role).await?;
             print(&format!("{} is {role} of {}\n", person.name, ctx.config.sprint.slug))?;
         }
         Users::Token { name } => {

@@ -124,11 +124,8 @@ pub async fn standings_count_by_pseudonym(store: &Store) {
     scene.take_back(&robot, &held[1], NOW + 9).await;
 
     let standings = store.standings(&scene.sprint, 10).await.unwrap();
-    let of = |standing: &Standing| (standing.kind.clone(), standing.responses);
-    assert_eq!(
-        standings.iter().map(of).collect::<Vec<_>>(),
-        [("person".to_owned(), 3), ("simulated".to_owned(), 1)]
-    );
+    let of = |standing: &Standing| (standing.simulated, standing.responses);
+    assert_eq!(standings.iter().map(of).collect::<Vec<_>>(), [(false, 3), (true, 1)]);
     assert_eq!(store.standings(&scene.sprint, 1).await.unwrap(), standings[..1]);
     assert_eq!(store.responses_of(&scene.sprint, &scene.ana, NOW + 1).await.unwrap(), (3, 0));
     assert_eq!(store.responses_of(&scene.sprint, &robot, NOW + 5).await.unwrap(), (1, 1));
