@@ -11,6 +11,7 @@ mod sheet;
 
 use std::fmt;
 use std::io::Cursor;
+use std::panic::AssertUnwindSafe;
 
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
@@ -253,7 +254,22 @@ fn allocation(limits: &Limits) -> image::Limits {
     bounds
 }
 
+/// Runs a decoder. Some panic on damaged files (zune-jpeg 0.5.15 on odd sampling factors: `fuzz/corpus`).
+fn guarded<T>(format: Format, decode: impl FnOnce() -> Result<T, PictureError>) -> Result<T, PictureError> {
+    // What a decoder leaves half-done is dropped with it.
+    std::panic::catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(PictureError::Damaged { format, what: "its decoder gave up".to_owned() }))
+}
+
 fn decode_first(bytes: &[u8], outline: &Outline, limits: &Limits) -> Result<DynamicImage, PictureError> {
+    guarded(outline.format, || decode_first_unguarded(bytes, outline, limits))
+}
+
+fn decode_first_unguarded(
+    bytes: &[u8],
+    outline: &Outline,
+    limits: &Limits,
+) -> Result<DynamicImage, PictureError> {
     let format = outline.format;
     let damaged = |error: image::ImageError| PictureError::Damaged { format, what: error.to_string() };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.decoder());
@@ -280,7 +296,7 @@ fn decode_rest(
     let format = outline.format;
     let damaged = |error: image::ImageError| PictureError::Damaged { format, what: error.to_string() };
     let input = Cursor::new(bytes);
-    let frames = match format {
+    let mut frames = match format {
         Format::Jpeg => return Ok(()),
         Format::Gif => {
             let mut decoder = GifDecoder::new(input).map_err(damaged)?;
@@ -294,8 +310,7 @@ fn decode_rest(
         }
     };
     let mut decoded = 0;
-    for frame in frames {
-        let frame = frame.map_err(damaged)?;
+    while let Some(frame) = guarded(format, || frames.next().transpose().map_err(damaged))? {
         decoded += 1;
         if !look(frame) {
             return Ok(());

@@ -102,8 +102,8 @@ fn jpeg(bytes: &mut Bytes<'_>) -> Walked<Outline> {
                     };
                     let found =
                         (u32::from(u16::from_be_bytes([w1, w0])), u32::from(u16::from_be_bytes([h1, h0])));
-                    if size.replace(found).is_some_and(|earlier| earlier != found) {
-                        return Err(Broken::Wrong("it states two different sizes"));
+                    if size.replace(found).is_some() {
+                        return Err(Broken::Wrong("it has two frame headers"));
                     }
                 }
             }

@@ -371,6 +371,27 @@ fn tight() -> Limits {
     Limits { bytes: 1 << 20, side: 256, pixels: 1 << 16, frames: 16 }
 }
 
+/// One reader would take the first, another the second.
+#[test]
+fn a_jpeg_with_two_frame_headers_is_refused() {
+    let bytes = still(ImageFormat::Jpeg, 24, 16);
+    let start = bytes.windows(2).position(|two| two == [0xff, 0xc0]).unwrap();
+    let length = 2 + usize::from(u16::from_be_bytes([bytes[start + 2], bytes[start + 3]]));
+    let twice = [&bytes[..start + length], &bytes[start..]].concat();
+    assert!(inspect(&bytes, &tight()).is_ok());
+    let said = inspect(&twice, &tight()).unwrap_err().to_string();
+    assert!(said.contains("two frame headers"), "{said}");
+}
+
+/// zune-jpeg 0.5.15 panics on sampling factors that do not fit each other.
+#[test]
+fn a_picture_on_which_the_decoder_panics_is_damaged() {
+    let bytes = include_bytes!("../../../fuzz/corpus/picture/jpeg-with-odd-sampling");
+    let said = inspect(bytes, &tight()).unwrap_err().to_string();
+    assert!(said.contains("JPEG image is damaged"), "{said}");
+    assert!(frames(bytes, &tight(), |_| true).is_err());
+}
+
 #[test]
 fn an_animation_that_a_decoder_takes_for_a_still_is_refused() {
     let mut bytes = animated_png(24, 16, 3);
