@@ -18,24 +18,32 @@ let at = 0; // the place that has the focus
 let anchor = 0; // where a range begins
 let revealed = false;
 let past = []; // decisions that can be taken back: { kind, places }
+let line = Promise.resolve(); // decisions on their way
 
 const tile = (place) => tiles[place];
 
 // ---- The list
 
+let asked = new AbortController(); // the list that is being fetched
 async function load() {
+  // Only the last list that was asked for is shown, with what was decided before.
+  asked.abort();
+  const mine = asked = new AbortController();
+  await line;
   const form = new FormData($("filters"));
   const [least, most] = (form.get("band") || "-").split("-");
   form.delete("band");
   if (least) { form.set("least", least); form.set("most", most) }
   const query = new URLSearchParams([...form].filter(([, value]) => value));
-  let reply;
+  let list;
   try {
-    reply = await fetch(`/api/v1/sprints/${sprint}/review?${query}`);
-    if (!reply.ok) throw new Error((await reply.json()).detail);
-  } catch (error) { return say("The list cannot be fetched: " + error.message) }
+    const reply = await fetch(`/api/v1/sprints/${sprint}/review?${query}`, { signal: mine.signal });
+    list = await reply.json();
+    if (!reply.ok) throw new Error(list.detail);
+  } catch (error) { return mine.signal.aborted ? undefined : say("The list cannot be fetched: " + error.message) }
+  if (mine.signal.aborted) return;
   quiet();
-  const { items: fresh, total, counts } = await reply.json();
+  const { items: fresh, total, counts } = list;
   items = fresh;
   [tiles, at, anchor, chosen, past] = [[], 0, 0, new Set(), []];
   $("tiles").replaceChildren();
@@ -199,7 +207,12 @@ async function decide(verdict, why = "") {
   clear();
   const next = places[places.length - 1] + 1;
   if (next < items.length) go(next);
-  await send(kind, places, verdict, why, () => { mark(places, "", ""); past = past.filter((one) => one.places !== places) });
+  const decidedIn = items;
+  await send(kind, places, verdict, why, () => {
+    if (items !== decidedIn) return; // another list is shown by now
+    mark(places, "", "");
+    past = past.filter((one) => one.places !== places);
+  });
 }
 
 function mark(places, verdict, why) {
@@ -223,7 +236,6 @@ async function undo() {
 }
 
 // One after the other, so that an undo follows what it takes back.
-let line = Promise.resolve();
 function send(kind, places, verdict, why, failed) {
   const body = { kind, items: places.map((place) => items[place].content), verdict, reason: why };
   line = line.then(async () => {
