@@ -161,7 +161,7 @@ impl Flow {
     /// # Errors
     /// Where the store fails.
     pub async fn load(ctx: &Ctx) -> Result<Self> {
-        Self::plan(ctx, EVERY_PROMPT, |texts, images| (texts, images)).await
+        Self::load_span(ctx, EVERY_PROMPT).await
     }
 
     /// The same of these prompts alone. What becomes of a prompt depends on no other one, so the flows of all
@@ -170,21 +170,14 @@ impl Flow {
     /// # Errors
     /// Where the store fails.
     pub async fn load_span(ctx: &Ctx, span: Span) -> Result<Self> {
-        Self::plan(ctx, span, |texts, images| (texts, images)).await
+        Self::load_span_with(ctx, span, |texts, images| (texts, images)).await
     }
 
-    /// The same, under policies that `changed` makes of the configured ones.
+    /// The same as [`Self::load_span`], under policies that `changed` makes of the configured ones.
     ///
     /// # Errors
     /// Where the store fails.
-    pub async fn load_with(
-        ctx: &Ctx,
-        changed: impl FnOnce(Policy, Policy) -> (Policy, Policy),
-    ) -> Result<Self> {
-        Self::plan(ctx, EVERY_PROMPT, changed).await
-    }
-
-    async fn plan(
+    pub async fn load_span_with(
         ctx: &Ctx,
         span: Span,
         changed: impl FnOnce(Policy, Policy) -> (Policy, Policy),

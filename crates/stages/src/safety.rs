@@ -156,38 +156,33 @@ pub async fn changes(ctx: &Ctx, classifier: &str, threshold: f64) -> Result<Vec<
     if !(0.0..=1.0).contains(&threshold) {
         return Err(StageError::Refused(format!("a threshold of {threshold} is not between 0 and 1")));
     }
-    let now = Flow::load(ctx).await?;
-    let used = now.text_policy.uses().iter().chain(now.image_policy.uses()).map(|asked| asked.name.as_str());
-    let used: Vec<&str> = used.collect();
+    let policies = [Policy::of_texts(&ctx.config, &ctx.folder), Policy::of_images(&ctx.config, &ctx.folder)];
+    let used: Vec<&str> = policies.iter().flat_map(Policy::uses).map(|asked| asked.name.as_str()).collect();
     if !used.contains(&classifier) {
         return Err(StageError::Refused(format!(
             "the sprint does not use `{classifier}` (it uses: {})",
             used.join(", ")
         )));
     }
-    let then = Flow::load_with(ctx, |texts, images| {
-        (texts.with_threshold(classifier, threshold), images.with_threshold(classifier, threshold))
-    })
-    .await?;
-    let before: HashMap<(Stage, &str), String> =
-        now.judged.iter().map(|item| ((item.stage, item.content.as_str()), said(&item.outcome))).collect();
+    let mut before: HashMap<(Stage, String), String> = HashMap::new();
+    for span in crate::flow::spans(ctx).await? {
+        let now = Flow::load_span(ctx, span).await?.judged;
+        before.extend(now.into_iter().map(|item| ((item.stage, item.content), said(&item.outcome))));
+    }
     let mut seen = HashSet::new();
     let mut changes = Vec::new();
-    for item in &then.judged {
-        let to = said(&item.outcome);
-        // What an earlier stage lets through only then comes from nowhere.
-        let from = before
-            .get(&(item.stage, item.content.as_str()))
-            .cloned()
-            .unwrap_or_else(|| "not there".to_owned());
-        if from != to && seen.insert((item.stage, item.content.as_str())) {
-            changes.push(Change {
-                stage: item.stage.as_str(),
-                content: item.content.clone(),
-                text: item.text.clone(),
-                from,
-                to,
-            });
+    for span in crate::flow::spans(ctx).await? {
+        let then = Flow::load_span_with(ctx, span, |texts, images| {
+            (texts.with_threshold(classifier, threshold), images.with_threshold(classifier, threshold))
+        });
+        for item in then.await?.judged {
+            let (key, to) = ((item.stage, item.content), said(&item.outcome));
+            // What an earlier stage lets through only then comes from nowhere.
+            let from = before.get(&key).map_or("not there", String::as_str);
+            if from != to && seen.insert(key.clone()) {
+                let (from, content) = (from.to_owned(), key.1);
+                changes.push(Change { stage: item.stage.as_str(), content, text: item.text, from, to });
+            }
         }
     }
     Ok(changes)
