@@ -285,6 +285,50 @@ fn two_thresholds_that_are_changed_at_once_are_both_written() {
 }
 
 #[test]
+fn a_decision_puts_back_nothing_that_a_newer_threshold_has_removed() {
+    let (sprint, slug, served, [_, ada, moderator, organizer]) = reviewed_sprint();
+    let (review, safety) =
+        (format!("/api/v1/sprints/{slug}/review"), format!("/api/v1/sprints/{slug}/safety"));
+    let all = moderator.get(&format!("{review}?decision=all")).json();
+    let images: Vec<&str> =
+        all["items"].as_array().unwrap().iter().filter_map(|item| item["content"].as_str()).collect();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for part in images.chunks(images.len().div_ceil(2)) {
+            let (moderator, review, stop) = (served.person(&sprint, "Mod"), &review, &stop);
+            scope.spawn(move || {
+                for image in part.iter().cycle() {
+                    if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        break;
+                    }
+                    let body = json!({"kind": "image", "items": [image], "verdict": "approve"});
+                    assert_eq!(moderator.post(review, &body).status, 204);
+                }
+            });
+        }
+        let _ends = Ends(&stop);
+        for _ in 0..20 {
+            for (threshold, removes) in [(0.0, true), (0.5, false)] {
+                let body = json!({"classifier": "lexicon", "threshold": threshold});
+                assert_eq!(organizer.post(&safety, &body).status, 204);
+                for _ in 0..5 {
+                    assert_eq!(ada.take(&slug, 1).is_empty(), removes, "at a threshold of {threshold}");
+                }
+            }
+        }
+    });
+}
+
+/// Ends the others also where this one fails.
+struct Ends<'s>(&'s std::sync::atomic::AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
 fn a_threshold_that_the_environment_sets_is_changed_there() {
     let mut sprint = Sprint::new(1);
     sprint.set("DIPTYCH_SCREEN__TEXT", "[\"lexicon\"]");
