@@ -121,10 +121,12 @@ impl Server {
         blobs: &Blobs,
         progress: Arc<dyn Progress>,
     ) -> Result<Ctx> {
+        let id = store.sprint(&sprint.config.sprint.slug, now()).await?;
         Ok(Ctx {
+            settings: store.settings_count(&id).await?,
             store: store.clone(),
             blobs: blobs.clone(),
-            sprint: store.sprint(&sprint.config.sprint.slug, now()).await?,
+            sprint: id,
             config: Arc::clone(&sprint.config),
             folder: sprint.folder.clone(),
             queue: self.queue(store),

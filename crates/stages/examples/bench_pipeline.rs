@@ -118,6 +118,7 @@ async fn measure(
         progress: Arc::new(Silent),
         retry_failed: false,
         first: None,
+        settings: 0,
     };
     diptych_stages::run(&ctx, &[Stage::Collect, Stage::Clean, Stage::ScreenPrompts]).await?;
     for calls_each in [2, 1] {

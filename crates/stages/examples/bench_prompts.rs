@@ -125,6 +125,7 @@ async fn clean(folder: &Path, prompts: &[String]) -> Result<Value, Failure> {
         progress: Arc::new(Silent),
         retry_failed: false,
         first: None,
+        settings: 0,
     };
     let begun = Instant::now();
     diptych_stages::run(&ctx, &[Stage::Collect]).await?;

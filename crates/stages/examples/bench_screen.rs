@@ -130,6 +130,7 @@ async fn context(folder: &Path, prompts: &[String], config: Arc<SprintConfig>) -
         progress: Arc::new(Silent),
         retry_failed: false,
         first: None,
+        settings: 0,
     })
 }
 

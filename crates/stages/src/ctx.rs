@@ -21,6 +21,9 @@ pub struct Ctx {
     pub sprint: SprintId,
     /// What it wants.
     pub config: Arc<SprintConfig>,
+    /// How many settings had been changed from a page before that was read. What was planned by an older one is
+    /// not taken for pairs.
+    pub settings: i64,
     /// The folder that holds its `sprint.toml`; relative sources start here.
     pub folder: PathBuf,
     /// Where units that call an engine queue up: `sqlite:PATH` of a file of its own, or the

@@ -61,6 +61,11 @@ pub enum StageError {
     /// What somebody asked for cannot be done; the text says why.
     #[error("{0}")]
     Refused(String),
+    /// A threshold was changed from a page after the configuration was read.
+    #[error(
+        "a threshold was changed from a page since sprint.toml was read; what was made is kept: run again to go on"
+    )]
+    SettingsChanged,
     /// The person at the keyboard wanted to stop.
     #[error("interrupted: what was in flight is finished and kept; run again to go on")]
     Interrupted,

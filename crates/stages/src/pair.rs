@@ -4,12 +4,12 @@ use diptych_core::Stage;
 use diptych_core::seed;
 use diptych_core::variant::row_id;
 use diptych_store::Span;
-use diptych_store::pairs::{NewPair, PairSide};
+use diptych_store::pairs::{Logs, NewPair, PairSide, PairsSet};
 use diptych_store::sprints::StageMark;
 
 use crate::ctx::now;
 use crate::flow::{self, PairUnit};
-use crate::{Ctx, Flow, Result};
+use crate::{Ctx, Flow, Result, StageError};
 
 /// The longest side of the canvas on which people see images, in pixels.
 const CANVAS: i64 = 1024;
@@ -46,9 +46,8 @@ pub async fn set_span(ctx: &Ctx, span: Span) -> Result<u64> {
     loop {
         let flow = Flow::load_span(ctx, span.clone()).await?;
         let pairs = flow.pairs.iter().map(|unit| new_pair(ctx, unit)).collect();
-        let overlap = ctx.config.annotate.overlap;
         // Where somebody has reviewed something meanwhile, all of it is planned again.
-        if ctx.store.set_pairs(&ctx.sprint, span.clone(), pairs, overlap, flow.reviews, now()).await? {
+        if set_pairs(ctx, &span, pairs, &flow).await? {
             return Ok(flow.pairs.len() as u64);
         }
     }
@@ -64,12 +63,20 @@ pub async fn withdraw_unwanted(ctx: &Ctx, span: Span) -> Result<Flow> {
         let flow = Flow::load_span(ctx, span.clone()).await?;
         let wanted = flow.pairs.iter().filter(|unit| flow.standing.contains(unit.key.as_str()));
         let pairs: Vec<NewPair> = wanted.map(|unit| new_pair(ctx, unit)).collect();
-        let overlap = ctx.config.annotate.overlap;
-        if pairs.len() == flow.standing.len()
-            || ctx.store.set_pairs(&ctx.sprint, span.clone(), pairs, overlap, flow.reviews, now()).await?
-        {
+        if pairs.len() == flow.standing.len() || set_pairs(ctx, &span, pairs, &flow).await? {
             return Ok(flow);
         }
+    }
+}
+
+/// Whether these are the pairs now; not where somebody has reviewed something since they were planned.
+async fn set_pairs(ctx: &Ctx, span: &Span, pairs: Vec<NewPair>, flow: &Flow) -> Result<bool> {
+    let planned = Logs { reviews: flow.reviews, settings: ctx.settings };
+    let overlap = ctx.config.annotate.overlap;
+    match ctx.store.set_pairs(&ctx.sprint, span.clone(), pairs, overlap, planned, now()).await? {
+        PairsSet::Done => Ok(true),
+        PairsSet::Reviewed => Ok(false),
+        PairsSet::SettingsChanged => Err(StageError::SettingsChanged),
     }
 }
 

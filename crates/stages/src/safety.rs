@@ -231,14 +231,37 @@ pub async fn set_threshold(
     std::fs::rename(&part, &path_itself).map_err(file_error)?;
     let change = SettingChange {
         person: who.person.clone(),
-        what: format!("threshold of {classifier}"),
+        what: format!("{THRESHOLD_OF}{classifier}"),
         from,
         to: threshold.to_string(),
         at: crate::ctx::now(),
     };
+    // Counted before: where another server changes one at this moment, that is taken up first.
+    let settings = ctx.store.settings_count(&ctx.sprint).await? + 1;
     ctx.store.record_setting(&ctx.sprint, change).await?;
-    Ok(Ctx { config: std::sync::Arc::new(config), ..ctx.clone() })
+    Ok(Ctx { config: std::sync::Arc::new(config), settings, ..ctx.clone() })
 }
+
+/// Whether the configuration has each threshold that was last set from a page.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn says_what_was_set(ctx: &Ctx) -> Result<bool> {
+    let set: BTreeMap<String, String> = ctx
+        .store
+        .settings(&ctx.sprint)
+        .await?
+        .into_iter()
+        .map(|(_, change)| (change.what, change.to))
+        .collect();
+    Ok(set.iter().all(|(what, to)| match what.strip_prefix(THRESHOLD_OF) {
+        Some(classifier) => used_threshold(ctx, classifier) == *to,
+        None => true,
+    }))
+}
+
+/// How the log calls the threshold of a classifier, whose name follows.
+const THRESHOLD_OF: &str = "threshold of ";
 
 /// The threshold that a classifier has now, in words.
 fn used_threshold(ctx: &Ctx, classifier: &str) -> String {

@@ -116,6 +116,7 @@ async fn sprint(store: &Store, folder: &Path, case: usize) -> Ctx {
         progress: Arc::new(Silent),
         retry_failed: false,
         first: None,
+        settings: 0,
     };
     let text = |number: i64| format!("a fox, number {number}");
     // Few, so that what happens happens to the same pair.

@@ -116,6 +116,26 @@ pub struct Progress {
     pub wanted: i64,
 }
 
+/// How long the logs of a sprint were when something was read, or planned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Logs {
+    /// Of reviews.
+    pub reviews: i64,
+    /// Of settings that were changed from a page.
+    pub settings: i64,
+}
+
+/// What became of setting pairs; nothing is changed unless it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairsSet {
+    /// These are the sprint's pairs.
+    Done,
+    /// Somebody has reviewed something since they were planned.
+    Reviewed,
+    /// Somebody has changed a setting since.
+    SettingsChanged,
+}
+
 const COLUMNS: &str = "id, key, row_id, prompt_idx, evolution, category, sub_category, prompt, split, model_1, model_2, \
     image_1_key, image_2_key, image_1, image_2, overlap, answered";
 
@@ -125,8 +145,8 @@ impl Store {
     /// overlap has become smaller than what a pair has, its latest leases are withdrawn and its
     /// latest responses kept as `surplus`, which count again when there is room.
     ///
-    /// `reviews` is how long the log was when the pairs were planned. Where it has grown since, nothing is
-    /// changed and false is given: what somebody has rejected meanwhile must not come back.
+    /// `planned` is how long the logs were when the pairs were planned. Where one has grown since, nothing is
+    /// changed: what somebody has rejected meanwhile, or a new threshold has removed, must not come back.
     ///
     /// # Errors
     /// Where the database fails; nothing is changed then.
@@ -136,19 +156,25 @@ impl Store {
         span: Span,
         pairs: Vec<NewPair>,
         overlap: u32,
-        reviews: i64,
+        planned: Logs,
         now: Millis,
-    ) -> Result<bool> {
+    ) -> Result<PairsSet> {
         let (sprint, pairs, backend) = (sprint.clone(), Arc::new(pairs), self.backend());
         self.write(move |connection| {
             let (sprint, span, pairs) = (sprint.clone(), span.clone(), Arc::clone(&pairs));
             Box::pin(async move {
-                let log: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM reviews WHERE sprint = $1")
-                    .bind(sprint.as_str())
-                    .fetch_one(&mut *connection)
-                    .await?;
-                if log != reviews {
-                    return Ok(false);
+                let (reviews, settings): (i64, i64) = sqlx::query_as(
+                    "SELECT (SELECT COUNT(*) FROM reviews WHERE sprint = $1), \
+                     (SELECT COUNT(*) FROM settings WHERE sprint = $1)",
+                )
+                .bind(sprint.as_str())
+                .fetch_one(&mut *connection)
+                .await?;
+                if settings != planned.settings {
+                    return Ok(PairsSet::SettingsChanged);
+                }
+                if reviews != planned.reviews {
+                    return Ok(PairsSet::Reviewed);
                 }
                 let changes = Changes::between(standing(connection, &sprint, &span).await?, &pairs, overlap);
                 insert(connection, &sprint, &changes.new, overlap, now).await?;
@@ -187,7 +213,7 @@ impl Store {
                     // Takes begin at once, and without its figures the database goes over all pairs for each.
                     sqlx::query("ANALYZE pairs").execute(connection).await?;
                 }
-                Ok(true)
+                Ok(PairsSet::Done)
             })
         })
         .await

@@ -49,6 +49,17 @@ impl Store {
             .collect()
     }
 
+    /// How many there are.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn settings_count(&self, sprint: &SprintId) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM settings WHERE sprint = $1")
+            .bind(sprint.as_str())
+            .fetch_one(self.readers())
+            .await?)
+    }
+
     /// Keeps a change.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use diptych_core::config::{Overrides, SprintConfig, template};
 use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, Split, UnitKey};
 use diptych_stages::Ctx;
 use diptych_stages::ctx::{Silent, now};
-use diptych_store::pairs::{NewPair, PairSide};
+use diptych_store::pairs::{Logs, NewPair, PairSide};
 use diptych_store::{Blobs, EVERY_PROMPT, Store};
 use diptych_web::{App, HostedSprint};
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ async fn serve(
     let store = Store::open(url, folder).await?;
     let sprint = store.sprint(slug, now()).await?;
     let rows = (0..pairs).map(pair).collect::<Result<Vec<_>, Failure>>()?;
-    store.set_pairs(&sprint, EVERY_PROMPT, rows, OVERLAP, 0, now()).await?;
+    store.set_pairs(&sprint, EVERY_PROMPT, rows, OVERLAP, Logs::default(), now()).await?;
     let mut tokens = Vec::new();
     for number in 0..CLIENTS {
         let token = diptych_web::new_secret();
@@ -132,6 +132,7 @@ async fn serve(
         progress: Arc::new(Silent),
         retry_failed: false,
         first: None,
+        settings: 0,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;

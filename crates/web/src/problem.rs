@@ -104,6 +104,10 @@ impl From<StageError> for Problem {
         match error {
             StageError::Store(error) => error.into(),
             StageError::Refused(why) => Self::bad_request(why),
+            StageError::SettingsChanged => Self::unavailable(
+                "Another server of this sprint has changed a threshold, and this one's sprint.toml does not say so \
+                 yet. What you decided is recorded, and what was rejected is shown to nobody.",
+            ),
             other => {
                 tracing::error!(error = %other, "a request failed");
                 Self::internal("The server could not do this. Nothing was changed.")

@@ -8,7 +8,7 @@ use diptych_core::config::{Overrides, SprintConfig};
 use diptych_core::{PersonId, SprintId};
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
-use diptych_stages::{Ctx, review, safety};
+use diptych_stages::{Ctx, StageError, review, safety};
 use diptych_store::{Blobs, Store};
 use tokio::sync::Mutex;
 
@@ -60,8 +60,19 @@ impl HostedSprint {
 
     /// Records a moderator's decision and applies it.
     pub(crate) async fn decide(&self, who: &Reviewer, word: Word) -> Result<(), Problem> {
-        let _as_it_is = self.changing.read().await;
-        Ok(review::decide(&self.ctx(), who, word).await?)
+        let decided = {
+            let _as_it_is = self.changing.read().await;
+            review::decide(&self.ctx(), who, word).await
+        };
+        match decided {
+            // It is recorded. Another server has changed a threshold; what follows from both is planned anew.
+            Err(StageError::SettingsChanged) => {
+                self.look_again().await?;
+                let _as_it_is = self.changing.read().await;
+                Ok(review::settle(&self.ctx()).await?)
+            }
+            decided => Ok(decided?),
+        }
     }
 
     /// Gives one classifier another threshold: in `sprint.toml`, so that every other command knows of it, and
@@ -77,23 +88,30 @@ impl HostedSprint {
         self.take_up(ctx).await
     }
 
-    /// Reads `sprint.toml` again and takes it up where it says something else.
-    async fn look_again(&self) {
+    /// Reads `sprint.toml` again and takes it up where it says something else, or where it says what was last set
+    /// from a page. A file that says neither is older than what another server has set: it stays out of date.
+    async fn look_again(&self) -> Result<(), Problem> {
         let _changing = self.changing.write().await;
         let ctx = self.ctx();
-        match ctx.read_again(&self.overrides) {
-            Ok(config) if config == *ctx.config => {}
-            Ok(config) if config.sprint.slug != ctx.config.sprint.slug => {
-                tracing::warn!("sprint.toml has another slug now: it holds when the server is started again");
+        // Counted first, so that what is set between the two is noticed.
+        let settings = ctx.store.settings_count(&ctx.sprint).await?;
+        let config = match ctx.read_again(&self.overrides) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::warn!(%error, "the sprint goes on as it was");
+                return Ok(());
             }
-            Ok(config) => {
-                let fresh = Ctx { config: Arc::new(config), ..Ctx::clone(&ctx) };
-                if let Err(problem) = self.take_up(fresh).await {
-                    tracing::error!(?problem, "what follows from the changed sprint.toml cannot be recorded");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the sprint goes on as it was"),
+        };
+        if config.sprint.slug != ctx.config.sprint.slug {
+            tracing::warn!("sprint.toml has another slug now: it holds when the server is started again");
+            return Ok(());
         }
+        let changed = config != *ctx.config;
+        let fresh = Ctx { config: Arc::new(config), settings, ..Ctx::clone(&ctx) };
+        if changed || settings != ctx.settings && safety::says_what_was_set(&fresh).await? {
+            self.take_up(fresh).await?;
+        }
+        Ok(())
     }
 
     /// Goes on with another configuration: what its screening removes is shown to nobody when this returns.
@@ -167,8 +185,10 @@ impl App {
                 let file = sprint.ctx().folder.join("sprint.toml");
                 let changed = tokio::fs::metadata(&file).await.and_then(|file| file.modified()).ok();
                 let before = seen.insert(slug.clone(), changed);
-                if before.is_some_and(|before| before != changed) {
-                    sprint.look_again().await;
+                if before.is_some_and(|before| before != changed)
+                    && let Err(problem) = sprint.look_again().await
+                {
+                    tracing::error!(?problem, "what follows from the changed sprint.toml cannot be recorded");
                 }
             }
             tokio::time::sleep(LOOK).await;

@@ -319,6 +319,35 @@ fn a_decision_puts_back_nothing_that_a_newer_threshold_has_removed() {
     });
 }
 
+/// The other server reads sprint.toml again within a second; until then it must not go by the old one.
+#[test]
+fn a_threshold_that_one_server_applies_holds_on_another() {
+    let (sprint, slug, served, [_, ada, _, organizer]) = reviewed_sprint();
+    let other = Served::start(&sprint);
+    let moderator = other.person(&sprint, "Mod");
+    let review = format!("/api/v1/sprints/{slug}/review");
+    let all = moderator.get(&format!("{review}?decision=all")).json();
+    let image = all["items"][0]["content"].clone();
+    let pairs = sprint.status().pairs();
+    let apply = |threshold: f64| {
+        let body = json!({"classifier": "lexicon", "threshold": threshold});
+        assert_eq!(organizer.post(&format!("/api/v1/sprints/{slug}/safety"), &body).status, 204);
+    };
+    for verdict in ["approve", "undo", "approve"] {
+        apply(0.0);
+        let body = json!({"kind": "image", "items": [image], "verdict": verdict});
+        let answer = moderator.post(&review, &body);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        assert!(ada.take(&slug, 1).is_empty());
+        assert_eq!(sprint.status().pairs(), 0);
+        apply(0.5);
+        assert_eq!(sprint.status().pairs(), pairs);
+        // Let the other one take that up, so that it is behind again the next time.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+    }
+    drop(served);
+}
+
 /// Ends the others also where this one fails.
 struct Ends<'s>(&'s std::sync::atomic::AtomicBool);
 

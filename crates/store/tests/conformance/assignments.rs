@@ -4,6 +4,7 @@ use diptych_core::{Choice, Side};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::{Held, Take, Taken};
+use diptych_store::pairs::Logs;
 
 use crate::sample::{COOLDOWN, LEASE, NOW, Scene, pair, take};
 
@@ -113,10 +114,10 @@ pub async fn who_gets_nothing_hears_when_to_come_back(store: &Store) {
 pub async fn sprints_do_not_share_pairs(store: &Store) {
     let scene = Scene::new(store, 1, 1).await;
     let fish = store.sprint("fish", NOW).await.unwrap();
-    store.set_pairs(&fish, EVERY_PROMPT, vec![pair(0)], 1, 0, NOW).await.unwrap();
+    store.set_pairs(&fish, EVERY_PROMPT, vec![pair(0)], 1, Logs::default(), NOW).await.unwrap();
     scene.take_one(&scene.ana, NOW).await;
     let taken = store.take(take(&fish, &scene.ana, 5, NOW)).await.unwrap();
     assert_eq!(taken.held.len(), 1, "the same person, the same unit, another sprint");
-    store.set_pairs(&fish, EVERY_PROMPT, Vec::new(), 1, 0, NOW).await.unwrap();
+    store.set_pairs(&fish, EVERY_PROMPT, Vec::new(), 1, Logs::default(), NOW).await.unwrap();
     assert_eq!(scene.take(&scene.ana, 5, NOW).await.held.len(), 1);
 }

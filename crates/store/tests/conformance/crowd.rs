@@ -7,6 +7,7 @@ use diptych_core::{Choice, Side, SprintId};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::Take;
+use diptych_store::pairs::Logs;
 use diptych_store::responses::Responded;
 
 use crate::place::Place;
@@ -63,7 +64,10 @@ async fn annotate(store: Store, sprint: SprintId, number: usize) -> BTreeSet<Str
 async fn fill(stores: &[Store]) {
     let store = &stores[0];
     let sprint = store.sprint("birds", NOW).await.unwrap();
-    store.set_pairs(&sprint, EVERY_PROMPT, (0..PAIRS).map(pair).collect(), OVERLAP, 0, NOW).await.unwrap();
+    store
+        .set_pairs(&sprint, EVERY_PROMPT, (0..PAIRS).map(pair).collect(), OVERLAP, Logs::default(), NOW)
+        .await
+        .unwrap();
     let crowd: Vec<_> = (0..PEOPLE)
         .map(|number| tokio::spawn(annotate(stores[number % stores.len()].clone(), sprint.clone(), number)))
         .collect();

@@ -118,6 +118,7 @@ conformance! {
     safety:
         a_report_takes_the_pair_from_everybody_until_both_images_are_approved,
         a_rejected_image_takes_its_pairs_away_for_good,
+        pairs_planned_before_a_setting_was_changed_are_not_taken,
         a_report_is_taken_back_with_its_answer,
         one_person_cannot_empty_a_sprint,
         who_is_often_overturned_needs_a_second_reporter,

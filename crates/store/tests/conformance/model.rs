@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use diptych_core::{Answer, AssignmentId, Choice, PersonId, Side, SprintId};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::assignments::Take;
+use diptych_store::pairs::Logs;
 use diptych_store::pairs::NewPair;
 use diptych_store::responses::{Responded, TakenBack};
 use diptych_store::{Millis, Store};
@@ -67,7 +68,10 @@ impl Life<'_> {
             Step::SetPairs { wanted, overlap } => {
                 let pairs = self.pairs.iter().zip(wanted).filter(|(_, wanted)| *wanted);
                 let pairs = pairs.map(|(pair, _)| pair.clone()).collect();
-                self.store.set_pairs(&self.sprint, EVERY_PROMPT, pairs, overlap, 0, self.now).await.unwrap();
+                self.store
+                    .set_pairs(&self.sprint, EVERY_PROMPT, pairs, overlap, Logs::default(), self.now)
+                    .await
+                    .unwrap();
             }
             Step::Take { person, count, right } => self.take(person, count, right).await,
             Step::Respond { assignment, choice } if !self.known.is_empty() => {
@@ -186,7 +190,7 @@ async fn live(store: &Store, case: usize, steps: &[Step]) {
         people.push(store.person(&format!("person {number}"), false, NOW).await.unwrap().id);
     }
     let pairs: Vec<NewPair> = (0..PAIRS).map(pair).collect();
-    store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), 2, 0, NOW).await.unwrap();
+    store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), 2, Logs::default(), NOW).await.unwrap();
     let mut life =
         Life { store, sprint, people, pairs, known: Vec::new(), answers: BTreeMap::new(), now: NOW };
     for step in steps {

@@ -3,6 +3,7 @@
 use diptych_core::{Choice, ResponseState, UnitKey};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
+use diptych_store::pairs::{Logs, PairsSet};
 use diptych_store::pairs::{Picture, Progress};
 use diptych_store::responses::Responded;
 
@@ -136,10 +137,13 @@ pub async fn other_prompts_keep_their_pairs(store: &Store) {
     };
     let span = all[1].prompt_index.0..all[1].prompt_index.0 + 1;
     assert_eq!(store.pairs(&scene.sprint, span.clone()).await.unwrap(), all[1..2]);
-    assert!(store.set_pairs(&scene.sprint, span.clone(), Vec::new(), 2, 0, NOW).await.unwrap());
+    let none =
+        store.set_pairs(&scene.sprint, span.clone(), Vec::new(), 2, Logs::default(), NOW).await.unwrap();
+    assert_eq!(none, PairsSet::Done);
     let left = store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap();
     assert_eq!(left, [all[0].clone(), all[2].clone()], "nor has their overlap changed");
     let again = vec![scene.pairs[1].clone()];
-    assert!(store.set_pairs(&scene.sprint, span, again, 1, 0, NOW).await.unwrap());
+    let back = store.set_pairs(&scene.sprint, span, again, 1, Logs::default(), NOW).await.unwrap();
+    assert_eq!(back, PairsSet::Done);
     assert_eq!(of(&store.pairs(&scene.sprint, EVERY_PROMPT).await.unwrap()), of(&all));
 }

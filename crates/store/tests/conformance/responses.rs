@@ -4,6 +4,7 @@ use diptych_core::{Answer, AssignmentId, Choice, Side};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::Take;
+use diptych_store::pairs::Logs;
 use diptych_store::people::PersonSummary;
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Respond, Responded, ResponseRow, Standing};
@@ -100,7 +101,7 @@ pub async fn a_late_answer_to_a_filled_pair_is_gone(store: &Store) {
 pub async fn an_answer_to_a_withdrawn_pair_is_gone(store: &Store) {
     let scene = Scene::new(store, 1, 1).await;
     let held = scene.take_one(&scene.ana, NOW).await;
-    store.set_pairs(&scene.sprint, EVERY_PROMPT, Vec::new(), 1, 0, NOW).await.unwrap();
+    store.set_pairs(&scene.sprint, EVERY_PROMPT, Vec::new(), 1, Logs::default(), NOW).await.unwrap();
     for choice in [Choice::Left, Choice::Skip] {
         assert_eq!(scene.respond(&scene.ana, &held, choice, NOW).await, Responded::Gone);
     }
@@ -156,7 +157,10 @@ pub async fn a_pseudonym_is_stable_and_tells_nothing(store: &Store) {
 
     // Another sprint knows the same person under another name.
     let fish = store.sprint("fish", NOW).await.unwrap();
-    store.set_pairs(&fish, EVERY_PROMPT, vec![crate::sample::pair(0)], 1, 0, NOW).await.unwrap();
+    store
+        .set_pairs(&fish, EVERY_PROMPT, vec![crate::sample::pair(0)], 1, Logs::default(), NOW)
+        .await
+        .unwrap();
     let held = store.take(take(&fish, &scene.ana, 1, NOW)).await.unwrap().held.remove(0);
     store.respond(respond(&scene.ana, &held.id, Choice::Left, NOW)).await.unwrap();
     audit(store, &fish).await;

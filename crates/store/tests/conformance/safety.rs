@@ -3,10 +3,12 @@
 use diptych_core::{Choice, PersonId};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
+use diptych_store::pairs::{Logs, PairsSet};
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Responded, TakenBack};
 use diptych_store::reviews::{NewReview, Verdict, standing};
 use diptych_store::scores::{Kind, Score};
+use diptych_store::settings::SettingChange;
 
 use crate::sample::{MINUTE, NOW, Scene, audit, respond};
 
@@ -71,12 +73,34 @@ pub async fn a_rejected_image_takes_its_pairs_away_for_good(store: &Store) {
     assert_eq!(scene.respond(&scene.ana, &held[0], Choice::Left, NOW + 2).await, Responded::Gone);
     assert_eq!(scene.respond(&scene.ana, &held[1], Choice::Left, NOW + 2).await, Responded::Recorded);
     // Pairs that were planned before the review came do not bring it back.
-    let planned_before =
-        store.set_pairs(&scene.sprint, EVERY_PROMPT, scene.pairs.clone(), 2, 0, NOW + 3).await.unwrap();
-    assert!(!planned_before);
+    let planned_before = store
+        .set_pairs(&scene.sprint, EVERY_PROMPT, scene.pairs.clone(), 2, Logs::default(), NOW + 3)
+        .await
+        .unwrap();
+    assert_eq!(planned_before, PairsSet::Reviewed);
     assert_eq!(current(store, &scene).await, 1);
     let log = store.reviews(&scene.sprint).await.unwrap();
     assert_eq!((log.len(), log[0].name.as_str(), log[0].reason.as_str()), (1, "Mod", "violence"));
+}
+
+pub async fn pairs_planned_before_a_setting_was_changed_are_not_taken(store: &Store) {
+    let scene = Scene::new(store, 2, 2).await;
+    let change = SettingChange {
+        person: scene.ana.clone(),
+        what: "threshold of lexicon".to_owned(),
+        from: "0.5".to_owned(),
+        to: "0.2".to_owned(),
+        at: NOW,
+    };
+    store.record_setting(&scene.sprint, change).await.unwrap();
+    let set = async |planned, pairs| {
+        store.set_pairs(&scene.sprint, EVERY_PROMPT, pairs, 2, planned, NOW).await.unwrap()
+    };
+    assert_eq!(set(Logs::default(), Vec::new()).await, PairsSet::SettingsChanged);
+    assert_eq!(current(store, &scene).await, 2, "nothing is changed then");
+    let settings = store.settings_count(&scene.sprint).await.unwrap();
+    assert_eq!(set(Logs { reviews: 0, settings }, Vec::new()).await, PairsSet::Done);
+    assert_eq!(current(store, &scene).await, 0);
 }
 
 pub async fn a_report_is_taken_back_with_its_answer(store: &Store) {

@@ -7,7 +7,7 @@ use diptych_core::{
 };
 use diptych_store::EVERY_PROMPT;
 use diptych_store::assignments::{Held, Take, Taken};
-use diptych_store::pairs::{NewPair, PairSide};
+use diptych_store::pairs::{Logs, NewPair, PairSide};
 use diptych_store::responses::{Respond, Responded};
 use diptych_store::{Millis, Store};
 use sqlx::Row;
@@ -60,14 +60,17 @@ impl<'s> Scene<'s> {
     pub async fn new(store: &'s Store, pairs: usize, overlap: u32) -> Scene<'s> {
         let sprint = store.sprint("birds", NOW).await.unwrap();
         let pairs: Vec<NewPair> = (0..pairs).map(pair).collect();
-        store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), overlap, 0, NOW).await.unwrap();
+        store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), overlap, Logs::default(), NOW).await.unwrap();
         let person = async |name: &str| store.person(name, false, NOW).await.unwrap().id;
         let (ana, ben, cem) = (person("Ana").await, person("Ben").await, person("Cem").await);
         Scene { store, sprint, pairs, ana, ben, cem }
     }
 
     pub async fn set_pairs(&self, overlap: u32, now: Millis) {
-        self.store.set_pairs(&self.sprint, EVERY_PROMPT, self.pairs.clone(), overlap, 0, now).await.unwrap();
+        self.store
+            .set_pairs(&self.sprint, EVERY_PROMPT, self.pairs.clone(), overlap, Logs::default(), now)
+            .await
+            .unwrap();
     }
 
     /// What a person gets who asks for so many pairs.
