@@ -122,8 +122,10 @@ impl Server {
         progress: Arc<dyn Progress>,
     ) -> Result<Ctx> {
         let id = store.sprint(&sprint.config.sprint.slug, now()).await?;
-        Ok(Ctx {
-            settings: store.settings_count(&id).await?,
+        // Counted before the configuration is read, which so is no older.
+        let settings = store.settings_count(&id).await?;
+        let mut ctx = Ctx {
+            settings,
             store: store.clone(),
             blobs: blobs.clone(),
             sprint: id,
@@ -134,7 +136,12 @@ impl Server {
             progress,
             retry_failed: false,
             first: None,
-        })
+        };
+        ctx.config = Arc::new(ctx.read_again(&self.overrides)?);
+        if ctx.config.sprint.slug != sprint.config.sprint.slug {
+            anyhow::bail!("the slug in sprint.toml was changed at this moment; try again");
+        }
+        Ok(ctx)
     }
 }
 

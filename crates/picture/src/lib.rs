@@ -296,19 +296,22 @@ fn decode_rest(
     let format = outline.format;
     let damaged = |error: image::ImageError| PictureError::Damaged { format, what: error.to_string() };
     let input = Cursor::new(bytes);
-    let mut frames = match format {
-        Format::Jpeg => return Ok(()),
-        Format::Gif => {
-            let mut decoder = GifDecoder::new(input).map_err(damaged)?;
-            decoder.set_limits(allocation(limits)).map_err(damaged)?;
-            decoder.into_frames()
-        }
-        Format::Webp => WebPDecoder::new(input).map_err(damaged)?.into_frames(),
-        Format::Png => {
-            let decoder = PngDecoder::with_limits(input, allocation(limits)).map_err(damaged)?;
-            decoder.apng().map_err(damaged)?.into_frames()
-        }
-    };
+    let frames = guarded(format, || {
+        Ok(match format {
+            Format::Jpeg => None,
+            Format::Gif => {
+                let mut decoder = GifDecoder::new(input).map_err(damaged)?;
+                decoder.set_limits(allocation(limits)).map_err(damaged)?;
+                Some(decoder.into_frames())
+            }
+            Format::Webp => Some(WebPDecoder::new(input).map_err(damaged)?.into_frames()),
+            Format::Png => {
+                let decoder = PngDecoder::with_limits(input, allocation(limits)).map_err(damaged)?;
+                Some(decoder.apng().map_err(damaged)?.into_frames())
+            }
+        })
+    })?;
+    let Some(mut frames) = frames else { return Ok(()) };
     let mut decoded = 0;
     while let Some(frame) = guarded(format, || frames.next().transpose().map_err(damaged))? {
         decoded += 1;

@@ -189,11 +189,11 @@ pub async fn changes(ctx: &Ctx, classifier: &str, threshold: f64) -> Result<Vec<
 }
 
 /// Gives one classifier another threshold, in the sprint's `sprint.toml`, and returns the sprint as it goes on.
-/// Who did it stands in the log.
+/// Who did it stands in the log, before the file: from then on nobody goes by an older one.
 ///
 /// # Errors
 /// Where somebody else than an organizer wants it, the sprint does not use the classifier, an environment variable
-/// says otherwise, or the file cannot be written. Nothing is changed then.
+/// says otherwise, another program has just changed one, or the file cannot be written.
 pub async fn set_threshold(
     ctx: &Ctx,
     overrides: &Overrides,
@@ -210,6 +210,11 @@ pub async fn set_threshold(
     let path = ctx.folder.join("sprint.toml");
     let file_error = |source| StageError::File { path: path.display().to_string(), source };
     let refuse = |error: ConfigError| StageError::Refused(error.to_string());
+    // Counted before the file is read, so that what another program sets between the two is noticed.
+    let known = ctx.store.settings_count(&ctx.sprint).await?;
+    if known != ctx.settings {
+        return Err(StageError::SettingsChanged);
+    }
     // Where the file itself is, should this be a link.
     let path_itself = path.canonicalize().map_err(file_error)?;
     let text = std::fs::read_to_string(&path_itself).map_err(file_error)?;
@@ -228,7 +233,6 @@ pub async fn set_threshold(
     std::fs::copy(&path_itself, &part).map_err(file_error)?;
     std::fs::write(&part, text).map_err(file_error)?;
     std::fs::File::open(&part).and_then(|part| part.sync_all()).map_err(file_error)?;
-    std::fs::rename(&part, &path_itself).map_err(file_error)?;
     let change = SettingChange {
         person: who.person.clone(),
         what: format!("{THRESHOLD_OF}{classifier}"),
@@ -236,24 +240,21 @@ pub async fn set_threshold(
         to: threshold.to_string(),
         at: crate::ctx::now(),
     };
-    // Counted before: where another server changes one at this moment, that is taken up first.
-    let settings = ctx.store.settings_count(&ctx.sprint).await? + 1;
-    ctx.store.record_setting(&ctx.sprint, change).await?;
-    Ok(Ctx { config: std::sync::Arc::new(config), settings, ..ctx.clone() })
+    if !ctx.store.record_setting(&ctx.sprint, change, known).await? {
+        return Err(StageError::SettingsChanged);
+    }
+    std::fs::rename(&part, &path_itself).map_err(file_error)?;
+    Ok(Ctx { config: std::sync::Arc::new(config), settings: known + 1, ..ctx.clone() })
 }
 
-/// Whether the configuration has each threshold that was last set from a page.
+/// Whether the configuration has each threshold that was set from a page since there were `known` such settings.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn says_what_was_set(ctx: &Ctx) -> Result<bool> {
-    let set: BTreeMap<String, String> = ctx
-        .store
-        .settings(&ctx.sprint)
-        .await?
-        .into_iter()
-        .map(|(_, change)| (change.what, change.to))
-        .collect();
+pub async fn says_what_was_set(ctx: &Ctx, known: i64) -> Result<bool> {
+    let settings =
+        ctx.store.settings(&ctx.sprint).await?.into_iter().skip(usize::try_from(known).unwrap_or(0));
+    let set: BTreeMap<String, String> = settings.map(|(_, change)| (change.what, change.to)).collect();
     Ok(set.iter().all(|(what, to)| match what.strip_prefix(THRESHOLD_OF) {
         Some(classifier) => used_threshold(ctx, classifier) == *to,
         None => true,

@@ -60,15 +60,22 @@ impl Store {
             .await?)
     }
 
-    /// Keeps a change.
+    /// Keeps a change, and says so; not where there are by now more than `known`.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn record_setting(&self, sprint: &SprintId, change: SettingChange) -> Result<()> {
+    pub async fn record_setting(&self, sprint: &SprintId, change: SettingChange, known: i64) -> Result<bool> {
         let (sprint, change) = (sprint.clone(), Arc::new(change));
         self.write(move |connection| {
             let (sprint, change) = (sprint.clone(), Arc::clone(&change));
             Box::pin(async move {
+                let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM settings WHERE sprint = $1")
+                    .bind(sprint.as_str())
+                    .fetch_one(&mut *connection)
+                    .await?;
+                if count != known {
+                    return Ok(false);
+                }
                 sqlx::query(
                     "INSERT INTO settings (id, sprint, person, what, was, became, changed_at) \
                      VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -82,7 +89,7 @@ impl Store {
                 .bind(change.at)
                 .execute(connection)
                 .await?;
-                Ok(())
+                Ok(true)
             })
         })
         .await

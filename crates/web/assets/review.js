@@ -29,7 +29,9 @@ async function load() {
   // Only the last list that was asked for is shown, with what was decided before.
   asked.abort();
   const mine = asked = new AbortController();
-  await line;
+  quiet();
+  const before = line;
+  await before;
   const form = new FormData($("filters"));
   const [least, most] = (form.get("band") || "-").split("-");
   form.delete("band");
@@ -42,7 +44,7 @@ async function load() {
     if (!reply.ok) throw new Error(list.detail);
   } catch (error) { return mine.signal.aborted ? undefined : say("The list cannot be fetched: " + error.message) }
   if (mine.signal.aborted) return;
-  quiet();
+  if (line !== before) return load(); // something was decided meanwhile
   const { items: fresh, total, counts } = list;
   items = fresh;
   [tiles, at, anchor, chosen, past] = [[], 0, 0, new Set(), []];

@@ -105,8 +105,8 @@ impl From<StageError> for Problem {
             StageError::Store(error) => error.into(),
             StageError::Refused(why) => Self::bad_request(why),
             StageError::SettingsChanged => Self::unavailable(
-                "Another server of this sprint has changed a threshold, and this one's sprint.toml does not say so \
-                 yet. What you decided is recorded, and what was rejected is shown to nobody.",
+                "A threshold was changed elsewhere at this moment, and sprint.toml here does not say so yet. Nothing \
+                 was changed: try again.",
             ),
             other => {
                 tracing::error!(error = %other, "a request failed");

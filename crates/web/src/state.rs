@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as PlainMutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,6 +31,8 @@ pub struct HostedSprint {
     /// Held while the configuration changes; shared by decisions, which plan pairs by it. So none puts back what
     /// a newer configuration has just removed, and no change of the file is lost to another.
     changing: tokio::sync::RwLock<()>,
+    /// Whether what follows from the configuration could not be recorded yet.
+    unsettled: AtomicBool,
     report: Mutex<Option<(Instant, Arc<Report>)>>,
     /// When each moderator was last heard of, by this server.
     moderators: PlainMutex<HashMap<PersonId, Instant>>,
@@ -39,7 +42,8 @@ impl HostedSprint {
     /// Hosts this sprint. `overrides` are those that its configuration was read with.
     pub fn new(ctx: Ctx, overrides: Overrides) -> Self {
         let (ctx, moderators) = (RwLock::new(Arc::new(ctx)), PlainMutex::default());
-        Self { ctx, overrides, changing: Default::default(), report: Mutex::new(None), moderators }
+        let unsettled = AtomicBool::new(false);
+        Self { ctx, overrides, changing: Default::default(), unsettled, report: Mutex::new(None), moderators }
     }
 
     pub(crate) fn ctx(&self) -> Arc<Ctx> {
@@ -65,11 +69,12 @@ impl HostedSprint {
             review::decide(&self.ctx(), who, word).await
         };
         match decided {
-            // It is recorded. Another server has changed a threshold; what follows from both is planned anew.
+            // It is recorded, and what was rejected is gone. Another program has changed a threshold: what follows
+            // from both is planned anew, by a sprint.toml that says so as soon as there is one.
             Err(StageError::SettingsChanged) => {
-                self.look_again().await?;
-                let _as_it_is = self.changing.read().await;
-                Ok(review::settle(&self.ctx()).await?)
+                let _changing = self.changing.write().await;
+                self.unsettled.store(true, Ordering::Relaxed);
+                self.look_again_now().await
             }
             decided => Ok(decided?),
         }
@@ -84,14 +89,22 @@ impl HostedSprint {
         threshold: f64,
     ) -> Result<(), Problem> {
         let _changing = self.changing.write().await;
+        if self.ctx().store.settings_count(&self.ctx().sprint).await? != self.ctx().settings {
+            self.look_again_now().await?;
+        }
         let ctx = safety::set_threshold(&self.ctx(), &self.overrides, who, classifier, threshold).await?;
         self.take_up(ctx).await
     }
 
-    /// Reads `sprint.toml` again and takes it up where it says something else, or where it says what was last set
-    /// from a page. A file that says neither is older than what another server has set: it stays out of date.
+    /// Reads `sprint.toml` again and takes up what it says.
     async fn look_again(&self) -> Result<(), Problem> {
         let _changing = self.changing.write().await;
+        self.look_again_now().await
+    }
+
+    /// The same, for who holds the turn. Where another program has set a threshold since the file was last read,
+    /// a file that neither says so nor screens otherwise than before is older than that: it is not taken up.
+    async fn look_again_now(&self) -> Result<(), Problem> {
         let ctx = self.ctx();
         // Counted first, so that what is set between the two is noticed.
         let settings = ctx.store.settings_count(&ctx.sprint).await?;
@@ -106,12 +119,18 @@ impl HostedSprint {
             tracing::warn!("sprint.toml has another slug now: it holds when the server is started again");
             return Ok(());
         }
-        let changed = config != *ctx.config;
+        let (changed, rescreens) = (config != *ctx.config, screens_otherwise(&config, &ctx.config));
         let fresh = Ctx { config: Arc::new(config), settings, ..Ctx::clone(&ctx) };
-        if changed || settings != ctx.settings && safety::says_what_was_set(&fresh).await? {
-            self.take_up(fresh).await?;
-        }
-        Ok(())
+        let wanted = match settings == ctx.settings {
+            true => changed || self.unsettled(),
+            false => rescreens || safety::says_what_was_set(&fresh, ctx.settings).await?,
+        };
+        if wanted { self.take_up(fresh).await } else { Ok(()) }
+    }
+
+    /// Whether what follows from the configuration is not in the database yet.
+    fn unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed)
     }
 
     /// Goes on with another configuration: what its screening removes is shown to nobody when this returns.
@@ -120,9 +139,16 @@ impl HostedSprint {
         let (before, ctx) = (self.ctx(), Arc::new(ctx));
         *self.ctx.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&ctx);
         *self.report.lock().await = None;
-        let (old, new) = (&before.config, &ctx.config);
-        if (&old.screen, &old.classifiers, &old.review) != (&new.screen, &new.classifiers, &new.review) {
-            review::settle(&ctx).await?;
+        if screens_otherwise(&before.config, &ctx.config) || before.settings != ctx.settings {
+            self.unsettled.store(true, Ordering::Relaxed);
+        }
+        if self.unsettled() {
+            match review::settle(&ctx).await {
+                Ok(()) => self.unsettled.store(false, Ordering::Relaxed),
+                // Another program has set one again since: this one's turn comes when that is read.
+                Err(StageError::SettingsChanged) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -139,6 +165,10 @@ impl HostedSprint {
         *kept = Some((Instant::now(), Arc::clone(&report)));
         Ok(report)
     }
+}
+
+fn screens_otherwise(one: &SprintConfig, other: &SprintConfig) -> bool {
+    (&one.screen, &one.classifiers, &one.review) != (&other.screen, &other.classifiers, &other.review)
 }
 
 /// What handlers share.
@@ -185,7 +215,8 @@ impl App {
                 let file = sprint.ctx().folder.join("sprint.toml");
                 let changed = tokio::fs::metadata(&file).await.and_then(|file| file.modified()).ok();
                 let before = seen.insert(slug.clone(), changed);
-                if before.is_some_and(|before| before != changed)
+                // The first time too: it may have changed while the server started.
+                if (before != Some(changed) || sprint.unsettled())
                     && let Err(problem) = sprint.look_again().await
                 {
                     tracing::error!(?problem, "what follows from the changed sprint.toml cannot be recorded");

@@ -76,9 +76,9 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
             score.is_none_or(|score| ctx.retry_failed && !score.error.is_empty())
         };
         let items: Vec<Shown> = items.iter().filter(missing).cloned().collect();
-        ctx.progress.begin(stage, Some(items.len() as u64));
         if !items.is_empty() {
             ask(ctx, stage, kind, asked, version, items).await?;
+            ctx.progress.end();
         }
     }
     for (name, why) in policy.missing() {
@@ -224,7 +224,7 @@ async fn ask(
     }
     match calls_at_once(&ctx.config, asked) {
         Some(calls) => ask_by_queue(ctx, stage, kind, asked, classifier, items, calls).await,
-        None => ask_here(ctx, kind, asked, &classifier, items).await,
+        None => ask_here(ctx, stage, kind, asked, &classifier, items).await,
     }
 }
 
@@ -258,11 +258,13 @@ async fn ask_by_queue(
 /// A classifier that runs in this process, batch by batch.
 async fn ask_here(
     ctx: &Ctx,
+    stage: Stage,
     kind: Kind,
     asked: &Use,
     classifier: &Classifier,
     items: Vec<Shown>,
 ) -> Result<()> {
+    ctx.progress.begin(stage, Some(items.len() as u64));
     let mut batches = stream::iter(items.chunks(classifier.together().max(1)))
         .map(|batch| async move { Ok::<_, StageError>((batch, classifier.classify(ctx, batch).await?)) })
         // The next batch is read while one is at work.

@@ -92,7 +92,11 @@ pub async fn pairs_planned_before_a_setting_was_changed_are_not_taken(store: &St
         to: "0.2".to_owned(),
         at: NOW,
     };
-    store.record_setting(&scene.sprint, change).await.unwrap();
+    assert!(store.record_setting(&scene.sprint, change.clone(), 0).await.unwrap());
+    assert!(
+        !store.record_setting(&scene.sprint, change, 0).await.unwrap(),
+        "by somebody who has not seen the first"
+    );
     let set = async |planned, pairs| {
         store.set_pairs(&scene.sprint, EVERY_PROMPT, pairs, 2, planned, NOW).await.unwrap()
     };
