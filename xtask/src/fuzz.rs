@@ -20,18 +20,17 @@ const COUNTERS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
 /// kept beside the built programs, so that a later run goes on from there.
 #[allow(clippy::print_stdout)]
 pub fn run(root: &Path, seconds: u64, only: Option<&str>) -> Result<()> {
-    let built = target(root).join("fuzz");
-    let host = host()?;
-    let mut build = cargo(
-        root,
-        &["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host],
-    );
-    check(build.arg("--target-dir").arg(&built).env("RUSTFLAGS", COUNTERS))?;
     let wanted: Vec<&str> =
         TARGETS.into_iter().filter(|name| only.is_none_or(|only| only == *name)).collect();
     if wanted.is_empty() {
         bail!("there is no fuzz target `{}`: {}", only.unwrap_or_default(), TARGETS.join(", "));
     }
+    let (built, host) = (target(root).join("fuzz"), host()?);
+    let mut build = cargo(
+        root,
+        &["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host],
+    );
+    check(build.arg("--target-dir").arg(&built).env("RUSTFLAGS", COUNTERS))?;
     for name in wanted {
         let (found, failures) = (built.join("corpus").join(name), built.join("failures"));
         fs::create_dir_all(&found)?;

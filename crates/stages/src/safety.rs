@@ -240,10 +240,15 @@ pub async fn set_threshold(
         to: threshold.to_string(),
         at: crate::ctx::now(),
     };
-    if !ctx.store.record_setting(&ctx.sprint, change, known).await? {
+    if !ctx.store.record_setting(&ctx.sprint, change.clone(), known).await? {
         return Err(StageError::SettingsChanged);
     }
-    std::fs::rename(&part, &path_itself).map_err(file_error)?;
+    if let Err(error) = std::fs::rename(&part, &path_itself) {
+        // Or everybody would wait for a file that says so.
+        let back = SettingChange { from: change.to, to: change.from, ..change };
+        ctx.store.record_setting(&ctx.sprint, back, known + 1).await?;
+        return Err(file_error(error));
+    }
     Ok(Ctx { config: std::sync::Arc::new(config), settings: known + 1, ..ctx.clone() })
 }
 

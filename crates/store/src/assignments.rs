@@ -10,7 +10,7 @@ use diptych_core::{AssignmentId, AssignmentState, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::line::{Line, NOT_MINE};
+use crate::line::{Line, free_for_person};
 use crate::{
     Connection, Millis, Result, Store, StoreError, by_times, padded, places, rows_at_once, value_rows,
 };
@@ -98,13 +98,12 @@ async fn take_in<'t>(
 ) -> Result<Vec<Taken>> {
     end_leases(connection, sprint, takes.iter().map(|take| take.now).max().unwrap_or(0)).await?;
     let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
-    let mut held: HashMap<&str, Vec<Hold>> = HashMap::new();
+    let mut held: HashMap<PersonId, Vec<Hold>> = HashMap::new();
     for (person, hold) in live(connection, sprint, &people).await? {
-        let Some(person) = people.iter().find(|known| **known == person.as_str()) else { continue };
         held.entry(person).or_default().push(Hold::Live(hold));
     }
     let missing = |take: &Take, held: Option<&Vec<Hold>>| take.count.saturating_sub(held.map_or(0, Vec::len));
-    let wanted: usize = takes.iter().map(|take| missing(take, held.get(take.person.as_str()))).sum();
+    let wanted: usize = takes.iter().map(|take| missing(take, held.get(&take.person))).sum();
     // They are milliseconds apart; a skip stays away until it has cooled down for all of them.
     let cooled = takes.iter().map(|take| take.now - take.skip_cooldown).min().unwrap_or(0);
     let mut line = match wanted {
@@ -115,7 +114,7 @@ async fn take_in<'t>(
     let (mut new, mut written, mut rows) = (Vec::new(), 0, HashMap::new());
     for take in takes {
         // Kept for the same person's second call, which finds what the first one took.
-        let mine = held.entry(take.person.as_str()).or_default();
+        let mine = held.entry(take.person.clone()).or_default();
         let mut sides = take.sides.iter().copied().take(missing(take, Some(mine)));
         let mut give = |line: &mut Line, new: &mut Vec<NewHold<'t>>| {
             let pairs = line.give(&take.person, sides.len());
@@ -137,7 +136,7 @@ async fn take_in<'t>(
 
     let mut all = Vec::with_capacity(takes.len());
     for take in takes {
-        let mine = held.get(take.person.as_str()).map_or(&[][..], Vec::as_slice);
+        let mine = held.get(&take.person).map_or(&[][..], Vec::as_slice);
         let of_take = mine.iter().take(take.count).map(|hold| hold.shown(&new, &rows));
         let free_at = if mine.is_empty() { next_free(connection, take).await? } else { None };
         all.push(Taken { held: of_take.collect::<Result<_>>()?, free_at });
@@ -330,7 +329,8 @@ pub(crate) async fn hold(
 async fn next_free(connection: &mut Connection, take: &Take) -> Result<Option<Millis>> {
     let query = format!(
         "SELECT MIN(holds.expires_at) FROM assignments holds JOIN pairs ON pairs.id = holds.pair \
-         WHERE pairs.sprint = $1 AND pairs.current AND holds.state = 'open' AND {NOT_MINE}"
+         WHERE pairs.sprint = $1 AND pairs.current AND holds.state = 'open' AND {}",
+        free_for_person()
     );
     let lease: Option<Millis> = sqlx::query_scalar(AssertSqlSafe(query))
         .bind(take.sprint.as_str())

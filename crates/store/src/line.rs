@@ -8,13 +8,19 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::{Connection, Millis, Result};
 
-/// What keeps a pair from the person `$3`: a hold, an answer, or a skip that has not cooled down.
-/// `$1` is the sprint, `$2` the time before which a skip has cooled down.
+/// Whether the assignment `a` keeps its pair from its person: a hold, an answer, or a skip that has not cooled
+/// down. `$2` is the time before which a skip has.
+const KEEPS_OUT: &str = "(a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))";
+
+/// Whether nothing keeps a pair from the person `$3`; `$2` as above.
 ///
 /// Counted, not `NOT EXISTS`: PostgreSQL makes a join of that, and then looks at all that the person ever
 /// did instead of the few pairs that are asked for.
-pub(crate) const NOT_MINE: &str = "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id \
-    AND a.person = $3 AND (a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))) = 0";
+pub(crate) fn free_for_person() -> String {
+    format!(
+        "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $3 AND {KEEPS_OUT}) = 0"
+    )
+}
 
 /// The head of one sprint's line, while takes are served from it.
 #[derive(Debug, Default)]
@@ -78,13 +84,12 @@ impl Line {
     ) -> Result<bool> {
         // Few different texts, so that the database finds the statement prepared.
         let limit = length.next_power_of_two();
-        let free = person.map_or(String::new(), |_| format!(" AND {NOT_MINE}"));
+        let free = person.map_or(String::new(), |_| format!(" AND {}", free_for_person()));
         let query = format!(
-            "SELECT line.id, line.begun, line.shuffle, line.slots, parts.person FROM \
+            "SELECT line.id, line.begun, line.shuffle, line.slots, a.person FROM \
              (SELECT id, begun, shuffle, slots FROM pairs WHERE sprint = $1 AND current AND slots > 0{free} \
               ORDER BY begun DESC, shuffle LIMIT {limit}) AS line \
-             LEFT JOIN assignments AS parts ON parts.pair = line.id AND (parts.state IN ('open', 'answered') \
-              OR (parts.state = 'skipped' AND parts.ended_at > $2)) \
+             LEFT JOIN assignments AS a ON a.pair = line.id AND {KEEPS_OUT} \
              ORDER BY line.begun DESC, line.shuffle, line.id"
         );
         let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);

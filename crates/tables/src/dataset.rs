@@ -4,6 +4,8 @@
 //! held. The folder is written beside its place under another name and renamed when it is whole, so a
 //! reader never finds half of one. Calls block on the disk.
 
+pub use diptych_core::Split;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -16,8 +18,6 @@ use datafusion::parquet::file::metadata::KeyValue;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::parquet::schema::types::ColumnPath;
 
-pub use diptych_core::Split;
-
 use crate::TableError;
 use crate::card::{self, Card, SplitFacts};
 use crate::cells::{Row, Rows};
@@ -28,7 +28,7 @@ use crate::features::{Column, Features, Kind};
 pub struct Limits {
     /// Rows of a row group.
     pub group_rows: usize,
-    /// Bytes of values of a row group.
+    /// Bytes of values of a row group. They pass through memory several times: 8 MiB stay near the processor.
     pub group_bytes: usize,
     /// Bytes of a Parquet file.
     pub shard_bytes: usize,

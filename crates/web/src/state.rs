@@ -89,10 +89,15 @@ impl HostedSprint {
         threshold: f64,
     ) -> Result<(), Problem> {
         let _changing = self.changing.write().await;
-        if self.ctx().store.settings_count(&self.ctx().sprint).await? != self.ctx().settings {
-            self.look_again_now().await?;
-        }
-        let ctx = safety::set_threshold(&self.ctx(), &self.overrides, who, classifier, threshold).await?;
+        let set =
+            async || safety::set_threshold(&self.ctx(), &self.overrides, who, classifier, threshold).await;
+        let ctx = match set().await {
+            Err(StageError::SettingsChanged) => {
+                self.look_again_now().await?;
+                set().await?
+            }
+            outcome => outcome?,
+        };
         self.take_up(ctx).await
     }
 

@@ -77,7 +77,8 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
         };
         let items: Vec<Shown> = items.iter().filter(missing).cloned().collect();
         if !items.is_empty() {
-            ask(ctx, stage, kind, asked, version, items).await?;
+            let asking = Asking { stage, kind, asked: asked.clone(), version: version.clone() };
+            ask(ctx, asking, items).await?;
             ctx.progress.end();
         }
     }
@@ -137,13 +138,6 @@ impl Classifier {
         }
     }
 
-    fn version(&self) -> &str {
-        match self {
-            Self::Text(classifier) => classifier.version(),
-            Self::Image(classifier) => classifier.version(),
-        }
-    }
-
     fn labels(&self) -> Option<Vec<String>> {
         match self {
             Self::Text(classifier) => classifier.labels(),
@@ -193,23 +187,27 @@ impl Classifier {
     }
 }
 
-/// Asks one classifier about items, and keeps what it says as it comes.
-async fn ask(
-    ctx: &Ctx,
+/// One classifier, asked at one stage.
+#[derive(Clone)]
+struct Asking {
     stage: Stage,
     kind: Kind,
-    asked: &Use,
-    version: &str,
-    items: Vec<Shown>,
-) -> Result<()> {
-    let classifier = match Classifier::load(&ctx.config, &ctx.folder, &ctx.stop, kind, asked).await {
+    asked: Use,
+    /// What its scores are kept under.
+    version: String,
+}
+
+/// Asks one classifier about items, and keeps what it says as it comes.
+async fn ask(ctx: &Ctx, asking: Asking, items: Vec<Shown>) -> Result<()> {
+    let Asking { kind, asked, version, .. } = &asking;
+    let classifier = match Classifier::load(&ctx.config, &ctx.folder, &ctx.stop, *kind, asked).await {
         Ok(classifier) => classifier,
         // Its files are there and cannot be used: what it should have looked at waits for people.
         Err(error) => {
             ctx.progress.note(&format!("{} cannot be used: {error}", asked.name));
             let failed =
                 items.into_iter().map(|(content, _)| failed_score(content, version, &error)).collect();
-            return Ok(ctx.store.record_scores(&ctx.sprint, kind, failed, now()).await?);
+            return Ok(ctx.store.record_scores(&ctx.sprint, *kind, failed, now()).await?);
         }
     };
     if let Some(labels) = classifier.labels()
@@ -223,32 +221,30 @@ async fn ask(
         )));
     }
     match calls_at_once(&ctx.config, asked) {
-        Some(calls) => ask_by_queue(ctx, stage, kind, asked, classifier, items, calls).await,
-        None => ask_here(ctx, stage, kind, asked, &classifier, items).await,
+        Some(calls) => ask_by_queue(ctx, asking, classifier, items, calls).await,
+        None => ask_here(ctx, &asking, &classifier, items).await,
     }
 }
 
 /// A classifier behind a network: a call an item, through the queue.
 async fn ask_by_queue(
     ctx: &Ctx,
-    stage: Stage,
-    kind: Kind,
-    asked: &Use,
+    asking: Asking,
     classifier: Classifier,
     items: Vec<Shown>,
     calls: usize,
 ) -> Result<()> {
-    let version = classifier.version().to_owned();
-    let units = items.into_iter().map(|item| (UnitKey::of(&["screen", &version, &item.0]), item)).collect();
-    let (all, classifier, asked) = (ctx.clone(), Arc::new(classifier), Arc::new(asked.clone()));
-    work::units(ctx, stage, units, calls, move |item: Shown| {
-        let (ctx, classifier, asked) = (all.clone(), Arc::clone(&classifier), Arc::clone(&asked));
+    let key = |item: &Shown| UnitKey::of(&["screen", &asking.version, &item.0]);
+    let units = items.into_iter().map(|item| (key(&item), item)).collect();
+    let shared = Arc::new((ctx.clone(), asking.clone(), classifier));
+    work::units(ctx, asking.stage, units, calls, move |item: Shown| {
+        let shared = Arc::clone(&shared);
         async move {
+            let (ctx, asking, classifier) = &*shared;
             let items = std::slice::from_ref(&item);
-            let outcomes = classifier.classify(&ctx, items).await?;
-            let scores = keep(&asked, classifier.version(), items, outcomes)?;
+            let scores = keep(asking, items, classifier.classify(ctx, items).await?)?;
             let ended = if scores.is_empty() { Ended::Pending } else { Ended::Recorded };
-            ctx.store.record_scores(&ctx.sprint, kind, scores, now()).await?;
+            ctx.store.record_scores(&ctx.sprint, asking.kind, scores, now()).await?;
             Ok(ended)
         }
     })
@@ -256,23 +252,16 @@ async fn ask_by_queue(
 }
 
 /// A classifier that runs in this process, batch by batch.
-async fn ask_here(
-    ctx: &Ctx,
-    stage: Stage,
-    kind: Kind,
-    asked: &Use,
-    classifier: &Classifier,
-    items: Vec<Shown>,
-) -> Result<()> {
-    ctx.progress.begin(stage, Some(items.len() as u64));
+async fn ask_here(ctx: &Ctx, asking: &Asking, classifier: &Classifier, items: Vec<Shown>) -> Result<()> {
+    ctx.progress.begin(asking.stage, Some(items.len() as u64));
     let mut batches = stream::iter(items.chunks(classifier.together().max(1)))
         .map(|batch| async move { Ok::<_, StageError>((batch, classifier.classify(ctx, batch).await?)) })
         // The next batch is read while one is at work.
         .buffered(2);
     while let Some(done) = batches.next().await {
         let (batch, outcomes) = done?;
-        let scores = keep(asked, classifier.version(), batch, outcomes)?;
-        ctx.store.record_scores(&ctx.sprint, kind, scores, now()).await?;
+        let scores = keep(asking, batch, outcomes)?;
+        ctx.store.record_scores(&ctx.sprint, asking.kind, scores, now()).await?;
         ctx.progress.advance(batch.len() as u64);
         if ctx.stop.is_cancelled() {
             return Err(StageError::Interrupted);
@@ -283,8 +272,7 @@ async fn ask_here(
 
 /// What is kept of a classifier's outcomes: not what failed in passing, which stays pending.
 fn keep(
-    asked: &Use,
-    version: &str,
+    Asking { asked, version, .. }: &Asking,
     items: &[Shown],
     outcomes: Vec<Result<Labels, EngineError>>,
 ) -> Result<Vec<Score>> {
