@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderValue, RANGE};
-use reqwest::{Client, StatusCode};
+use reqwest::header::{AUTHORIZATION, CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
 use crate::EngineError;
@@ -55,9 +56,9 @@ pub async fn download(
         std::fs::create_dir_all(folder).map_err(|error| broken(folder, &error))?;
     }
     let mut tries = 0;
-    let revision = loop {
+    let said = loop {
         match fetch(wanted, &part, &mut heard).await {
-            Ok(revision) => break revision,
+            Ok(said) => break said,
             Err(EngineError::Transient { message, retry_after }) => {
                 tries += 1;
                 if tries == TRIES {
@@ -73,7 +74,8 @@ pub async fn download(
         }
     };
     let (bytes, sha256) = digest(&part)?;
-    if let Some(expected) = wanted.sha256.as_ref().filter(|expected| **expected != sha256) {
+    let expected = wanted.sha256.as_ref().or(said.sha256.as_ref());
+    if let Some(expected) = expected.filter(|expected| **expected != sha256) {
         std::fs::remove_file(&part).map_err(|error| broken(&part, &error))?;
         return Err(EngineError::setup(format!(
             "{} from {} has the SHA-256 {sha256}, not {expected}; nothing was kept",
@@ -81,38 +83,88 @@ pub async fn download(
         )));
     }
     std::fs::rename(&part, &wanted.target).map_err(|error| broken(&wanted.target, &error))?;
-    Ok(Downloaded { bytes, revision })
+    Ok(Downloaded { bytes, revision: said.revision })
+}
+
+/// What the Hub says of a file, on the way to where its bytes are.
+#[derive(Debug, Default)]
+struct Said {
+    /// The commit that it is of.
+    revision: Option<String>,
+    /// Its SHA-256, which the Hub knows of large files.
+    sha256: Option<String>,
+}
+
+impl Said {
+    fn hear(&mut self, headers: &HeaderMap) {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(revision) = header("x-repo-commit") {
+            self.revision = Some(revision.to_owned());
+        }
+        let digest = header("x-linked-etag").map(|tag| tag.trim_start_matches("W/").trim_matches('"'));
+        if let Some(digest) =
+            digest.filter(|tag| tag.len() == 64 && tag.bytes().all(|b| b.is_ascii_hexdigit()))
+        {
+            self.sha256 = Some(digest.to_ascii_lowercase());
+        }
+    }
+}
+
+/// Asks for the file from `have` on. The way there is gone by hand: what the Hub says of a file stands in
+/// the answer that points elsewhere, and the key is for the first host alone.
+async fn ask(wanted: &Download, have: u64, said: &mut Said) -> Result<Response, EngineError> {
+    /// More than any way that leads somewhere.
+    const HOPS: u32 = 10;
+    crate::tls::init();
+    let client = Client::builder()
+        .user_agent(concat!("diptych/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(15))
+        .read_timeout(Duration::from_secs(60))
+        .redirect(Policy::none())
+        .build()
+        .map_err(|error| EngineError::setup(format!("no HTTPS client can be made: {error}")))?;
+    let bad = |what: String| EngineError::setup(format!("{} from {}: {what}", wanted.who, wanted.url));
+    let first = Url::parse(&wanted.url).map_err(|error| bad(error.to_string()))?;
+    let mut at = first.clone();
+    for _ in 0..HOPS {
+        let mut request = client.get(at.clone());
+        if have > 0 {
+            request = request.header(RANGE, format!("bytes={have}-"));
+        }
+        if let Some(token) = wanted.token.as_ref().filter(|_| at.origin() == first.origin()) {
+            let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+                EngineError::setup("HF_TOKEN cannot be a token: it has characters that no header takes")
+            })?;
+            header.set_sensitive(true);
+            request = request.header(AUTHORIZATION, header);
+        }
+        let reply = request.send().await.map_err(|error| {
+            let error = error.without_url();
+            EngineError::transient(format!("{} from {}: {error}", wanted.who, wanted.url))
+        })?;
+        said.hear(reply.headers());
+        if !reply.status().is_redirection() {
+            return Ok(reply);
+        }
+        let location = reply.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let next = location.and_then(|location| at.join(location).ok());
+        at = next
+            .filter(|next| next.scheme() == "https" || next.scheme() == first.scheme())
+            .ok_or_else(|| bad(format!("the server answered {} and says nowhere to go", reply.status())))?;
+    }
+    Err(bad(format!("the server sends from place to place, {HOPS} times")))
 }
 
 async fn fetch(
     wanted: &Download,
     part: &Path,
     heard: &mut (impl FnMut(u64, Option<u64>) + Send),
-) -> Result<Option<String>, EngineError> {
+) -> Result<Said, EngineError> {
     let transient =
         |what: String| EngineError::transient(format!("{} from {}: {what}", wanted.who, wanted.url));
     let have = part.metadata().map_or(0, |file| file.len());
-    crate::tls::init();
-    let client = Client::builder()
-        .user_agent(concat!("diptych/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(15))
-        .read_timeout(Duration::from_secs(60))
-        .build()
-        .map_err(|error| EngineError::setup(format!("no HTTPS client can be made: {error}")))?;
-    let mut request = client.get(&wanted.url);
-    if have > 0 {
-        request = request.header(RANGE, format!("bytes={have}-"));
-    }
-    if let Some(token) = &wanted.token {
-        let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            EngineError::setup("HF_TOKEN cannot be a token: it has characters that no header takes")
-        })?;
-        header.set_sensitive(true);
-        request = request.header(AUTHORIZATION, header);
-    }
-    let mut reply = request.send().await.map_err(|error| transient(error.without_url().to_string()))?;
-    let revision =
-        reply.headers().get("x-repo-commit").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut said = Said::default();
+    let mut reply = ask(wanted, have, &mut said).await?;
     let status = reply.status();
     let begins = match status {
         StatusCode::OK => 0,
@@ -132,7 +184,7 @@ async fn fetch(
             if length != Some(have) {
                 return Err(restart(part, transient("it is not the file that was begun".to_owned()))?);
             }
-            return Ok(revision);
+            return Ok(said);
         }
         _ => return Err(refusal(wanted, status, reply.headers())),
     };
@@ -160,7 +212,7 @@ async fn fetch(
         return Err(transient("it broke off".to_owned()));
     }
     file.sync_all().map_err(|error| broken(part, &error))?;
-    Ok(revision)
+    Ok(said)
 }
 
 /// Begins anew the next time.
@@ -169,7 +221,7 @@ fn restart(part: &Path, error: EngineError) -> Result<EngineError, EngineError> 
     Ok(error)
 }
 
-fn refusal(wanted: &Download, status: StatusCode, headers: &reqwest::header::HeaderMap) -> EngineError {
+fn refusal(wanted: &Download, status: StatusCode, headers: &HeaderMap) -> EngineError {
     let said = format!("{} from {}: the server answered {status}", wanted.who, wanted.url);
     match status.as_u16() {
         401 => EngineError::setup(format!("{said}; set HF_TOKEN to a token of yours")),
@@ -217,6 +269,7 @@ mod tests {
                 let mut request = vec![0; 4096];
                 let read = stream.read(&mut request).await.unwrap();
                 let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+                assert!(!request.contains("authorization"), "the key stays with the first host: {request}");
                 let begins: usize = request
                     .split_once("range: bytes=")
                     .and_then(|(_, rest)| rest.split('-').next()?.parse().ok())
@@ -288,6 +341,50 @@ mod tests {
         let error = download(&wanted(&url, folder.path(), Some("00")), |_, _| {}).await.unwrap_err();
         assert!(error.to_string().contains("not 00; nothing was kept"), "{error}");
         assert_eq!(std::fs::read_dir(folder.path().join("deep")).unwrap().count(), 0);
+    }
+
+    /// A Hub: it says what the file is, and sends on to another host, which must not see the key.
+    async fn hub(elsewhere: String, digest: String) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/model.onnx", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+                assert!(request.contains("authorization: bearer secret"), "{request}");
+                let head = format!(
+                    "HTTP/1.1 302 Found\r\nlocation: {elsewhere}\r\nx-repo-commit: def\r\nx-linked-etag: \"{digest}\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn what_the_hub_says_of_a_file_is_heard_on_the_way_and_held_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let right = hex::encode(Sha256::digest(CONTENT));
+        for (digest, kept) in [(right, true), ("0".repeat(64), false)] {
+            let (elsewhere, _) = server("200 OK", 1000).await;
+            let mut wanted = wanted(&hub(elsewhere, digest).await, folder.path(), None);
+            wanted.token = Some("secret".to_owned());
+            let done = download(&wanted, |_, _| {}).await;
+            assert_eq!(done.is_ok(), kept, "{done:?}");
+            std::fs::remove_file(&wanted.target).ok();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_way_that_leads_nowhere_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (round, _) = server("302 Found\r\nlocation: /model.onnx", 1000).await;
+        let error = download(&wanted(&round, folder.path(), None), |_, _| {}).await.unwrap_err();
+        assert!(error.to_string().contains("from place to place"), "{error}");
+        let (nowhere, _) = server("302 Found", 1000).await;
+        let error = download(&wanted(&nowhere, folder.path(), None), |_, _| {}).await.unwrap_err();
+        assert!(error.to_string().contains("nowhere to go"), "{error}");
     }
 
     #[tokio::test]

@@ -95,24 +95,32 @@ pub struct Known {
     pub note: &'static str,
 }
 
+const fn weights(name: &'static str, sha256: &'static str) -> File {
+    File { name, sha256: Some(sha256), optional: true }
+}
+
+// Weights in the order in which they are asked for: every build runs ONNX.
 const TEXT_FILES: &[File] = &[
     file("config.json"),
     file("tokenizer.json"),
     optional("tokenizer_config.json"),
-    optional("model.safetensors"),
     optional("onnx/model.onnx"),
     optional("model.onnx"),
+    optional("model.safetensors"),
 ];
 
 const IMAGE_FILES: &[File] = &[
     file("config.json"),
     file("preprocessor_config.json"),
-    optional("model.safetensors"),
     optional("onnx/model.onnx"),
     optional("model.onnx"),
+    optional("model.safetensors"),
 ];
 
 /// All of them.
+///
+/// The revisions and checksums of the models on the Hub are those that public projects which load these
+/// models have pinned; where none was found there is none, and what the Hub gives first is kept to.
 pub const KNOWN: &[Known] = &[
     Known {
         name: "nsfw-prompt-detector",
@@ -162,9 +170,17 @@ pub const KNOWN: &[Known] = &[
     Known {
         name: "falconsai-nsfw",
         kind: Kind::Image,
-        source: Source::Hub { repo: "Falconsai/nsfw_image_detection", revision: None },
+        source: Source::Hub {
+            repo: "Falconsai/nsfw_image_detection",
+            revision: Some("96cb0d0342c7afb80cab76ecc58b265fa44da256"),
+        },
         licence: "Apache-2.0",
-        files: IMAGE_FILES,
+        files: &[
+            file("config.json"),
+            file("preprocessor_config.json"),
+            weights("model.safetensors", "97b2ce64ec146884b37f98ee7944ca4891aa72f6827dc0cb10684a1cbecd5830"),
+            optional("model.onnx"),
+        ],
         recipe: Recipe::HuggingFace,
         labels: &["normal", "nsfw"],
         positive: &["nsfw"],
@@ -174,9 +190,16 @@ pub const KNOWN: &[Known] = &[
     Known {
         name: "adamcodd-nsfw",
         kind: Kind::Image,
-        source: Source::Hub { repo: "AdamCodd/vit-base-nsfw-detector", revision: None },
+        source: Source::Hub {
+            repo: "AdamCodd/vit-base-nsfw-detector",
+            revision: Some("8587de998f441aac03fdd57a85d2e4cb808c7d64"),
+        },
         licence: "Apache-2.0",
-        files: IMAGE_FILES,
+        files: &[
+            file("config.json"),
+            file("preprocessor_config.json"),
+            weights("onnx/model.onnx", "dce8f5af8509fee39c453b78a66076ead5c97321ddcee0ddfa16f67dc8286384"),
+        ],
         recipe: Recipe::HuggingFace,
         labels: &["sfw", "nsfw"],
         positive: &["nsfw"],
@@ -186,7 +209,10 @@ pub const KNOWN: &[Known] = &[
     Known {
         name: "michalmlodawski-nsfw-large",
         kind: Kind::Image,
-        source: Source::Hub { repo: "MichalMlodawski/nsfw-image-detection-large", revision: None },
+        source: Source::Hub {
+            repo: "MichalMlodawski/nsfw-image-detection-large",
+            revision: Some("631537d3bb871f59abb2769c1127359920a73640"),
+        },
         licence: "",
         files: IMAGE_FILES,
         recipe: Recipe::HuggingFace,

@@ -60,7 +60,7 @@ mod tests {
         let on = SprintConfig::parse("sprint.toml", &screened(&text), &Overrides::none()).unwrap();
         assert_eq!(
             on.screen.text.iter().chain(&on.screen.image).map(|one| one.name.as_str()).collect::<Vec<_>>(),
-            ["lexicon", "nsfw-prompt-detector", "open-nsfw", "falconsai-nsfw"]
+            ["lexicon", "nsfw-prompt-detector", "open-nsfw", "adamcodd-nsfw"]
         );
         assert_eq!(on.screen.image[0].threshold, Some(0.8));
         for section in [

@@ -54,7 +54,7 @@ pub fn run(folder: &Path, prompts: &[PathBuf], template: Template) -> Result<()>
         match template {
             Template::Plain => "it runs as it is",
             Template::Screened =>
-                "bring its classifiers with `diptych models fetch nsfw-prompt-detector open-nsfw falconsai-nsfw`",
+                "bring its classifiers with `diptych models fetch nsfw-prompt-detector open-nsfw adamcodd-nsfw`",
         }
     ))
 }
