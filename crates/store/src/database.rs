@@ -311,8 +311,11 @@ fn migrations(backend: Backend) -> &'static Migrator {
 pub const OURS: &[&str] = &[
     "assignments",
     "calls",
+    "consents",
     "diptych",
+    "identities",
     "images",
+    "invitations",
     "pairs",
     "people",
     "prompts",
@@ -325,9 +328,11 @@ pub const OURS: &[&str] = &[
     "scores",
     "sessions",
     "settings",
+    "sign_ins",
     "source_drops",
     "sprints",
     "stage_marks",
+    "terms",
     "tokens",
     "variants",
 ];

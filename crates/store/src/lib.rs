@@ -19,6 +19,7 @@ pub mod responses;
 pub mod reviews;
 pub mod scores;
 pub mod settings;
+pub mod sign_in;
 pub mod simulate;
 pub mod sprints;
 pub mod variants;

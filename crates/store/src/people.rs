@@ -1,7 +1,7 @@
 //! People: who they are, how programs and browsers prove it, what they may do, and under which
 //! pseudonym their answers are published.
 
-use diptych_core::{PersonId, Role, SprintId};
+use diptych_core::{Name, PersonId, Role, SprintId};
 use sha2::{Digest, Sha256};
 
 use crate::{Connection, Millis, Result, Store, StoreError};
@@ -17,12 +17,33 @@ pub struct Person {
     pub simulated: bool,
 }
 
+/// How a person came to be here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonKind {
+    /// By a name, a token, an invitation or a provider.
+    Person,
+    /// Under a name that was made up for them.
+    Guest,
+    /// The program has made them up, for the demo.
+    Simulated,
+}
+
+impl PersonKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Guest => "guest",
+            Self::Simulated => SIMULATED,
+        }
+    }
+}
+
 /// A person as `users list` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct PersonSummary {
     /// The name.
     pub name: String,
-    /// `person` or `simulated`.
+    /// `person`, `guest` or `simulated`.
     pub kind: String,
     /// How many responses count.
     pub responses: i64,
@@ -32,35 +53,50 @@ pub struct PersonSummary {
 pub(crate) const SIMULATED: &str = "simulated";
 
 /// What is kept of a secret: enough to know it again, not enough to use it.
-fn hash(secret: &str) -> String {
+pub(crate) fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
 impl Store {
-    /// The person with this name (in any case), made where there is none.
+    /// The person with this name, made where there is none.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn person(&self, name: &str, simulated: bool, now: Millis) -> Result<Person> {
-        let (id, name) = (PersonId::new(), name.trim().to_owned());
+    pub async fn person(&self, name: &Name, kind: PersonKind, now: Millis) -> Result<Person> {
+        let name = name.clone();
         self.write(move |connection| {
-            let (id, name) = (id.clone(), name.clone());
+            let name = name.clone();
             Box::pin(async move {
-                let (id, name, kind): (String, String, String) = sqlx::query_as(
-                    "INSERT INTO people (id, name, handle, kind, created_at) VALUES ($1, $2, $3, $4, $5) \
-                     ON CONFLICT (handle) DO UPDATE SET handle = excluded.handle RETURNING id, name, kind",
-                )
-                .bind(id.as_str())
-                .bind(&name)
-                .bind(name.to_lowercase())
-                .bind(if simulated { SIMULATED } else { "person" })
-                .bind(now)
-                .fetch_one(connection)
-                .await?;
-                Ok(Person { id: PersonId::from_text(id), name, simulated: kind == SIMULATED })
+                let query = "INSERT INTO people (id, name, handle, kind, created_at) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (handle) DO UPDATE SET handle = excluded.handle RETURNING id, name, kind";
+                Ok(person(insert(query, &name, kind, now).fetch_one(connection).await?))
             })
         })
         .await
+    }
+
+    /// A new person with this name; none where somebody has it already.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn new_person(&self, name: &Name, kind: PersonKind, now: Millis) -> Result<Option<Person>> {
+        let name = name.clone();
+        self.write(move |connection| {
+            let name = name.clone();
+            Box::pin(async move { Self::new_person_in(connection, &name, kind, now).await })
+        })
+        .await
+    }
+
+    pub(crate) async fn new_person_in(
+        connection: &mut Connection,
+        name: &Name,
+        kind: PersonKind,
+        now: Millis,
+    ) -> Result<Option<Person>> {
+        let query = "INSERT INTO people (id, name, handle, kind, created_at) VALUES ($1, $2, $3, $4, $5) \
+                     ON CONFLICT (handle) DO NOTHING RETURNING id, name, kind";
+        Ok(insert(query, name, kind, now).fetch_optional(connection).await?.map(person))
     }
 
     /// Lets this secret stand for the person in programs.
@@ -177,7 +213,23 @@ impl Store {
     }
 }
 
-fn person((id, name, kind): (String, String, String)) -> Person {
+type Row = (String, String, String);
+
+fn insert<'q>(
+    query: &'static str,
+    name: &'q Name,
+    kind: PersonKind,
+    now: Millis,
+) -> sqlx::query::QueryAs<'q, sqlx::Any, Row, sqlx::any::AnyArguments> {
+    sqlx::query_as(query)
+        .bind(PersonId::new().as_str().to_owned())
+        .bind(name.shown())
+        .bind(name.handle())
+        .bind(kind.as_str())
+        .bind(now)
+}
+
+pub(crate) fn person((id, name, kind): Row) -> Person {
     Person { id: PersonId::from_text(id), name, simulated: kind == SIMULATED }
 }
 

@@ -17,7 +17,7 @@ pub use overrides::{Overrides, VARIABLE_PREFIX};
 pub use screen::{
     ClassifierConfig, ClassifierUse, IMAGE_CLASSIFIERS, Removes, ReviewConfig, ScreenConfig, TEXT_CLASSIFIERS,
 };
-pub use server::{ServerConfig, StorageConfig};
+pub use server::{LimitsConfig, Names, OpenIdConfig, ServeConfig, ServerConfig, SignInConfig, StorageConfig};
 pub use sprint::{
     AnnotateConfig, BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LANGUAGES,
     LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, SprintConfig, SprintSection, is_name,

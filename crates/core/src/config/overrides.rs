@@ -21,7 +21,7 @@ const SPRINT_SECTIONS: &[&str] = &[
     "classifiers",
     "review",
 ];
-const SERVER_SECTIONS: &[&str] = &["storage", "serve"];
+const SERVER_SECTIONS: &[&str] = &["storage", "serve", "sign_in", "limits"];
 
 /// The overrides that stand in the environment.
 #[derive(Debug, Clone, Default)]

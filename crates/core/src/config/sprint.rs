@@ -341,11 +341,22 @@ pub struct AnnotateConfig {
     pub skip_cooldown_s: u64,
     /// Whether everybody may see the results before the sprint closes.
     pub public_results: bool,
+    /// What the answers are for, in a sentence or two that people read before they begin.
+    pub about: String,
+    /// The age that people say they have before they begin, in years; none where it does not matter.
+    pub minimum_age: Option<u8>,
 }
 
 impl Default for AnnotateConfig {
     fn default() -> Self {
-        Self { overlap: 3, lease_s: 600, skip_cooldown_s: 86_400, public_results: false }
+        Self {
+            overlap: 3,
+            lease_s: 600,
+            skip_cooldown_s: 86_400,
+            public_results: false,
+            about: String::new(),
+            minimum_age: None,
+        }
     }
 }
 

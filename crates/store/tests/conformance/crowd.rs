@@ -8,10 +8,11 @@ use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::Take;
 use diptych_store::pairs::Logs;
+use diptych_store::people::PersonKind;
 use diptych_store::responses::Responded;
 
 use crate::place::Place;
-use crate::sample::{NOW, audit, pair, respond, take};
+use crate::sample::{NOW, audit, named, pair, respond, take};
 
 const PEOPLE: usize = 32;
 const PAIRS: usize = 60;
@@ -33,7 +34,7 @@ pub async fn two_programs_fill_every_pair_exactly(place: &Place) {
 
 /// One person's whole sprint: takes, skips a little, answers, sends some answers twice.
 async fn annotate(store: Store, sprint: SprintId, number: usize) -> BTreeSet<String> {
-    let person = store.person(&format!("person {number}"), false, NOW).await.unwrap().id;
+    let person = store.person(&named(&format!("person {number}")), PersonKind::Person, NOW).await.unwrap().id;
     let mut acknowledged = BTreeSet::new();
     for round in 0.. {
         let sides = vec![if (number + round).is_multiple_of(2) { Side::Left } else { Side::Right }; 2];

@@ -87,7 +87,12 @@ conformance! {
         names_differ_by_more_than_case,
         a_token_stands_for_its_person,
         a_session_ends,
-        secrets_are_not_kept_as_they_are;
+        secrets_are_not_kept_as_they_are,
+        a_new_person_takes_nobodys_name,
+        a_provider_knows_its_people,
+        a_sign_in_ends_once,
+        an_invitation_has_so_many_places,
+        what_was_agreed_to_is_kept;
     pairs:
         pairs_are_added_withdrawn_and_brought_back,
         a_withdrawn_pair_takes_its_leases_along,

@@ -9,13 +9,14 @@ use diptych_store::EVERY_PROMPT;
 use diptych_store::assignments::Take;
 use diptych_store::pairs::Logs;
 use diptych_store::pairs::NewPair;
+use diptych_store::people::PersonKind;
 use diptych_store::responses::{Responded, TakenBack};
 use diptych_store::{Millis, Store};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::place::Place;
-use crate::sample::{LEASE, MINUTE, NOW, audit, pair, respond, take};
+use crate::sample::{LEASE, MINUTE, NOW, audit, named, pair, respond, take};
 
 const PEOPLE: usize = 4;
 const PAIRS: usize = 3;
@@ -187,7 +188,9 @@ async fn live(store: &Store, case: usize, steps: &[Step]) {
     let sprint = store.sprint(&format!("case {case}"), NOW).await.unwrap();
     let mut people = Vec::new();
     for number in 0..PEOPLE {
-        people.push(store.person(&format!("person {number}"), false, NOW).await.unwrap().id);
+        people.push(
+            store.person(&named(&format!("person {number}")), PersonKind::Person, NOW).await.unwrap().id,
+        );
     }
     let pairs: Vec<NewPair> = (0..PAIRS).map(pair).collect();
     store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), 2, Logs::default(), NOW).await.unwrap();

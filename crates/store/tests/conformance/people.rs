@@ -1,15 +1,21 @@
 //! People, tokens and sessions.
 
+use diptych_core::Role;
 use diptych_store::Store;
-use diptych_store::people::PersonSummary;
+use diptych_store::people::{PersonKind, PersonSummary};
+use diptych_store::sign_in::{Guest, Invitation, Invited, SignIn};
 
-use crate::sample::{NOW, everything_in};
+use crate::sample::{NOW, Scene, everything_in, named};
 
 pub async fn names_differ_by_more_than_case(store: &Store) {
-    let zoe = store.person(" Zoë ", false, NOW).await.unwrap();
+    let zoe = store.person(&named(" Zoë "), PersonKind::Person, NOW).await.unwrap();
     assert_eq!((zoe.name.as_str(), zoe.simulated), ("Zoë", false));
-    assert_eq!(store.person("ZOË", true, NOW).await.unwrap(), zoe, "the first spelling and kind stay");
-    let made_up = store.person("annotator 1", true, NOW).await.unwrap();
+    assert_eq!(
+        store.person(&named("ZOË"), PersonKind::Simulated, NOW).await.unwrap(),
+        zoe,
+        "the first spelling and kind stay"
+    );
+    let made_up = store.person(&named("annotator 1"), PersonKind::Simulated, NOW).await.unwrap();
     assert!(made_up.simulated && made_up.id != zoe.id);
     let summary =
         |name: &str, kind: &str| PersonSummary { name: name.to_owned(), kind: kind.to_owned(), responses: 0 };
@@ -20,7 +26,7 @@ pub async fn names_differ_by_more_than_case(store: &Store) {
 }
 
 pub async fn a_token_stands_for_its_person(store: &Store) {
-    let ana = store.person("Ana", false, NOW).await.unwrap();
+    let ana = store.person(&named("Ana"), PersonKind::Person, NOW).await.unwrap();
     store.add_token(&ana.id, "token one", NOW).await.unwrap();
     store.add_token(&ana.id, "token two", NOW).await.unwrap();
     assert_eq!(store.person_of_token("token one").await.unwrap(), Some(ana.clone()));
@@ -32,7 +38,7 @@ pub async fn a_token_stands_for_its_person(store: &Store) {
 }
 
 pub async fn a_session_ends(store: &Store) {
-    let ana = store.person("Ana", false, NOW).await.unwrap();
+    let ana = store.person(&named("Ana"), PersonKind::Person, NOW).await.unwrap();
     store.add_session(&ana.id, "short", NOW + 10).await.unwrap();
     store.add_session(&ana.id, "long", NOW + 1000).await.unwrap();
     assert_eq!(store.person_of_session("short", NOW + 9).await.unwrap(), Some(ana.clone()));
@@ -44,7 +50,7 @@ pub async fn a_session_ends(store: &Store) {
 }
 
 pub async fn secrets_are_not_kept_as_they_are(store: &Store) {
-    let ana = store.person("Ana", false, NOW).await.unwrap();
+    let ana = store.person(&named("Ana"), PersonKind::Person, NOW).await.unwrap();
     store.add_token(&ana.id, "open sesame", NOW).await.unwrap();
     store.add_session(&ana.id, "abracadabra", NOW + 10).await.unwrap();
     let kept = everything_in(store, "SELECT hash FROM tokens UNION ALL SELECT hash FROM sessions").await;
@@ -52,4 +58,77 @@ pub async fn secrets_are_not_kept_as_they_are(store: &Store) {
     for secret in ["open sesame", "abracadabra"] {
         assert!(!kept.contains(secret) && !kept.contains(&hex::encode(secret)), "{kept}");
     }
+}
+
+pub async fn a_new_person_takes_nobodys_name(store: &Store) {
+    let ana = store.new_person(&named("Ana"), PersonKind::Person, NOW).await.unwrap().unwrap();
+    assert_eq!(store.new_person(&named("ＡＮＡ"), PersonKind::Guest, NOW).await.unwrap(), None);
+    let guests = futures::future::join_all(
+        (0..20).map(|_| async { store.new_guest(&named("Guest"), NOW).await.unwrap() }),
+    );
+    let names: std::collections::BTreeSet<String> =
+        guests.await.into_iter().map(|guest| guest.name).collect();
+    assert_eq!(names.len(), 20, "{names:?}");
+    assert!(names.contains("Guest") && names.contains("Guest 9") && !names.contains(&ana.name));
+}
+
+pub async fn a_provider_knows_its_people(store: &Store) {
+    let ana = store.person(&named("Ana"), PersonKind::Person, NOW).await.unwrap();
+    let of = async |issuer: &str, subject: &str, name: &str| {
+        store.person_of_identity(issuer, subject, &named(name), NOW).await.unwrap()
+    };
+    let other = of("https://one", "1", "Ana").await;
+    assert_ne!(other.id, ana.id, "a provider's Ana is not the Ana who only said so");
+    assert_eq!(other.name, "Ana 2");
+    assert_eq!(of("https://one", "1", "Renamed").await, other, "it is the subject that counts");
+    assert_ne!(of("https://one", "2", "Ana").await.id, other.id);
+    assert_ne!(of("https://two", "1", "Ana").await.id, other.id, "a subject is its issuer's");
+    assert_eq!(store.person(&named("ana 2"), PersonKind::Person, NOW).await.unwrap(), other);
+}
+
+pub async fn a_sign_in_ends_once(store: &Store) {
+    let sign_in = SignIn { provider: "hub".to_owned(), next: "/s/birds".to_owned() };
+    store.begin_sign_in("one", &sign_in, NOW, NOW + 10).await.unwrap();
+    store.begin_sign_in("two", &sign_in, NOW, NOW + 10).await.unwrap();
+    assert_eq!(store.end_sign_in("three", NOW).await.unwrap(), None);
+    assert_eq!(store.end_sign_in("one", NOW + 9).await.unwrap(), Some(sign_in.clone()));
+    assert_eq!(store.end_sign_in("one", NOW + 9).await.unwrap(), None, "replayed");
+    assert_eq!(store.end_sign_in("two", NOW + 10).await.unwrap(), None, "too late");
+    store.begin_sign_in("four", &sign_in, NOW + 20, NOW + 30).await.unwrap();
+    let kept = everything_in(store, "SELECT hash FROM sign_ins").await;
+    assert_eq!(kept.lines().count(), 1, "what is over is forgotten");
+    assert!(!kept.contains("four"));
+}
+
+pub async fn an_invitation_has_so_many_places(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let to = Invitation { sprint: scene.sprint.clone(), role: Role::Moderator };
+    store.invite("come in", &to, 2, NOW, NOW + 100).await.unwrap();
+    assert_eq!(store.invitation("come in", NOW).await.unwrap(), Some(to.clone()));
+    assert_eq!(store.invitation("come in", NOW + 100).await.unwrap(), None);
+    let accept = async |guest: Guest| store.accept("come in", &guest, NOW).await.unwrap();
+    assert_eq!(accept(Guest::New(named("ANA"))).await, Invited::NameTaken, "and takes no place");
+    let Invited::As(dan, _) = accept(Guest::New(named("Dan"))).await else { panic!("there is room") };
+    assert_eq!(store.role(&scene.sprint, &dan.id).await.unwrap(), Role::Moderator);
+    let eve = store.person(&named("Eve"), PersonKind::Person, NOW).await.unwrap();
+    store.set_role(&scene.sprint, &eve.id, Role::Organizer).await.unwrap();
+    assert_eq!(accept(Guest::Known(eve.clone())).await, Invited::As(eve.clone(), to));
+    assert_eq!(store.role(&scene.sprint, &eve.id).await.unwrap(), Role::Organizer, "nobody becomes less");
+    assert_eq!(accept(Guest::New(named("Fay"))).await, Invited::Over);
+    assert_eq!(store.accept("come", &Guest::Known(eve), NOW).await.unwrap(), Invited::Over);
+    assert!(!everything_in(store, "SELECT hash FROM invitations").await.contains("come in"));
+}
+
+pub async fn what_was_agreed_to_is_kept(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let agreed = async |version: &str| store.has_agreed(&scene.sprint, &scene.ana, version).await.unwrap();
+    assert!(!agreed("one").await);
+    for _ in 0..2 {
+        store.agree(&scene.sprint, &scene.ana, "one", "the first terms", NOW).await.unwrap();
+    }
+    assert!(agreed("one").await && !agreed("two").await);
+    assert!(!store.has_agreed(&scene.sprint, &scene.ben, "one").await.unwrap());
+    store.agree(&scene.sprint, &scene.ben, "one", "the first terms", NOW).await.unwrap();
+    assert_eq!(everything_in(store, "SELECT text FROM terms").await.trim(), "the first terms");
+    assert_eq!(everything_in(store, "SELECT version FROM consents").await.lines().count(), 2);
 }

@@ -5,11 +5,11 @@ use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::Take;
 use diptych_store::pairs::Logs;
-use diptych_store::people::PersonSummary;
+use diptych_store::people::{PersonKind, PersonSummary};
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Respond, Responded, ResponseRow, Standing};
 
-use crate::sample::{LEASE, MINUTE, NOW, Scene, audit, everything_in, respond, take};
+use crate::sample::{LEASE, MINUTE, NOW, Scene, audit, everything_in, named, respond, take};
 
 async fn all(store: &Store, scene: &Scene<'_>) -> Vec<ResponseRow> {
     store.responses(&scene.sprint, EVERY_PROMPT).await.unwrap().into_values().flatten().collect()
@@ -115,7 +115,7 @@ pub async fn an_answer_to_a_withdrawn_pair_is_gone(store: &Store) {
 
 pub async fn standings_count_by_pseudonym(store: &Store) {
     let scene = Scene::new(store, 3, 2).await;
-    let robot = store.person("robot", true, NOW).await.unwrap().id;
+    let robot = store.person(&named("robot"), PersonKind::Simulated, NOW).await.unwrap().id;
     for held in scene.take(&scene.ana, 3, NOW).await.held {
         scene.respond(&scene.ana, &held, Choice::Left, NOW).await;
     }

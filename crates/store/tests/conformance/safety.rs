@@ -4,18 +4,19 @@ use diptych_core::{Choice, PersonId};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::pairs::{Logs, PairsSet};
+use diptych_store::people::PersonKind;
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Responded, TakenBack};
 use diptych_store::reviews::{NewReview, Verdict, standing};
 use diptych_store::scores::{Kind, Score};
 use diptych_store::settings::SettingChange;
 
-use crate::sample::{MINUTE, NOW, Scene, audit, respond};
+use crate::sample::{MINUTE, NOW, Scene, audit, named, respond};
 
 const DAY: i64 = 24 * 60 * MINUTE;
 
 async fn review(store: &Store, scene: &Scene<'_>, images: &[&str], verdict: Verdict, now: i64) {
-    let moderator = store.person("Mod", false, NOW).await.unwrap().id;
+    let moderator = store.person(&named("Mod"), PersonKind::Person, NOW).await.unwrap().id;
     let review = NewReview {
         kind: Kind::Image,
         contents: images.iter().map(|image| (*image).to_owned()).collect(),

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use diptych_core::{
-    AssignmentId, Choice, Evolution, ImageHash, PairId, PersonId, PromptIndex, Side, Split, SprintId, UnitKey,
+    AssignmentId, Choice, Evolution, ImageHash, Name, PairId, PersonId, PromptIndex, Side, Split, SprintId,
+    UnitKey,
 };
 use diptych_store::EVERY_PROMPT;
 use diptych_store::assignments::{Held, Take, Taken};
 use diptych_store::pairs::{Logs, NewPair, PairSide};
+use diptych_store::people::PersonKind;
 use diptych_store::responses::{Respond, Responded};
 use diptych_store::{Millis, Store};
 use sqlx::Row;
@@ -20,6 +22,11 @@ pub const MINUTE: Millis = 60_000;
 pub const LEASE: Millis = 30 * MINUTE;
 /// How long a skipped pair stays away in tests.
 pub const COOLDOWN: Millis = 60 * MINUTE;
+
+/// A name.
+pub fn named(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
 
 /// Pair number `number`, with picture names that no other pair has.
 pub fn pair(number: usize) -> NewPair {
@@ -61,7 +68,7 @@ impl<'s> Scene<'s> {
         let sprint = store.sprint("birds", NOW).await.unwrap();
         let pairs: Vec<NewPair> = (0..pairs).map(pair).collect();
         store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), overlap, Logs::default(), NOW).await.unwrap();
-        let person = async |name: &str| store.person(name, false, NOW).await.unwrap().id;
+        let person = async |name: &str| store.person(&named(name), PersonKind::Person, NOW).await.unwrap().id;
         let (ana, ben, cem) = (person("Ana").await, person("Ben").await, person("Cem").await);
         Scene { store, sprint, pairs, ana, ben, cem }
     }
