@@ -48,6 +48,16 @@ impl Name {
         Ok(Self { shown, handle })
     }
 
+    /// For whom nothing better is known.
+    pub fn someone() -> Self {
+        Self { shown: "Someone".to_owned(), handle: "someone".to_owned() }
+    }
+
+    /// For who comes without a name.
+    pub fn guest() -> Self {
+        Self { shown: "Guest".to_owned(), handle: "guest".to_owned() }
+    }
+
     /// As it is shown.
     pub fn shown(&self) -> &str {
         &self.shown
@@ -142,5 +152,8 @@ mod tests {
         let numbered = Name::parse(&"a".repeat(40)).unwrap().numbered(12);
         assert_eq!(numbered.shown(), format!("{} 12", "a".repeat(37)));
         assert_eq!(Name::parse("Ada").unwrap().numbered(2).handle(), "ada 2");
+        for made in [Name::someone(), Name::guest()] {
+            assert_eq!(Name::parse(made.shown()), Ok(made));
+        }
     }
 }

@@ -165,6 +165,18 @@ pub enum Users {
         /// annotator, moderator or organizer.
         role: String,
     },
+    /// Prints a link with which people come in under names of their own.
+    Invite {
+        /// annotator or moderator.
+        #[arg(long, default_value = "annotator")]
+        role: String,
+        /// How many people may come with it.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        places: u32,
+        /// For how many days.
+        #[arg(long, value_name = "N", default_value_t = 14)]
+        days: u32,
+    },
     /// Prints one bearer token for a person, made if need be.
     Token {
         /// The person's name.

@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use diptych_core::{AssignmentId, Choice, PersonId, Role, Side, seed};
+use diptych_core::{AssignmentId, Choice, Name, PersonId, Role, Side, seed};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::pairs::PairRow;
+use diptych_store::people::PersonKind;
 use diptych_store::responses::{Respond, Responded};
 use diptych_store::simulate::{HeldPair, hold_pair};
 
 use crate::ctx::now;
-use crate::{Ctx, Result};
+use crate::{Ctx, Result, StageError};
 
 /// What simulated annotators prefer in a category.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
     let names: Vec<String> = (1..=overlap).map(|number| format!("Simulated annotator {number}")).collect();
     let mut people = Vec::new();
     for name in &names {
-        people.push(ctx.store.person(name, true, now()).await?.id);
+        people.push(ctx.store.person(&named(name)?, PersonKind::Simulated, now()).await?.id);
     }
     let pairs = ctx.store.pairs(&ctx.sprint, EVERY_PROMPT).await?;
     // What was reported the first time counts all the same, so that a second call chooses alike.
@@ -101,7 +102,7 @@ pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
     {
         answers += usize::from(give(ctx, person, pair, Side::Left, Choice::ToxicContent).await?);
     }
-    let moderator = ctx.store.person(MODERATOR, false, now()).await?;
+    let moderator = ctx.store.person(&named(MODERATOR)?, PersonKind::Person, now()).await?;
     ctx.store.set_role(&ctx.sprint, &moderator.id, Role::Organizer).await?;
     Ok(Simulated { names, tastes, answers, moderator: MODERATOR })
 }
@@ -168,4 +169,8 @@ async fn respond(
         now: now(),
     };
     Ok(ctx.store.respond(respond).await?)
+}
+
+fn named(name: &str) -> Result<Name> {
+    Name::parse(name).map_err(|error| StageError::Refused(format!("`{name}`: {error}")))
 }

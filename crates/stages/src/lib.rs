@@ -22,6 +22,7 @@ pub mod review;
 pub mod safety;
 pub mod screen;
 pub mod spending;
+pub mod terms;
 pub mod work;
 
 pub use ctx::{Ctx, Progress};

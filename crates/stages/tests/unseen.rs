@@ -13,11 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diptych_core::config::{Overrides, Removes, SprintConfig};
-use diptych_core::{AssignmentId, Choice, Decision, ImageHash, PersonId, PromptIndex, Split, Stage};
+use diptych_core::{AssignmentId, Choice, Decision, ImageHash, Name, PersonId, PromptIndex, Split, Stage};
 use diptych_stages::ctx::{Silent, now};
 use diptych_stages::review::{self, Reviewer, Word};
 use diptych_stages::{Ctx, Flow, annotate, pair};
 use diptych_store::images::ImageRow;
+use diptych_store::people::PersonKind;
 use diptych_store::prompts::{CleanOutcome, CollectedPrompt};
 use diptych_store::reviews::Verdict;
 use diptych_store::scores::{Kind, Score};
@@ -164,7 +165,9 @@ async fn sprint(store: &Store, folder: &Path, case: usize) -> Ctx {
 impl Life {
     async fn new(store: &Store, folder: &Path, case: usize) -> Self {
         let ctx = sprint(store, folder, case).await;
-        let person = async |name: &str| store.person(name, false, now()).await.unwrap().id;
+        let person = async |name: &str| {
+            store.person(&Name::parse(name).unwrap(), PersonKind::Person, now()).await.unwrap().id
+        };
         let mut people = Vec::new();
         for number in 0..PEOPLE {
             people.push(person(&format!("person {number}")).await);

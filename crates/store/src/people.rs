@@ -234,6 +234,18 @@ pub(crate) fn person((id, name, kind): Row) -> Person {
 }
 
 impl Store {
+    /// Whether this person signs in through a provider, so that the name alone is not theirs.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn is_known_elsewhere(&self, person: &PersonId) -> Result<bool> {
+        let identities: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM identities WHERE person = $1")
+            .bind(person.as_str())
+            .fetch_one(self.readers())
+            .await?;
+        Ok(identities > 0)
+    }
+
     /// Whether this person moderates or organizes any sprint.
     ///
     /// # Errors

@@ -106,7 +106,12 @@ async function fetchAhead() {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ count: AHEAD }),
     });
     if (reply.status === 401) return leave();
-    if (!reply.ok) throw new Error((await reply.json()).detail);
+    if (!reply.ok) {
+      const problem = await reply.json();
+      // What one agrees to was changed: the page shows it.
+      if (problem.type === "/problems/agree-first") return location.reload();
+      throw new Error(problem.detail);
+    }
     const { assignments, retry_after_s: retry } = await reply.json();
     if (lost) { lost = false; quiet() }
     const known = new Set(waiting.map((pair) => pair.assignment.id));

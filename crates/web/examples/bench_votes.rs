@@ -10,11 +10,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diptych_core::config::{Overrides, SprintConfig, template};
-use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, Split, UnitKey};
+use diptych_core::config::{Overrides, ServerConfig, SprintConfig, template};
+use diptych_core::{Evolution, ImageHash, Name, PairId, PromptIndex, Split, UnitKey};
 use diptych_stages::Ctx;
 use diptych_stages::ctx::{Silent, now};
 use diptych_store::pairs::{Logs, NewPair, PairSide};
+use diptych_store::people::PersonKind;
 use diptych_store::{Blobs, EVERY_PROMPT, Store};
 use diptych_web::{App, HostedSprint};
 use serde_json::{Value, json};
@@ -111,7 +112,8 @@ async fn serve(
     let mut tokens = Vec::new();
     for number in 0..CLIENTS {
         let token = diptych_web::new_secret();
-        let person = store.person(&format!("{slug} {number}"), true, now()).await?;
+        let person =
+            store.person(&Name::parse(&format!("{slug} {number}"))?, PersonKind::Simulated, now()).await?;
         store.add_token(&person.id, &token, now()).await?;
         tokens.push(token);
     }
@@ -136,7 +138,10 @@ async fn serve(
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let app = App::new(store, blobs, [HostedSprint::new(ctx.clone(), Overrides::none())]);
+    // All clients come from one address, and each answers as fast as it can.
+    let mut config = ServerConfig::default();
+    (config.limits.per_address, config.limits.per_person) = (1_000_000, 1_000_000);
+    let app = App::new(store, blobs, [HostedSprint::new(ctx.clone(), Overrides::none())], &config, |_| None)?;
     let stop = ctx.stop.clone();
     tokio::spawn(diptych_web::serve(listener, app, async move { stop.cancelled().await }));
     Ok((address, tokens, ctx))

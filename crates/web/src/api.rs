@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diptych_core::config::ReviewConfig;
 use diptych_core::{AssignmentId, Choice, Role};
@@ -15,9 +15,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::gates::{Gate, Said};
 use crate::problem::{Path, Problem};
-use crate::session::{SignedIn, Visitor};
+use crate::session::{SignedIn, Visitor, by_token};
 use crate::state::{App, HostedSprint};
+use crate::terms::has_agreed;
 
 /// A sprint, as people may see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -165,10 +167,17 @@ pub(crate) async fn sprints(State(app): State<App>) -> Result<Json<Sprints>, Pro
 pub(crate) async fn take(
     State(app): State<App>,
     SignedIn(person): SignedIn,
+    headers: HeaderMap,
     Path(slug): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Assignments>, Problem> {
     let sprint = app.sprint(&slug)?;
+    if !by_token(&headers) && !has_agreed(&app, sprint, &person).await? {
+        app.gates().count(Gate::Consent, Said::Refused);
+        return Err(Problem::agree_first(format!(
+            "Read what this sprint is for at /s/{slug}, and agree to it there."
+        )));
+    }
     let body: TakeBody = read(body)?;
     if !(1..=MOST_AT_ONCE).contains(&body.count) {
         return Err(Problem::bad_request(format!(
@@ -396,6 +405,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
             text.push_str(&format!("diptych_{name}{{sprint=\"{slug}\"}} {value}\n"));
         }
     }
+    text.push_str(&app.gates().metrics());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

@@ -1,13 +1,19 @@
 //! The web server: pages, API, sign-in, pictures. Handlers translate; rules live in the stages.
 
 mod api;
+mod client;
+mod enter;
+mod frame;
+mod gates;
 mod openapi;
+mod openid;
 mod pages;
 mod pictures;
 mod problem;
 mod review;
 mod session;
 mod state;
+mod terms;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,7 +33,7 @@ use crate::problem::Problem;
 pub use openapi::document as openapi_document;
 pub use pages::results_page;
 pub use session::new_secret;
-pub use state::{App, HostedSprint};
+pub use state::{App, HostedSprint, SetUpError};
 
 /// The largest request body, in bytes: an answer with its comment is far below.
 const LARGEST_BODY: usize = 64 << 10;
@@ -44,9 +50,13 @@ pub fn router(app: App) -> Router {
     };
     Router::new()
         .route("/", get(pages::home))
-        .route("/enter", get(pages::enter).post(session::enter))
+        .route("/enter", get(enter::show).post(enter::enter))
+        .route("/enter/with/{provider}", get(enter::away))
+        .route("/enter/with/{provider}/back", get(enter::come_back))
+        .route("/invite/{secret}", get(enter::invitation).post(enter::accept))
         .route("/leave", post(session::leave))
         .route("/s/{slug}", get(pages::annotate))
+        .route("/s/{slug}/agree", post(terms::agree))
         .route("/s/{slug}/results", get(pages::results))
         .route("/s/{slug}/review", get(pages::review))
         .route("/s/{slug}/safety", get(pages::safety).post(pages::set_threshold))
@@ -71,6 +81,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(refuse_large))
+        .layer(middleware::from_fn_with_state(app.clone(), client::meet))
         .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "same-origin"))
@@ -111,9 +122,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let watch = tokio::spawn(app.clone().watch());
+    let forget = tokio::spawn(app.clone().forget());
     let served = axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(shutdown)
         .await;
     watch.abort();
+    forget.abort();
     served
 }

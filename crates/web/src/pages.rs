@@ -8,19 +8,19 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use diptych_core::Role;
 use diptych_core::config::SprintConfig;
 use diptych_stages::results::Report;
 use diptych_stages::safety::{Change, Safety, Share};
 use diptych_store::people::Person;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::may_see_results;
+use crate::frame::{Frame, Message, page};
 use crate::problem::Problem;
 use crate::review::{Choices, Proposed, ThresholdBody, organizer, reviewer};
-use crate::session::{SignedIn, Visitor, local_path};
+use crate::session::{SignedIn, Visitor};
 use crate::state::{App, HostedSprint};
+use crate::terms::{self, has_agreed};
 
 const CSS: &str = include_str!("../assets/design.css");
 const ANNOTATE_JS: &str = include_str!("../assets/annotate.js");
@@ -29,7 +29,7 @@ const PAGE_JS: &str = include_str!("../assets/page.js");
 const LOGO: &str = include_str!("../assets/logo.svg");
 
 /// Changes with the assets, so that browsers may keep them for good.
-fn version() -> &'static str {
+pub(crate) fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
         let digest = Sha256::digest([CSS, ANNOTATE_JS, REVIEW_JS, PAGE_JS].concat().as_bytes());
@@ -53,54 +53,6 @@ pub(crate) async fn asset(Path((_, name)): Path<(String, String)>) -> Result<Res
 pub(crate) async fn favicon() -> Response {
     let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "public, max-age=86400")];
     (headers, LOGO).into_response()
-}
-
-/// What every page shows around its own content.
-struct Frame {
-    version: &'static str,
-    title: String,
-    person: Option<String>,
-    /// Which of the header's links is the page itself.
-    here: &'static str,
-    /// Where this person reviews, and how many reports wait there; for moderators.
-    review: Option<(String, i64)>,
-    /// The style sheet, for a page that is a file by itself.
-    inline: Option<&'static str>,
-}
-
-impl Frame {
-    fn new(title: impl Into<String>, person: Option<&Person>, here: &'static str) -> Self {
-        Self {
-            version: version(),
-            title: title.into(),
-            person: person.map(|person| person.name.clone()),
-            here,
-            review: None,
-            inline: None,
-        }
-    }
-
-    /// With the way to review, where this person moderates a sprint: the one where most waits.
-    async fn for_moderators(mut self, app: &App, person: Option<&Person>) -> Result<Self, Problem> {
-        let Some(person) = person else { return Ok(self) };
-        for (slug, sprint) in app.sprints() {
-            let id = &sprint.ctx().sprint;
-            if app.store().role(id, &person.id).await? != Role::Annotator {
-                let waiting = app.store().waiting_reports(id).await?;
-                if self.review.as_ref().is_none_or(|(_, most)| waiting > *most) {
-                    self.review = Some((slug.clone(), waiting));
-                }
-            }
-        }
-        Ok(self)
-    }
-}
-
-fn page(template: &impl Template) -> Result<Html<String>, Problem> {
-    template.render().map(Html).map_err(|error| {
-        tracing::error!(%error, "a page cannot be rendered");
-        Problem::internal("The page cannot be shown.")
-    })
 }
 
 struct SprintCard {
@@ -149,32 +101,6 @@ fn percent(part: i64, whole: i64) -> i64 {
 }
 
 #[derive(Template)]
-#[template(path = "enter.html")]
-struct Enter {
-    frame: Frame,
-    next: String,
-    message: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Next {
-    #[serde(default)]
-    next: String,
-}
-
-pub(crate) async fn enter(Query(next): Query<Next>) -> Html<String> {
-    enter_page(&local_path(&next.next), None)
-}
-
-/// The sign-in page, with what was wrong the last time.
-pub(crate) fn enter_page(next: &str, message: Option<&str>) -> Html<String> {
-    let frame = Frame::new("Sign in", None, "");
-    let enter = Enter { frame, next: next.to_owned(), message: message.map(ToOwned::to_owned) };
-    // The template has no condition that can fail; a page without its form would help nobody.
-    Html(enter.render().unwrap_or_default())
-}
-
-#[derive(Template)]
 #[template(path = "annotate.html")]
 struct Annotate {
     frame: Frame,
@@ -197,6 +123,9 @@ pub(crate) async fn annotate(
     let Some(person) = person else {
         return Ok(Redirect::to(&format!("/enter?next=/s/{slug}")).into_response());
     };
+    if !has_agreed(&app, sprint, &person).await? {
+        return Ok(terms::shown(&slug, sprint, &person, None)?.into_response());
+    }
     let progress = app.store().progress(&sprint.ctx().sprint).await?;
     let since = diptych_stages::ctx::now() - 24 * 3600 * 1000;
     let (_, today) = app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
@@ -260,16 +189,6 @@ struct Results {
     side: Option<String>,
     notes: Vec<String>,
     complete: String,
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct Message {
-    frame: Frame,
-    heading: String,
-    text: String,
-    link: String,
-    link_text: String,
 }
 
 pub(crate) async fn results(

@@ -33,13 +33,24 @@ pub struct Problem {
     pub status: u16,
     /// What happened here and what to do.
     pub detail: String,
+    /// In how many seconds to come back; stands in the header `Retry-After`.
+    #[serde(skip)]
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// With the time after which to try again.
+    pub(crate) fn after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
 }
 
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident = $status:ident, $kind:literal, $title:literal;)+) => {
         impl Problem {
             $($(#[$doc])* pub(crate) fn $name(detail: impl Into<String>) -> Self {
-                Self { kind: $kind, title: $title, status: StatusCode::$status.as_u16(), detail: detail.into() }
+                Self { kind: $kind, title: $title, status: StatusCode::$status.as_u16(), detail: detail.into(), retry_after: None }
             })+
         }
     };
@@ -56,6 +67,10 @@ problems! {
     sign_in = UNAUTHORIZED, "/problems/sign-in", "Sign in first";
     /// Signed in, and not allowed.
     forbidden = FORBIDDEN, "/problems/forbidden", "Not allowed";
+    /// Signed in, and has not agreed to the sprint's terms.
+    agree_first = FORBIDDEN, "/problems/agree-first", "Agree to the terms first";
+    /// More than anybody's share.
+    too_many = TOO_MANY_REQUESTS, "/problems/too-many-requests", "Too many requests";
     /// There is no such thing, or it is not this person's.
     not_found = NOT_FOUND, "/problems/not-found", "Not found";
     /// There is such a thing, but not for this method.
@@ -73,7 +88,11 @@ problems! {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response

@@ -1,20 +1,15 @@
 //! Who is asking: a session cookie for browsers, a bearer token for programs.
-//!
-//! Sign-in is a name, on a private address only: whoever gives a name is that person, so this is
-//! for people who trust each other. A token from `diptych users token` works everywhere.
 
-use std::net::{IpAddr, SocketAddr};
-
-use axum::Form;
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts, State};
+use axum::Extension;
+use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use diptych_stages::ctx::now;
 use diptych_store::people::Person;
-use serde::Deserialize;
 
-use crate::pages;
+use crate::client::Client;
+use crate::gates::{Gate, Said};
 use crate::problem::Problem;
 use crate::state::App;
 
@@ -51,18 +46,37 @@ where
                 .ok_or_else(|| Problem::sign_in("The Authorization header must be `Bearer TOKEN`."))?;
             let person = app.store().person_of_token(token.trim()).await?;
             return match person {
-                Some(person) => Ok(Self(Some(person))),
+                Some(person) => within_share(&app, &parts.method, person).map(|person| Self(Some(person))),
                 None => Err(Problem::sign_in(
                     "This token is not known here. `diptych users token NAME` prints one.",
                 )),
             };
         }
-        let Some(secret) = cookie(&parts.headers) else { return Ok(Self(None)) };
+        let Some(secret) = cookie(&parts.headers, COOKIE) else { return Ok(Self(None)) };
         // A cookie comes along with whatever page sent the request; only our own pages may change things.
         if !parts.method.is_safe() && !same_origin(&parts.headers) {
             return Err(Problem::forbidden("This request came from another site."));
         }
-        Ok(Self(app.store().person_of_session(&secret, now()).await?))
+        let person = app.store().person_of_session(&secret, now()).await.map_err(|error| {
+            app.gates().unknown(Gate::SignIn, "the database does not say whose session it is");
+            Problem::from(error)
+        })?;
+        person.map(|person| within_share(&app, &parts.method, person)).transpose().map(Self)
+    }
+}
+
+/// The person, unless they change more than their share. Looking counts for their address alone: a moderator's
+/// grid looks at a hundred pictures at once.
+fn within_share(app: &App, method: &Method, person: Person) -> Result<Person, Problem> {
+    if method.is_safe() {
+        return Ok(person);
+    }
+    match app.limits().person(&person.id) {
+        Ok(()) => Ok(person),
+        Err(wait) => {
+            app.gates().count(Gate::RateLimit, Said::Refused);
+            Err(Problem::too_many("You ask faster than anybody can look at pictures.").after(wait))
+        }
     }
 }
 
@@ -79,14 +93,19 @@ where
     }
 }
 
-fn cookie(headers: &HeaderMap) -> Option<String> {
+/// Whether a program asks with a token: who was given one has agreed to the terms.
+pub(crate) fn by_token(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION)
+}
+
+pub(crate) fn cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
+        .find(|(name, _)| *name == wanted)
         .map(|(_, value)| value.to_owned())
 }
 
@@ -103,93 +122,58 @@ fn same_origin(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether this address is of the machine itself or of a private network (RFC 1918, RFC 4193).
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_private(IpAddr::V4(v4)),
-            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-        },
-    }
-}
-
-/// What the sign-in form sends.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Entry {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    token: String,
-    #[serde(default)]
-    next: String,
-}
-
-/// The longest name, in characters.
-const LONGEST_NAME: usize = 40;
-
-pub(crate) async fn enter(
-    State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
-    Form(entry): Form<Entry>,
+/// Signs the person in on this browser: the session's cookie, and the end of the one before.
+pub(crate) async fn begin(
+    app: &App,
+    client: Client,
+    headers: &HeaderMap,
+    person: &Person,
+    next: &str,
 ) -> Result<Response, Problem> {
-    if !same_origin(&headers) {
-        return Err(Problem::forbidden("This request came from another site."));
+    if let Some(before) = cookie(headers, COOKIE) {
+        app.store().end_session(&before).await?;
     }
-    let next = local_path(&entry.next);
-    let again = |message: &str| Ok(pages::enter_page(&next, Some(message)).into_response());
-    let token = entry.token.trim();
-    let person = if token.is_empty() {
-        let name = entry.name.split_whitespace().collect::<Vec<_>>().join(" ");
-        if name.is_empty() {
-            return again("Write a name, or a token from the organizer.");
-        }
-        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return again("A name has at most 40 characters.");
-        }
-        // Behind a proxy everybody seems to be next door.
-        let proxied = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
-        if proxied || !is_private(peer.ip()) {
-            return again("A name alone is enough only on a private network. Ask the organizer for a token.");
-        }
-        let person = app.store().person(&name, false, now()).await?;
-        // Whoever gives a name is that person: for who sees what others must not, that is not enough.
-        if !peer.ip().is_loopback() && app.store().has_a_role(&person.id).await? {
-            return again("That name belongs to a moderator or organizer, who signs in with a token.");
-        }
-        if person.simulated {
-            return again("That name belongs to a simulated annotator. Take another one.");
-        }
-        person
-    } else {
-        match app.store().person_of_token(token).await? {
-            Some(person) => person,
-            None => return again("This token is not known here. Ask the organizer for a new one."),
-        }
-    };
     let secret = new_secret();
     app.store().add_session(&person.id, &secret, now() + SESSION).await?;
-    let cookie = format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}", SESSION / 1000);
-    Ok(with_cookie(Redirect::to(&next).into_response(), &cookie))
+    app.gates().count(Gate::SignIn, Said::Passed);
+    let response = Redirect::to(next).into_response();
+    Ok(with_cookie(response, COOKIE, &secret, "/", SESSION / 1000, app.is_https(client)))
 }
 
-pub(crate) async fn leave(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
-    if !same_origin(&headers) {
-        return Err(Problem::forbidden("This request came from another site."));
-    }
-    if let Some(secret) = cookie(&headers) {
+pub(crate) async fn leave(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    only_from_here(&headers)?;
+    if let Some(secret) = cookie(&headers, COOKIE) {
         app.store().end_session(&secret).await?;
     }
-    Ok(with_cookie(
-        Redirect::to("/").into_response(),
-        &format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"),
-    ))
+    Ok(with_cookie(Redirect::to("/").into_response(), COOKIE, "", "/", 0, app.is_https(client)))
 }
 
-fn with_cookie(mut response: Response, cookie: &str) -> Response {
-    if let Ok(value) = HeaderValue::from_str(cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
+/// # Errors
+/// Where a request that changes something does not come from a page of ours.
+pub(crate) fn only_from_here(headers: &HeaderMap) -> Result<(), Problem> {
+    match same_origin(headers) {
+        true => Ok(()),
+        false => Err(Problem::forbidden("This request came from another site.")),
+    }
+}
+
+/// The response with a cookie that scripts cannot read and other sites cannot send along with a change.
+pub(crate) fn with_cookie(
+    mut response: Response,
+    name: &str,
+    value: &str,
+    path: &str,
+    seconds: i64,
+    https: bool,
+) -> Response {
+    let secure = if https { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        response.headers_mut().append(header::SET_COOKIE, value);
     }
     response
 }
@@ -209,16 +193,6 @@ mod tests {
         assert_eq!(local_path("/s/a?b"), "/s/a?b");
         for bad in ["", "https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x"] {
             assert_eq!(local_path(bad), "/");
-        }
-    }
-
-    #[test]
-    fn private_addresses() {
-        for good in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "::1", "::ffff:10.0.0.1", "fd00::1"] {
-            assert!(is_private(good.parse().unwrap()), "{good}");
-        }
-        for bad in ["8.8.8.8", "2001:db8::1", "::ffff:8.8.8.8"] {
-            assert!(!is_private(bad.parse().unwrap()), "{bad}");
         }
     }
 

@@ -1,18 +1,24 @@
 //! What handlers share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as PlainMutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use diptych_core::config::{Overrides, SprintConfig};
+use axum::http::{HeaderMap, header};
+use diptych_core::config::{Names, Overrides, ServerConfig, SprintConfig};
 use diptych_core::{PersonId, SprintId};
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
+use diptych_stages::terms::Terms;
 use diptych_stages::{Ctx, StageError, review, safety};
 use diptych_store::{Blobs, Store};
+use ipnet::IpNet;
 use tokio::sync::Mutex;
 
+use crate::client::{Client, Limits};
+use crate::gates::Gates;
+use crate::openid::Provider;
 use crate::problem::Problem;
 
 /// How old a report may be before it is made again.
@@ -27,6 +33,8 @@ const HERE: Duration = Duration::from_secs(120);
 /// A sprint that the server hosts.
 pub struct HostedSprint {
     ctx: RwLock<Arc<Ctx>>,
+    /// Computed once a configuration: it is asked for at every taking of pairs.
+    terms: RwLock<String>,
     overrides: Overrides,
     /// Held while the configuration changes; shared by decisions, which plan pairs by it. So none puts back what
     /// a newer configuration has just removed, and no change of the file is lost to another.
@@ -41,9 +49,18 @@ pub struct HostedSprint {
 impl HostedSprint {
     /// Hosts this sprint. `overrides` are those that its configuration was read with.
     pub fn new(ctx: Ctx, overrides: Overrides) -> Self {
+        let terms = RwLock::new(Terms::of(&ctx.config).version);
         let (ctx, moderators) = (RwLock::new(Arc::new(ctx)), PlainMutex::default());
         let unsettled = AtomicBool::new(false);
-        Self { ctx, overrides, changing: Default::default(), unsettled, report: Mutex::new(None), moderators }
+        Self {
+            ctx,
+            terms,
+            overrides,
+            changing: Default::default(),
+            unsettled,
+            report: Mutex::new(None),
+            moderators,
+        }
     }
 
     pub(crate) fn ctx(&self) -> Arc<Ctx> {
@@ -52,6 +69,11 @@ impl HostedSprint {
 
     pub(crate) fn config(&self) -> Arc<SprintConfig> {
         Arc::clone(&self.ctx().config)
+    }
+
+    /// The version of the terms that people agree to now.
+    pub(crate) fn terms_version(&self) -> String {
+        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes that this moderator is here, and says how many others are.
@@ -142,6 +164,7 @@ impl HostedSprint {
     /// What else it changes waits for the next run.
     async fn take_up(&self, ctx: Ctx) -> Result<(), Problem> {
         let (before, ctx) = (self.ctx(), Arc::new(ctx));
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Terms::of(&ctx.config).version;
         *self.ctx.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&ctx);
         *self.report.lock().await = None;
         if screens_otherwise(&before.config, &ctx.config) || before.settings != ctx.settings {
@@ -176,6 +199,22 @@ fn screens_otherwise(one: &SprintConfig, other: &SprintConfig) -> bool {
     (&one.screen, &one.classifiers, &one.review) != (&other.screen, &other.classifiers, &other.review)
 }
 
+/// Why a server cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// A provider's secret is not in the environment.
+    #[error("set the environment variable {variable}: [sign_in.openid.{key}] keeps its secret there")]
+    NoSecret {
+        /// The variable.
+        variable: String,
+        /// The provider's key.
+        key: String,
+    },
+    /// The system's certificates cannot be used.
+    #[error("no HTTPS client can be made for signing in")]
+    Https(#[from] reqwest::Error),
+}
+
 /// What handlers share.
 #[derive(Clone)]
 pub struct App {
@@ -186,18 +225,107 @@ struct Inner {
     store: Store,
     blobs: Blobs,
     sprints: BTreeMap<String, HostedSprint>,
+    config: ServerConfig,
+    providers: Vec<Provider>,
+    limits: Limits,
+    gates: Gates,
+    /// Who is known to have agreed to which terms: asked at every taking of pairs, and never taken back.
+    agreed: RwLock<HashSet<(PersonId, String)>>,
     /// Only so many pictures are encoded at once, so that answers are not kept waiting.
     encoders: tokio::sync::Semaphore,
 }
 
 impl App {
-    /// A server of these sprints.
-    pub fn new(store: Store, blobs: Blobs, sprints: impl IntoIterator<Item = HostedSprint>) -> Self {
+    /// A server of these sprints. `secret` says what stands in an environment variable.
+    ///
+    /// # Errors
+    /// Where a provider's secret is not there, or no HTTPS client can be made.
+    pub fn new(
+        store: Store,
+        blobs: Blobs,
+        sprints: impl IntoIterator<Item = HostedSprint>,
+        config: &ServerConfig,
+        secret: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, SetUpError> {
         let sprints =
             sprints.into_iter().map(|sprint| (sprint.config().sprint.slug.clone(), sprint)).collect();
         let encoders =
             tokio::sync::Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from));
-        Self { inner: Arc::new(Inner { store, blobs, sprints, encoders }) }
+        let mut providers = Vec::new();
+        for (key, provider) in &config.sign_in.openid {
+            let found =
+                match &provider.client_secret_env {
+                    None => None,
+                    Some(variable) => Some(secret(variable).ok_or_else(|| SetUpError::NoSecret {
+                        variable: variable.clone(),
+                        key: key.clone(),
+                    })?),
+                };
+            providers.push(Provider::new(key, provider, found)?);
+        }
+        let (limits, gates, agreed) = (Limits::new(&config.limits), Gates::default(), RwLock::default());
+        let config = config.clone();
+        let inner = Inner { store, blobs, sprints, config, providers, limits, gates, agreed, encoders };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.inner.gates
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.inner.config.serve.trusted_proxies
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        self.inner.config.sign_in.names
+    }
+
+    pub(crate) fn takes_guests(&self) -> bool {
+        self.inner.config.sign_in.guests
+    }
+
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.inner.providers.iter()
+    }
+
+    pub(crate) fn provider(&self, key: &str) -> Option<&Provider> {
+        self.providers().find(|provider| provider.key == key)
+    }
+
+    /// Whether this browser reaches the server over HTTPS, so that its cookies may be kept to that.
+    pub(crate) fn is_https(&self, client: Client) -> bool {
+        client.https
+            || self.inner.config.serve.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    }
+
+    /// The address under which people reach the server, without a slash at its end: the configured one, or
+    /// the one that this request was sent to.
+    pub(crate) fn address(&self, client: Client, headers: &HeaderMap) -> String {
+        if let Some(url) = &self.inner.config.serve.public_url {
+            return url.trim_end_matches('/').to_owned();
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        format!("{}://{host}", if client.https { "https" } else { "http" })
+    }
+
+    pub(crate) fn is_known_to_agree(&self, person: &PersonId, version: &str) -> bool {
+        let agreed = self.inner.agreed.read().unwrap_or_else(PoisonError::into_inner);
+        agreed.contains(&(person.clone(), version.to_owned()))
+    }
+
+    pub(crate) fn remember_agreed(&self, person: &PersonId, version: &str) {
+        /// More than are ever here at once; the database knows all of them.
+        const MOST: usize = 100_000;
+        let mut agreed = self.inner.agreed.write().unwrap_or_else(PoisonError::into_inner);
+        if agreed.len() >= MOST {
+            agreed.clear();
+        }
+        agreed.insert((person.clone(), version.to_owned()));
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -210,6 +338,14 @@ impl App {
 
     pub(crate) fn encoders(&self) -> &tokio::sync::Semaphore {
         &self.inner.encoders
+    }
+
+    /// Forgets, now and then, who has long not asked. Never ends.
+    pub(crate) async fn forget(self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            self.inner.limits.forget();
+        }
     }
 
     /// Takes up what changes in any `sprint.toml` while the server runs. Never ends.

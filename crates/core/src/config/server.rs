@@ -81,7 +81,7 @@ fn default_scopes() -> Vec<String> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Requests a second of one person.
+    /// Requests a second with which one person changes something.
     pub per_person: u32,
     /// Requests a second from one address (a /64 of IPv6), where many people may sit.
     pub per_address: u32,
@@ -91,7 +91,7 @@ pub struct LimitsConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { per_person: 20, per_address: 200, sign_ins_a_minute: 60 }
+        Self { per_person: 20, per_address: 1000, sign_ins_a_minute: 60 }
     }
 }
 
@@ -188,7 +188,7 @@ impl Checked for ServerConfig {
         }
         for (key, provider) in &self.sign_in.openid {
             let mut problem = |name: &str, what: String| {
-                problems.push(Problem::new(&["sign_in", "openid", key, name], what))
+                problems.push(Problem::new(&["sign_in", "openid", key, name], what));
             };
             if !super::is_name(key) {
                 problem("name", format!("the key `{key}` stands in addresses: {}", super::sprint::NAME));

@@ -14,7 +14,9 @@ use crate::place::Server;
 
 /// Serves until it is interrupted.
 pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -> Result<()> {
-    let server = Server::find(folder)?;
+    let mut server = Server::find(folder)?;
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    server.config.in_space(variable);
     let sprints = server.sprints()?;
     if sprints.is_empty() {
         return Err(Usage(format!(
@@ -29,6 +31,8 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
         let ctx = server.ctx(sprint, &store, &blobs, Arc::clone(&progress)).await?;
         hosted.push(HostedSprint::new(ctx, server.overrides.clone()));
     }
+    let app = App::new(store.clone(), blobs, hosted, &server.config, variable)
+        .map_err(|error| Usage(error.to_string()))?;
     let listener = tokio::net::TcpListener::bind(addr)
         .await
         .with_context(|| format!("nothing can be served on {addr}: choose another address with --addr"))?;
@@ -39,7 +43,7 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
     }
     text.push_str("end with Ctrl-C\n");
     print(&text)?;
-    let served = diptych_web::serve(listener, App::new(store.clone(), blobs, hosted), stop_signal()).await;
+    let served = diptych_web::serve(listener, app, stop_signal()).await;
     store.close().await;
     served.context("the server stopped")
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use diptych_core::Role;
+use diptych_core::{Name, Role};
 use diptych_stages::ctx::now;
+use diptych_store::people::PersonKind;
+use diptych_store::sign_in::Invitation;
 
 use super::print;
 use crate::args::Users;
@@ -27,12 +29,30 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
                 let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
                 return Err(Usage(format!("there is no role `{role}` (roles: {})", roles.join(", "))).into());
             };
-            let person = ctx.store.person(&checked(&name)?, false, now()).await?;
+            let person = ctx.store.person(&checked(&name)?, PersonKind::Person, now()).await?;
             ctx.store.set_role(&ctx.sprint, &person.id, role).await?;
             print(&format!("{} is {role} of {}\n", person.name, ctx.config.sprint.slug))?;
         }
+        Users::Invite { role, places, days } => {
+            let role = match Role::from_word(&role) {
+                Some(role @ (Role::Annotator | Role::Moderator)) => role,
+                _ => {
+                    return Err(
+                        Usage(format!("one is invited as annotator or moderator, not as `{role}`")).into()
+                    );
+                }
+            };
+            let secret = diptych_web::new_secret();
+            let to = Invitation { sprint: ctx.sprint.clone(), role };
+            let expires_at = now().saturating_add(i64::from(days) * 24 * 3600 * 1000);
+            ctx.store.invite(&secret, &to, places, now(), expires_at).await?;
+            let mut config = place::Server::find(folder)?.config;
+            config.in_space(|name| std::env::var(name).ok());
+            let at = config.serve.public_url.unwrap_or_else(|| "http://127.0.0.1:7860".to_owned());
+            print(&format!("{}/invite/{secret}\n", at.trim_end_matches('/')))?;
+        }
         Users::Token { name } => {
-            let person = ctx.store.person(&checked(&name)?, false, now()).await?;
+            let person = ctx.store.person(&checked(&name)?, PersonKind::Person, now()).await?;
             let token = diptych_web::new_secret();
             ctx.store.add_token(&person.id, &token, now()).await?;
             print(&format!("{token}\n"))?;
@@ -42,10 +62,7 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
     Ok(())
 }
 
-fn checked(name: &str) -> Result<String> {
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    if name.is_empty() || name.chars().count() > 40 || name.chars().any(char::is_control) {
-        return Err(Usage("a name has 1 to 40 characters".to_owned()).into());
-    }
-    Ok(name)
+fn checked(name: &str) -> Result<Name> {
+    Name::parse(name)
+        .map_err(|error| Usage(format!("`{}`: {error}", name.chars().take(60).collect::<String>())).into())
 }

@@ -11,4 +11,5 @@ mod review;
 mod run;
 mod serve;
 mod server;
+mod sign_in;
 mod web_source;

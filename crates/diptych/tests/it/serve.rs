@@ -243,6 +243,9 @@ fn a_browser_signs_in_with_a_name() {
         "from another site"
     );
     let ada = ada.with("sec-fetch-site", "same-origin");
+    let terms = ada.get(&page).text();
+    let version = terms.split("name=\"version\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(ada.form(&format!("{page}/agree"), &format!("version={version}")).status, 303);
     assert_eq!(ada.post(&take, &json!({"count": 1})).status, 200);
 
     let proxied = same.clone().with("x-forwarded-for", "203.0.113.9").form("/enter", &form);

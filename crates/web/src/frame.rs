@@ -1,0 +1,95 @@
+//! What every page has around its own content.
+
+use askama::Template;
+use axum::response::Html;
+use diptych_core::Role;
+use diptych_store::people::Person;
+
+use crate::pages::version;
+use crate::problem::Problem;
+use crate::state::App;
+
+/// What every page shows around its own content.
+pub(crate) struct Frame {
+    pub(crate) version: &'static str,
+    pub(crate) title: String,
+    pub(crate) person: Option<String>,
+    /// Which of the header's links is the page itself.
+    pub(crate) here: &'static str,
+    /// Where this person reviews, and how many reports wait there; for moderators.
+    pub(crate) review: Option<(String, i64)>,
+    /// What organizers must hear of at once.
+    pub(crate) alarm: Option<String>,
+    /// The style sheet, for a page that is a file by itself.
+    pub(crate) inline: Option<&'static str>,
+}
+
+impl Frame {
+    pub(crate) fn new(title: impl Into<String>, person: Option<&Person>, here: &'static str) -> Self {
+        Self {
+            version: version(),
+            title: title.into(),
+            person: person.map(|person| person.name.clone()),
+            here,
+            review: None,
+            alarm: None,
+            inline: None,
+        }
+    }
+
+    /// With the way to review, where this person moderates a sprint: the one where most waits.
+    pub(crate) async fn for_moderators(
+        mut self,
+        app: &App,
+        person: Option<&Person>,
+    ) -> Result<Self, Problem> {
+        let Some(person) = person else { return Ok(self) };
+        for (slug, sprint) in app.sprints() {
+            let id = &sprint.ctx().sprint;
+            let role = app.store().role(id, &person.id).await?;
+            if role == Role::Organizer {
+                self.alarm = app.gates().alarm();
+            }
+            if role != Role::Annotator {
+                let waiting = app.store().waiting_reports(id).await?;
+                if self.review.as_ref().is_none_or(|(_, most)| waiting > *most) {
+                    self.review = Some((slug.clone(), waiting));
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+pub(crate) fn page(template: &impl Template) -> Result<Html<String>, Problem> {
+    template.render().map(Html).map_err(|error| {
+        tracing::error!(%error, "a page cannot be rendered");
+        Problem::internal("The page cannot be shown.")
+    })
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+pub(crate) struct Message {
+    pub(crate) frame: Frame,
+    pub(crate) heading: String,
+    pub(crate) text: String,
+    pub(crate) link: String,
+    pub(crate) link_text: String,
+}
+
+/// A page that says one thing and leads on.
+pub(crate) fn message(
+    heading: &str,
+    text: &str,
+    link: &str,
+    link_text: &str,
+) -> Result<Html<String>, Problem> {
+    page(&Message {
+        frame: Frame::new(heading, None, ""),
+        heading: heading.to_owned(),
+        text: text.to_owned(),
+        link: link.to_owned(),
+        link_text: link_text.to_owned(),
+    })
+}
