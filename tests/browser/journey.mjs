@@ -28,6 +28,7 @@ async function visitor(name, options, steps) {
   await page.fill("#name", name);
   weight = 0;
   await page.click("form.enter button[type=submit]");
+  await page.click("text=I agree");
   await shown(page);
   assert.ok(weight < 60_000, `the first load weighs ${weight} bytes without the pictures`);
   // The results page may name models; the annotate page, and all that it loads, may not.

@@ -433,10 +433,12 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
     let tests = root.join("tests").join("browser");
     let place = folder.join("browser");
     fs::create_dir_all(&place)?;
-    for file in ["package.json", "journey.mjs"] {
+    for file in ["package.json", "journey.mjs", "sign_in.mjs"] {
         fs::copy(tests.join(file), place.join(file)).with_context(|| format!("tests/browser/{file}"))?;
     }
-    if !place.join("node_modules").join("playwright-core").exists() {
+    let wanted = fs::read_to_string(tests.join("package.json"))?;
+    let mark = place.join("installed.json");
+    if !fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
         if output(Command::new("npm").arg("--version")).is_err() {
             debian("/usr/bin/npm", &["nodejs", "npm"])?;
         }
@@ -446,13 +448,22 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
             "--no-audit",
             "--no-fund",
         ]))?;
+        fs::write(&mark, wanted)?;
     }
-    let port = free_port()?;
+    let (port, provider) = (free_port()?, free_port()?);
+    fs::write(
+        folder.join("demo").join("diptych.toml"),
+        format!(
+            "[sign_in.openid.ours]\nname = \"Ours\"\nissuer = \"http://127.0.0.1:{provider}\"\n\
+             client_id = \"diptych\"\nclient_secret_env = \"OIDC_SECRET\"\n"
+        ),
+    )?;
     let log = fs::File::create(folder.join("serve.log"))?;
     let server = Command::new(program)
         .arg("-C")
         .arg(folder.join("demo"))
         .args(["serve", "--addr", &format!("127.0.0.1:{port}")])
+        .env("OIDC_SECRET", "a secret of the tests")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -460,5 +471,7 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
         .context("the server cannot be started")?;
     let _server = Running(server);
     wait_for(port, "the server")?;
-    check(Command::new("node").current_dir(&place).args(["journey.mjs", &format!("http://127.0.0.1:{port}")]))
+    let address = format!("http://127.0.0.1:{port}");
+    check(Command::new("node").current_dir(&place).args(["journey.mjs", &address]))?;
+    check(Command::new("node").current_dir(&place).args(["sign_in.mjs", &address, &provider.to_string()]))
 }

@@ -34,13 +34,10 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
             print(&format!("{} is {role} of {}\n", person.name, ctx.config.sprint.slug))?;
         }
         Users::Invite { role, places, days } => {
-            let role = match Role::from_word(&role) {
-                Some(role @ (Role::Annotator | Role::Moderator)) => role,
-                _ => {
-                    return Err(
-                        Usage(format!("one is invited as annotator or moderator, not as `{role}`")).into()
-                    );
-                }
+            let Some(role @ (Role::Annotator | Role::Moderator)) = Role::from_word(&role) else {
+                return Err(
+                    Usage(format!("one is invited as annotator or moderator, not as `{role}`")).into()
+                );
             };
             let secret = diptych_web::new_secret();
             let to = Invitation { sprint: ctx.sprint.clone(), role };
