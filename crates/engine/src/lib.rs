@@ -24,6 +24,7 @@ pub use classify::{ImageClassifier, Labels, TextClassifier};
 pub use diptych_picture::Format;
 pub use error::EngineError;
 pub use pace::{Pace, Paced};
+pub use remote::classify::JUDGED;
 pub use settings::{ChatSettings, ClassifierSettings, ImageSettings, Limits};
 
 /// A model that answers a text with a text.

@@ -37,6 +37,8 @@ pub struct Found {
 pub enum State {
     /// Nothing.
     Missing,
+    /// Some of its files, as after a fetch that broke off.
+    Partly,
     /// Every file is as it should be.
     Whole,
     /// Files whose checksum nobody knows: brought by hand, and not in the table.
@@ -72,8 +74,9 @@ pub fn folder_of(model: &Known) -> Result<PathBuf, EngineError> {
 pub fn find(model: &Known) -> Result<Option<Found>, EngineError> {
     let folder = folder_of(model)?;
     let whole = |folder: &Path| {
-        let required = model.files.iter().filter(|file| !file.optional);
-        folder.is_dir() && required.clone().all(|file| folder.join(file.name).is_file())
+        let mut required = model.files.iter().filter(|file| !file.optional);
+        required.all(|file| folder.join(file.name).is_file())
+            && crate::network::weights(model.name, folder).is_ok()
     };
     if whole(&folder) {
         let revision = read_manifest(&folder)?.and_then(|manifest| manifest.revision);
@@ -102,7 +105,10 @@ fn hub_cache() -> Option<PathBuf> {
 /// # Errors
 /// Where a file cannot be read.
 pub fn verify(model: &Known) -> Result<State, EngineError> {
-    let Some(found) = find(model)? else { return Ok(State::Missing) };
+    let Some(found) = find(model)? else {
+        let begun = std::fs::read_dir(folder_of(model)?).is_ok_and(|mut files| files.next().is_some());
+        return Ok(if begun { State::Partly } else { State::Missing });
+    };
     let manifest = read_manifest(&found.folder)?.unwrap_or_default();
     let (mut damaged, mut unknown) = (Vec::new(), Vec::new());
     for file in model.files {
@@ -129,8 +135,9 @@ pub fn verify(model: &Known) -> Result<State, EngineError> {
     })
 }
 
-/// What scores of the model in this folder are kept under: its name, its weights, our preparation. Told by
-/// the checksum of the day when it was fetched; only a folder that was brought by hand is read for it.
+/// What scores of the model in this folder are kept under: its name, its weights, our preparation, and the
+/// small files beside the weights that a score depends on too. The weights are told by the checksum of the day
+/// when they were fetched; only a folder that was brought by hand is read for it.
 ///
 /// # Errors
 /// Where there are no weights, or a file cannot be read.
@@ -148,17 +155,32 @@ pub fn version_of_folder(name: &str, folder: &Path) -> Result<String, EngineErro
         Some(sha256) => sha256,
         None => remembered(&weights)?,
     };
-    Ok(version(name, &sha256))
+    Ok(format!("{}{}", version(name, &sha256), beside(folder)?))
 }
 
 /// What scores of these weights are kept under.
-pub(crate) fn version(name: &str, sha256: &str) -> String {
+fn version(name: &str, sha256: &str) -> String {
     format!("{name}@{}/{}", sha256.get(..16).unwrap_or(sha256), crate::PREPARATION)
+}
+
+/// The labels, the tokenizer and the preparation that the folder says, as a part of the version. Nothing where
+/// there is no such file.
+fn beside(folder: &Path) -> Result<String, EngineError> {
+    let mut all = Sha256::new();
+    let mut some = false;
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"] {
+        let path = folder.join(name);
+        if path.is_file() {
+            some = true;
+            all.update(format!("{name} {}\n", remembered(&path)?));
+        }
+    }
+    Ok(if some { format!(".{}", &hex::encode(all.finalize())[..8]) } else { String::new() })
 }
 
 /// The version of weights that are about to be loaded, which must be the ones that were fetched.
 pub(crate) fn checked_version(name: &str, folder: &Path, weights: &Path) -> Result<String, EngineError> {
-    let is = version(name, &digest(weights)?);
+    let is = format!("{}{}", version(name, &digest(weights)?), beside(folder)?);
     let said = version_of_folder(name, folder)?;
     if is != said {
         return Err(setup(format!(

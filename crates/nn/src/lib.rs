@@ -42,6 +42,14 @@ pub struct Spec {
     pub recipe: Recipe,
 }
 
+/// The labels of the model in this folder, by its `config.json`.
+///
+/// # Errors
+/// Where that file is missing or says nothing of use.
+pub fn labels_of_folder(folder: &std::path::Path) -> Result<Vec<String>, EngineError> {
+    Ok(hub_config::HubConfig::read(folder)?.labels)
+}
+
 /// Loads a classifier of texts. Takes as long as reading its files does.
 ///
 /// # Errors

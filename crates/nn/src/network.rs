@@ -59,10 +59,11 @@ pub(crate) fn rows(network: &dyn Network, input: Input) -> Result<Vec<Vec<f32>>,
 pub(crate) fn weights(name: &str, folder: &Path) -> Result<PathBuf, EngineError> {
     let files = ["open-nsfw.onnx", "onnx/model.onnx", "model.onnx", "model.safetensors"];
     files.into_iter().map(|file| folder.join(file)).find(|path| path.is_file()).ok_or_else(|| {
-        setup(format!(
-            "{name}: {} holds neither model.onnx nor model.safetensors; `diptych models fetch {name}` brings them",
-            folder.display()
-        ))
+        let bring = match crate::known(name) {
+            Some(_) => format!("; `diptych models fetch {name}` brings them"),
+            None => String::new(),
+        };
+        setup(format!("{name}: {} holds neither model.onnx nor model.safetensors{bring}", folder.display()))
     })
 }
 

@@ -118,7 +118,7 @@ async fn files_that_are_missing_or_broken_are_told_by_name() {
     let said = text_error(&spec);
     assert!(said.contains("model.onnx") && said.contains("no ONNX model"), "{said}");
     std::fs::remove_file(&weights).unwrap();
-    assert!(text_error(&spec).contains("models fetch bert-onnx"));
+    assert!(text_error(&spec).contains("holds neither model.onnx nor model.safetensors"));
 
     let (folder, spec) = copy("bert-onnx");
     std::fs::write(folder.path().join("config.json"), "{").unwrap();

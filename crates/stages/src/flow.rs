@@ -183,8 +183,10 @@ impl Flow {
         changed: impl FnOnce(Policy, Policy) -> (Policy, Policy),
     ) -> Result<Self> {
         let (store, sprint, config) = (&ctx.store, &ctx.sprint, &*ctx.config);
-        let (text_policy, image_policy) =
-            changed(Policy::of_texts(config, &ctx.folder), Policy::of_images(config, &ctx.folder));
+        let (text_policy, image_policy) = changed(
+            Policy::of_texts(config, &ctx.folder).with_newest(ctx).await?,
+            Policy::of_images(config, &ctx.folder).with_newest(ctx).await?,
+        );
         // Counted first: what is decided while the rest is read makes it out of date.
         let reviews = store.review_count(sprint).await?;
         let mut judge = Judge {
@@ -390,8 +392,18 @@ impl Judge<'_> {
         for (thing, mut item) in items.into_iter().zip(described) {
             let scores = kept.get(&item.content).map(Vec::as_slice).unwrap_or_default();
             let standing = self.standings.get(&(kind, item.content.clone()));
-            item.failed = scores.iter().any(|score| !score.error.is_empty());
             let said = said(policy, scores);
+            for asked in policy.uses() {
+                let version = asked.scored_by();
+                let failed = scores
+                    .iter()
+                    .find(|score| Some(score.classifier.as_str()) == version && !score.error.is_empty());
+                if let Some(score) = failed {
+                    item.unanswered |= super::screen::is_unanswered(score);
+                    item.errors.push((asked.name.clone(), score.error.clone()));
+                }
+            }
+            item.failed = !item.errors.is_empty();
             item.outcome = decide(policy, &said, standing);
             item.standing = standing.cloned();
             item.scores = policy

@@ -115,8 +115,8 @@ pub struct Change {
 pub async fn report(ctx: &Ctx) -> Result<Safety> {
     let stages = [Stage::ScreenPrompts, Stage::ScreenVariants, Stage::ScreenImages];
     let mut counts: HashMap<Stage, BTreeMap<String, u64>> = HashMap::new();
-    let texts = Policy::of_texts(&ctx.config, &ctx.folder);
-    let images = Policy::of_images(&ctx.config, &ctx.folder);
+    let texts = Policy::of_texts(&ctx.config, &ctx.folder).with_newest(ctx).await?;
+    let images = Policy::of_images(&ctx.config, &ctx.folder).with_newest(ctx).await?;
     let (mut of_texts, mut of_images) = (Seen::by(&texts), Seen::by(&images));
     for span in crate::flow::spans(ctx).await? {
         for item in &Flow::load_span(ctx, span).await?.judged {

@@ -114,6 +114,16 @@ impl Store {
         Ok(found)
     }
 
+    /// The versions of classifiers that have scored anything in the sprint, the newest first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn scored_by(&self, sprint: &SprintId) -> Result<Vec<String>> {
+        let query = "SELECT classifier FROM scores WHERE sprint = $1 AND error = '' GROUP BY classifier \
+                     ORDER BY MAX(scored_at) DESC, classifier";
+        Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_all(self.readers()).await?)
+    }
+
     /// Keeps what a classifier has said. What it said before of the same items is replaced: it is asked
     /// again only where it had failed.
     ///

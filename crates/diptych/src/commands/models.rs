@@ -43,18 +43,22 @@ fn list() -> Result<()> {
         "lexicon".to_owned(),
         "text".to_owned(),
         "embedded".to_owned(),
-        "0.5".to_owned(),
+        "lexicon from 0.5".to_owned(),
         "Apache-2.0".to_owned(),
         "this program".to_owned(),
+        "–".to_owned(),
         "a word list".to_owned(),
     ]];
     for model in KNOWN {
         let there = match diptych_nn::find(model)? {
             Some(found) => found.revision.map_or("here".to_owned(), |commit| format!("here, {commit:.8}")),
+            None if diptych_nn::verify(model)? == State::Partly => "in part".to_owned(),
             None => "–".to_owned(),
         };
         let from = match model.source {
-            Source::Hub { repo, revision } => format!("{repo} at {}", revision.unwrap_or("its newest")),
+            Source::Hub { repo, revision } => {
+                format!("{repo} at {}", revision.map_or("its newest", |commit| &commit[..12]))
+            }
             Source::Wheel { package, version, .. } => format!("Python package {package} {version}"),
         };
         let licence = if model.licence.is_empty() { "none named" } else { model.licence };
@@ -62,13 +66,18 @@ fn list() -> Result<()> {
             model.name.to_owned(),
             model.kind.as_str().to_owned(),
             there,
-            model.threshold.to_string(),
+            format!("{} from {}", model.positive.join(" or "), model.threshold),
             licence.to_owned(),
             from,
+            model
+                .files
+                .iter()
+                .find_map(|file| file.sha256)
+                .map_or("–".to_owned(), |sum| format!("{sum:.12}")),
             model.note.to_owned(),
         ]);
     }
-    let heading = ["name", "for", "state", "threshold", "licence", "from", ""];
+    let heading = ["name", "for", "state", "positive", "licence", "from", "SHA-256", ""];
     print(&table::render(&heading, &rows))?;
     print(&format!("model files lie in {}\n", diptych_nn::models_folder()?.display()))
 }
@@ -85,6 +94,10 @@ fn verify(names: &[String]) -> Result<()> {
             State::Missing => {
                 bad += 1;
                 format!("missing: `diptych models fetch {}` brings it", model.name)
+            }
+            State::Partly => {
+                bad += 1;
+                format!("in part: `diptych models fetch {}` goes on", model.name)
             }
             State::Whole => "whole".to_owned(),
             State::Unknown(files) => {
@@ -105,8 +118,15 @@ fn verify(names: &[String]) -> Result<()> {
 }
 
 async fn fetch(model: &'static Known, quiet: bool) -> Result<()> {
-    if diptych_nn::verify(model)? == State::Whole {
-        return print(&format!("{} is here and whole\n", model.name));
+    match diptych_nn::verify(model)? {
+        State::Whole => return print(&format!("{} is here and whole\n", model.name)),
+        // Brought by hand, or by another program into the Hub's cache: it is not ours to replace.
+        State::Unknown(_) => {
+            let place = diptych_nn::find(model)?.map(|found| found.folder.display().to_string());
+            let place = place.unwrap_or_default();
+            return print(&format!("{} is in {place} already; nothing is fetched\n", model.name));
+        }
+        State::Missing | State::Partly | State::Damaged(_) => {}
     }
     let folder = diptych_nn::folder_of(model)?;
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;

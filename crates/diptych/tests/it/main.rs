@@ -9,6 +9,7 @@ mod kit;
 mod results;
 mod review;
 mod run;
+mod screening;
 mod serve;
 mod server;
 mod sign_in;

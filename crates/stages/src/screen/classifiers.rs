@@ -25,30 +25,69 @@ const LEXICON_LABEL: &str = "lexicon";
 /// How a listed classifier is used: its version is told without loading it.
 pub(super) fn resolve(config: &SprintConfig, folder: &Path, listed: &ClassifierUse) -> Use {
     let name = listed.name.clone();
-    let (threshold, positive, version) = if name == LEXICON {
-        (0.5, vec![LEXICON_LABEL.to_owned()], Ok(format!("{LEXICON}@{LEXICON_VERSION}")))
-    } else if let Some(known) = diptych_nn::known(&name) {
+    let known = diptych_nn::known(&name);
+    let own = config.classifiers.get(&name);
+    let (threshold, positive, version, labels) = if name == LEXICON {
+        let label = vec![LEXICON_LABEL.to_owned()];
+        (0.5, label.clone(), Ok(format!("{LEXICON}@{LEXICON_VERSION}")), Some(label))
+    } else if let Some(known) = known {
         let positive = known.positive.iter().map(|label| (*label).to_owned()).collect();
-        (known.threshold, positive, version_of_known(known))
-    } else if let Some(own) = config.classifiers.get(&name) {
-        let version = match own.engine.as_str() {
+        let labels = match known.labels {
+            [] => diptych_nn::find(known)
+                .ok()
+                .flatten()
+                .and_then(|found| diptych_nn::labels_of_folder(&found.folder).ok()),
+            labels => Some(labels.iter().map(|label| (*label).to_owned()).collect()),
+        };
+        (known.threshold, positive, version_of_known(known), labels)
+    } else if let Some(own) = own {
+        let (version, labels) = match own.engine.as_str() {
             "folder" => {
                 let folder = folder.join(own.url.as_deref().unwrap_or_default());
-                diptych_nn::version_of_folder(&name, &folder).map_err(|error| error.to_string())
+                let version =
+                    diptych_nn::version_of_folder(&name, &folder).map_err(|error| error.to_string());
+                (version, diptych_nn::labels_of_folder(&folder).ok())
             }
-            _ => Ok(settings(&name, own).version()),
+            "chat" => {
+                (Ok(settings(&name, own).version()), Some(diptych_engine::JUDGED.map(str::to_owned).to_vec()))
+            }
+            _ => (Ok(settings(&name, own).version()), None),
         };
-        (own.threshold, own.positive.clone(), version)
+        (own.threshold, own.positive.clone(), version, labels)
     } else {
         // The configuration is refused before this; nothing is let through all the same.
-        (0.0, Vec::new(), Err("there is no such classifier".to_owned()))
+        (0.0, Vec::new(), Err("there is no such classifier".to_owned()), None)
     };
+    let every_label = listed.positive.is_some() || own.is_some();
+    let positive = listed.positive.clone().unwrap_or(positive);
+    let refusal = labels.and_then(|labels| unknown_labels(&positive, every_label, &labels));
     Use {
         name,
         threshold: listed.threshold.unwrap_or(threshold),
-        positive: listed.positive.clone().unwrap_or(positive),
-        version,
+        positive,
+        every_label,
+        refused: refusal.is_some(),
+        version: match refusal {
+            Some(refusal) => Err(refusal),
+            None => version,
+        },
+        newest: None,
     }
+}
+
+/// Why these labels cannot be looked for in what a classifier says, where they cannot.
+pub(super) fn unknown_labels(positive: &[String], every: bool, labels: &[String]) -> Option<String> {
+    let unknown: Vec<&str> =
+        positive.iter().filter(|label| !labels.contains(label)).map(String::as_str).collect();
+    let bad =
+        if every { !unknown.is_empty() } else { unknown.len() == positive.len() && !positive.is_empty() };
+    bad.then(|| {
+        format!(
+            "it has no label `{}`; its labels are {}: change `positive`",
+            unknown.join("`, `"),
+            labels.join(", ")
+        )
+    })
 }
 
 fn version_of_known(known: &diptych_nn::Known) -> Result<String, String> {

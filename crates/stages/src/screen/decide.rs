@@ -36,6 +36,10 @@ pub struct Item {
     pub outcome: Outcome,
     /// Whether a classifier failed on it.
     pub failed: bool,
+    /// Whether one of them failed in passing: it is asked again by the next run.
+    pub unanswered: bool,
+    /// Why classifiers failed on it: the name, and what they said.
+    pub errors: Vec<(String, String)>,
     /// What each classifier says that was asked: its name and its score.
     pub scores: Vec<(String, f64)>,
     /// What stands of people's words on it.
@@ -54,6 +58,8 @@ impl Item {
             model: String::new(),
             outcome: Outcome::Pending,
             failed: false,
+            unanswered: false,
+            errors: Vec::new(),
             scores: Vec::new(),
             standing: None,
         }
@@ -106,18 +112,25 @@ pub enum Said {
 /// What each classifier of the policy says, by the scores that are kept.
 pub fn said(policy: &Policy, scores: &[Score]) -> Vec<Said> {
     let said = policy.uses().iter().map(|asked| {
-        let Ok(version) = &asked.version else { return Said::Missing };
-        let Some(score) = scores.iter().find(|score| score.classifier == *version) else {
-            return Said::Nothing;
+        let score =
+            asked.scored_by().and_then(|version| scores.iter().find(|score| score.classifier == version));
+        let Some(score) = score else {
+            return if asked.version.is_ok() { Said::Nothing } else { Said::Missing };
         };
         positive_score(asked, score).filter(|value| !value.is_nan()).map_or(Said::Failed, Said::Score)
     });
     said.collect()
 }
 
-/// The highest score of the labels that count. None where there is none of them.
+/// The highest score of the labels that count. None where there is none of them, or one that must be is not.
 fn positive_score(asked: &Use, score: &Score) -> Option<f64> {
     let labels: BTreeMap<String, f64> = serde_json::from_str(&score.labels).ok()?;
+    if asked.positive.is_empty() {
+        return labels.into_values().reduce(f64::max);
+    }
+    if asked.every_label && asked.positive.iter().any(|label| !labels.contains_key(label)) {
+        return None;
+    }
     asked.positive.iter().filter_map(|label| labels.get(label)).copied().reduce(f64::max)
 }
 
@@ -158,6 +171,9 @@ fn by_classifiers(policy: &Policy, said: &[Said]) -> Outcome {
             }
             Said::Score(value) if value.is_finite() => {}
             Said::Nothing => pending = true,
+            Said::Missing if asked.refused => {
+                _ = problem.get_or_insert(format!("{} misconfigured", asked.name))
+            }
             Said::Missing => _ = problem.get_or_insert(format!("{} missing", asked.name)),
             Said::Failed | Said::Score(_) => _ = problem.get_or_insert(format!("{} failed", asked.name)),
         }
@@ -215,6 +231,7 @@ mod tests {
         let gore = score(&policy, 1, r#"{"nsfw": 0.1, "gore": 0.5}"#, "");
         let failed = score(&policy, 1, "{}", "it crashed");
         let other_labels = score(&policy, 1, r#"{"cat": 0.9}"#, "");
+        let half = score(&policy, 1, r#"{"nsfw": 0.1}"#, "");
         let of = |scores: &[&Score]| {
             let scores: Vec<Score> = scores.iter().map(|score| (*score).clone()).collect();
             decision(&decide(&policy, &said(&policy, &scores), None))
@@ -226,6 +243,7 @@ mod tests {
         assert_eq!(of(&[&gore]), Some(Decision::Removed), "one positive is enough");
         assert_eq!(of(&[&low, &failed]), Some(Decision::NeedsReview));
         assert_eq!(of(&[&low, &other_labels]), Some(Decision::NeedsReview));
+        assert_eq!(of(&[&low, &half]), Some(Decision::NeedsReview), "`gore` was not judged");
     }
 
     proptest! {
@@ -243,7 +261,7 @@ mod tests {
             if failed {
                 scores.push(score(&policy, 1, "{}", "no"));
             } else if let Some(value) = second {
-                scores.push(score(&policy, 1, &format!("{{\"gore\": {value}}}"), ""));
+                scores.push(score(&policy, 1, &format!("{{\"gore\": {value}, \"nsfw\": 0}}"), ""));
             }
             let standing = Standing { approvals, rejections, last_word, reason: "violence".to_owned() };
             let outcome = decide(&policy, &said(&policy, &scores), Some(&standing));

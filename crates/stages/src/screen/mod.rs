@@ -46,11 +46,13 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
         Stage::ScreenImages => (Kind::Image, Policy::of_images(&ctx.config, &ctx.folder)),
         _ => (Kind::Text, Policy::of_texts(&ctx.config, &ctx.folder)),
     };
+    let mut failed_before = 0;
     let mut items: Vec<Shown> = Vec::new();
     let mut seen = HashSet::new();
     let mut add = |flow: Flow| {
         for item in flow.judged {
-            let wanted = item.is_pending() || ctx.retry_failed && item.is_failed();
+            let wanted = item.is_pending() || item.unanswered || ctx.retry_failed && item.is_failed();
+            failed_before += u64::from(item.stage == stage && item.is_failed() && !wanted);
             if item.stage == stage && wanted && seen.insert(item.content.clone()) {
                 items.push((item.content, item.text));
             }
@@ -73,17 +75,30 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
         let Ok(version) = &asked.version else { continue };
         let missing = |(content, _): &&Shown| {
             let score = known.get(content).and_then(|all| all.iter().find(|one| one.classifier == *version));
-            score.is_none_or(|score| ctx.retry_failed && !score.error.is_empty())
+            score.is_none_or(|score| is_unanswered(score) || ctx.retry_failed && !score.error.is_empty())
         };
         let items: Vec<Shown> = items.iter().filter(missing).cloned().collect();
         if !items.is_empty() {
             let asking = Asking { stage, kind, asked: asked.clone(), version: version.clone() };
+            let contents: Vec<String> = items.iter().map(|(content, _)| content.clone()).collect();
             ask(ctx, asking, items).await?;
             ctx.progress.end();
+            tell_failures(ctx, kind, &asked.name, version, &contents).await?;
         }
     }
-    for (name, why) in policy.missing() {
-        ctx.progress.note(&format!("{name} is missing, so what it should screen waits for people: {why}"));
+    if failed_before > 0 {
+        ctx.progress.note(&format!(
+            "{failed_before} items of {stage} wait for people since a classifier failed on them earlier; \
+             `diptych run --retry-failed` has it look again"
+        ));
+    }
+    // Said once: texts are screened at two stages.
+    if stage != Stage::ScreenVariants {
+        for (name, why) in policy.missing() {
+            ctx.progress.note(&format!(
+                "{name} cannot be asked, so what it has not screened waits for people: {why}"
+            ));
+        }
     }
     // That nobody was asked is a choice, and written down as one.
     let asked: Vec<&str> = policy.uses().iter().map(|asked| asked.name.as_str()).collect();
@@ -93,6 +108,33 @@ pub async fn run(ctx: &Ctx, stage: Stage) -> Result<()> {
     Ok(ctx.store.mark_stage(&ctx.sprint, stage, mark, now()).await?)
 }
 
+/// Says on how many of these items a classifier has failed, and why on the first.
+async fn tell_failures(ctx: &Ctx, kind: Kind, name: &str, version: &str, contents: &[String]) -> Result<()> {
+    let contents: Vec<&str> = contents.iter().map(String::as_str).collect();
+    let scores = ctx.store.scores_of(&ctx.sprint, kind, &[version.to_owned()], &contents).await?;
+    let failed: Vec<&Score> = scores.values().flatten().filter(|score| !score.error.is_empty()).collect();
+    let Some(first) = failed.iter().min_by_key(|score| &score.content) else { return Ok(()) };
+    let again = if is_unanswered(first) {
+        "the next `diptych run` asks again"
+    } else {
+        "`diptych run --retry-failed` asks again"
+    };
+    ctx.progress.note(&format!(
+        "{name} failed on {} items, which wait for people ({}); {again}",
+        failed.len(),
+        first.error
+    ));
+    Ok(())
+}
+
+/// Whether a classifier did not answer, or could not be used: nothing is wrong with the item.
+pub(crate) fn is_unanswered(score: &Score) -> bool {
+    score.detail == UNANSWERED
+}
+
+/// What stands in the detail of such a score.
+const UNANSWERED: &str = r#"{"unanswered":true}"#;
+
 /// Loads or reaches every classifier that the configuration names: its name, and one sentence on it.
 pub async fn probe(config: &SprintConfig, folder: &Path) -> Vec<(String, Result<String, String>)> {
     let mut said = Vec::new();
@@ -100,6 +142,10 @@ pub async fn probe(config: &SprintConfig, folder: &Path) -> Vec<(String, Result<
         [(Kind::Text, Policy::of_texts(config, folder)), (Kind::Image, Policy::of_images(config, folder))]
     {
         for asked in policy.uses() {
+            if let (true, Err(why)) = (asked.refused, &asked.version) {
+                said.push((asked.name.clone(), Err(why.clone())));
+                continue;
+            }
             let outcome = match Classifier::load(config, folder, &CancellationToken::new(), kind, asked).await
             {
                 Ok(classifier) => classifier.probe().await,
@@ -204,21 +250,16 @@ async fn ask(ctx: &Ctx, asking: Asking, items: Vec<Shown>) -> Result<()> {
         Ok(classifier) => classifier,
         // Its files are there and cannot be used: what it should have looked at waits for people.
         Err(error) => {
-            ctx.progress.note(&format!("{} cannot be used: {error}", asked.name));
             let failed =
-                items.into_iter().map(|(content, _)| failed_score(content, version, &error)).collect();
+                items.into_iter().map(|(content, _)| unanswered_score(content, version, &error)).collect();
             return Ok(ctx.store.record_scores(&ctx.sprint, *kind, failed, now()).await?);
         }
     };
-    if let Some(labels) = classifier.labels()
-        && !asked.positive.iter().any(|positive| labels.contains(positive))
+    if let Some(refusal) = classifier
+        .labels()
+        .and_then(|labels| classifiers::unknown_labels(&asked.positive, asked.every_label, &labels))
     {
-        return Err(StageError::Engine(format!(
-            "{} knows the labels {}, and none of those that are to count as positive: {}; set `positive`",
-            asked.name,
-            labels.join(", "),
-            asked.positive.join(", ")
-        )));
+        return Err(StageError::Engine(format!("{}: {refusal}", asked.name)));
     }
     match calls_at_once(&ctx.config, asked) {
         Some(calls) => ask_by_queue(ctx, asking, classifier, items, calls).await,
@@ -242,7 +283,7 @@ async fn ask_by_queue(
         async move {
             let (ctx, asking, classifier) = &*shared;
             let items = std::slice::from_ref(&item);
-            let scores = keep(asking, items, classifier.classify(ctx, items).await?)?;
+            let scores = keep(ctx, asking, items, classifier.classify(ctx, items).await?)?;
             let ended = if scores.is_empty() { Ended::Pending } else { Ended::Recorded };
             ctx.store.record_scores(&ctx.sprint, asking.kind, scores, now()).await?;
             Ok(ended)
@@ -260,7 +301,7 @@ async fn ask_here(ctx: &Ctx, asking: &Asking, classifier: &Classifier, items: Ve
         .buffered(2);
     while let Some(done) = batches.next().await {
         let (batch, outcomes) = done?;
-        let scores = keep(asking, batch, outcomes)?;
+        let scores = keep(ctx, asking, batch, outcomes)?;
         ctx.store.record_scores(&ctx.sprint, asking.kind, scores, now()).await?;
         ctx.progress.advance(batch.len() as u64);
         if ctx.stop.is_cancelled() {
@@ -270,8 +311,10 @@ async fn ask_here(ctx: &Ctx, asking: &Asking, classifier: &Classifier, items: Ve
     Ok(())
 }
 
-/// What is kept of a classifier's outcomes: not what failed in passing, which stays pending.
+/// What is kept of a classifier's outcomes. What failed in passing waits for people until the next run asks
+/// again; only what was broken off stays pending.
 fn keep(
+    ctx: &Ctx,
     Asking { asked, version, .. }: &Asking,
     items: &[Shown],
     outcomes: Vec<Result<Labels, EngineError>>,
@@ -280,8 +323,9 @@ fn keep(
     for ((content, text), outcome) in items.iter().zip(outcomes) {
         match outcome {
             Ok(labels) => scores.push(score(asked, content, text.as_deref(), version, &labels)),
-            Err(EngineError::Transient { message, .. }) => {
-                tracing::warn!(classifier = asked.name, message, "call failed in passing");
+            Err(EngineError::Transient { .. }) if ctx.stop.is_cancelled() => {}
+            Err(error @ EngineError::Transient { .. }) => {
+                scores.push(unanswered_score(content.clone(), version, &error));
             }
             Err(EngineError::Setup { message }) => return Err(StageError::Engine(message)),
             Err(error) => scores.push(failed_score(content.clone(), version, &error)),
@@ -294,6 +338,11 @@ fn score(asked: &Use, content: &str, text: Option<&str>, version: &str, labels: 
     // A score that is no number, or not between 0 and 1, says nothing.
     if let Some((label, score)) = labels.iter().find(|(_, score)| !(0.0..=1.0).contains(*score)) {
         let message = format!("it gave {score} for `{label}`");
+        return failed_score(content.to_owned(), version, &EngineError::Unusable { message });
+    }
+    if let Some(label) = asked.positive.iter().find(|label| asked.every_label && !labels.contains_key(*label))
+    {
+        let message = format!("it gave no score for `{label}`");
         return failed_score(content.to_owned(), version, &EngineError::Unusable { message });
     }
     let rounded: BTreeMap<&str, f64> = labels
@@ -310,6 +359,10 @@ fn score(asked: &Use, content: &str, text: Option<&str>, version: &str, labels: 
             _ => "{}".to_owned(),
         },
     }
+}
+
+fn unanswered_score(content: String, version: &str, error: &EngineError) -> Score {
+    Score { detail: UNANSWERED.to_owned(), ..failed_score(content, version, error) }
 }
 
 fn failed_score(content: String, version: &str, error: &EngineError) -> Score {
