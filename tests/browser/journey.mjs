@@ -139,6 +139,13 @@ await visitor("Moderator", { viewport: { width: 1280, height: 900 }, colorScheme
   const blurred = await page.$eval("#tiles .pic img", (image) => getComputedStyle(image).filter);
   assert.match(blurred, /blur/, "blurred until somebody asks");
   await page.screenshot({ path: "review-wide.png" });
+  // Looking closely, and back.
+  await page.keyboard.press("e");
+  await page.waitForFunction(() => document.querySelector("#closely img")?.naturalWidth > 0);
+  assert.match(await page.textContent("#about"), /reported/);
+  await page.screenshot({ path: "review-close.png" });
+  await page.keyboard.press("e");
+  assert.ok(await page.isHidden("#close"));
   const progress = async () => (await (await page.request.get(base + "/api/v1/sprints/demo/progress")).json()).pairs;
   const before = await progress();
   const saved = () => page.waitForResponse((reply) => reply.url().endsWith("/review") && reply.request().method() === "POST");
@@ -159,6 +166,14 @@ await visitor("Moderator", { viewport: { width: 1280, height: 900 }, colorScheme
   assert.equal(reply.status(), 204);
   await page.selectOption("[name=decision]", "removed");
   await page.waitForFunction(() => document.querySelectorAll("#tiles .tile").length > 0);
+  // By reason, and who said so.
+  await page.selectOption("[name=decision]", "removed");
+  await page.waitForSelector("[name=reason] option[value=violence]", { state: "attached" });
+  await page.selectOption("[name=reason]", "violence");
+  await page.waitForFunction(() => document.querySelectorAll("#tiles .tile").length === 1);
+  await page.click('a[href="/s/demo/review/log"]');
+  assert.match(await page.textContent("main"), /Moderator.*rejected/s);
+  await page.screenshot({ path: "review-log.png" });
   await page.goto(base + "/s/demo/safety");
   assert.match(await page.textContent("main"), /How well the classifiers do/);
   // Another threshold: what it would change, then applied, then put back.

@@ -87,7 +87,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
         /// Writes a page into this file.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", conflicts_with = "safety")]
         html: Option<PathBuf>,
         /// How well each classifier does, by what people have reviewed.
         #[arg(long)]

@@ -99,6 +99,16 @@ fn hub_cache() -> Option<PathBuf> {
         .or_else(|| Some(named("HOME")?.join(".cache").join("huggingface").join("hub")))
 }
 
+/// Whether a build like this one can run the model as it is here.
+///
+/// # Errors
+/// As [`find`].
+pub fn runs_here(model: &Known) -> Result<bool, EngineError> {
+    let Some(found) = find(model)? else { return Ok(false) };
+    let weights = crate::network::weights(model.name, &found.folder)?;
+    Ok(cfg!(feature = "candle") || weights.extension().is_some_and(|ending| ending == "onnx"))
+}
+
 /// Reads every file of the model and compares it with the checksum in the table, or with the one of the
 /// day when it was fetched.
 ///

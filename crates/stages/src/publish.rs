@@ -567,7 +567,11 @@ fn reviewing(safety: &Safety) -> Vec<String> {
             .counts
             .iter()
             .filter_map(|(decision, count)| {
-                Some(format!("{count} by {}", decision.strip_prefix("removed: ")?))
+                let by = decision.strip_prefix("removed: ")?;
+                Some(match crate::review::REASONS.iter().any(|(word, _)| *word == by) {
+                    true => format!("{count} by people ({by})"),
+                    false => format!("{count} by {by}"),
+                })
             })
             .collect();
         if !removed.is_empty() {

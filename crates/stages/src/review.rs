@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use diptych_core::{Decision, PersonId, Stage};
-use diptych_store::reviews::{NewReview, Verdict};
+use diptych_store::reviews::{NewReview, Review, Verdict, last_words};
 use diptych_store::scores::Kind;
 use serde::Serialize;
 
@@ -49,25 +49,60 @@ pub struct Reviewable {
     pub reason: String,
     /// What each classifier says.
     pub scores: BTreeMap<String, f64>,
+    /// Why a classifier failed on it: its name, and what it said.
+    pub errors: BTreeMap<String, String>,
     /// Moderators who approve.
     pub approvals: u32,
     /// Moderators who reject.
     pub rejections: u32,
-    /// Whether an organizer or a moderator has decided about it, and not taken it back.
+    /// Whether people have decided about it: an organizer, a moderator who rejects, or as many who approve as the
+    /// sprint asks for.
     pub reviewed: bool,
+    /// Whether every image is to be looked at and this one is not yet, whatever classifiers say.
+    pub to_look_at: bool,
+    /// What stands of the word of the person who asks: `approve`, `reject`, or nothing.
+    pub mine: &'static str,
+    /// Who says what of it, where moderators disagree.
+    pub words: Vec<WordOf>,
     /// Whether somebody has reported a pair with it, and nobody has looked since.
     pub reported: bool,
 }
 
+/// What one person says of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WordOf {
+    /// Their name.
+    pub who: String,
+    /// `approve` or `reject`.
+    pub verdict: &'static str,
+    /// Why, where they reject it.
+    pub reason: String,
+}
+
 impl Reviewable {
-    fn of(item: &Item, text: String, reported: bool) -> Self {
+    fn of(
+        item: &Item,
+        text: String,
+        reported: bool,
+        every: u32,
+        words: &[&Review],
+        asking: Option<&PersonId>,
+    ) -> Self {
         let (decision, reason) = match &item.outcome {
             crate::screen::Outcome::Pending => ("pending", String::new()),
             crate::screen::Outcome::Decided(decision, reason) => (decision.as_str(), reason.clone()),
         };
         let standing = item.standing.clone().unwrap_or_default();
+        let is_image = item.stage == Stage::ScreenImages;
+        let reviewed = item.is_reviewed(if is_image { every } else { 0 });
+        let mine = words.iter().find(|review| Some(&review.person) == asking);
+        let word = |review: &&Review| WordOf {
+            who: review.name.clone(),
+            verdict: review.verdict.as_str(),
+            reason: review.reason.clone(),
+        };
         Self {
-            kind: if item.stage == Stage::ScreenImages { "image" } else { "text" },
+            kind: if is_image { "image" } else { "text" },
             content: item.content.clone(),
             text,
             stage: item.stage.as_str(),
@@ -76,25 +111,33 @@ impl Reviewable {
             decision,
             reason,
             scores: item.scores.iter().cloned().collect(),
+            errors: item.errors.iter().cloned().collect(),
             approvals: standing.approvals,
             rejections: standing.rejections,
-            reviewed: standing.last_word.is_some() || standing.approvals + standing.rejections > 0,
+            reviewed,
+            to_look_at: is_image && every > 0 && !reviewed,
+            mine: mine.map_or("", |review| review.verdict.as_str()),
+            words: if standing.is_disputed() { words.iter().map(word).collect() } else { Vec::new() },
             reported,
         }
     }
 
-    /// Whether it waits for a person.
+    /// Whether it waits for the person who asks: not where they have said what they can, and it waits for others.
     pub fn waits(&self) -> bool {
-        self.decision == Decision::NeedsReview.as_str() || self.reported
+        let for_others = !self.mine.is_empty() && self.words.is_empty();
+        self.reported || (self.decision == Decision::NeedsReview.as_str() || self.to_look_at) && !for_others
     }
 }
 
-/// Everything that can be reviewed, each content once, in the order of the prompts.
+/// Everything that can be reviewed, each content once, in the order of the prompts, as it stands for the person
+/// who asks.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn items(ctx: &Ctx) -> Result<Vec<Reviewable>> {
+pub async fn items(ctx: &Ctx, asking: Option<&PersonId>) -> Result<Vec<Reviewable>> {
     let flow = Flow::load(ctx).await?;
+    let log = ctx.store.reviews(&ctx.sprint).await?;
+    let words = last_words(&log);
     let reported: HashSet<String> = ctx
         .store
         .reported_pairs(&ctx.sprint)
@@ -115,7 +158,10 @@ pub async fn items(ctx: &Ctx) -> Result<Vec<Reviewable>> {
             let text =
                 item.text.clone().or_else(|| texts.get(item.content.as_str()).map(|text| (*text).to_owned()));
             let is_reported = kind && reported.contains(&item.content);
-            items.push(Reviewable::of(item, text.unwrap_or_default(), is_reported));
+            let kind = if kind { Kind::Image } else { Kind::Text };
+            let words = words.get(&(kind, item.content.as_str())).map_or(&[][..], Vec::as_slice);
+            let every = ctx.config.review.every_image;
+            items.push(Reviewable::of(item, text.unwrap_or_default(), is_reported, every, words, asking));
         }
     }
     Ok(items)
@@ -176,10 +222,20 @@ pub async fn record(ctx: &Ctx, reviewer: &Reviewer, word: Word) -> Result<BTreeS
     if contents.is_empty() || contents.len() > MOST_AT_ONCE {
         return Err(StageError::Refused(format!("decide on 1 to {MOST_AT_ONCE} items at once")));
     }
-    let prompts = match kind {
-        Kind::Image => ctx.store.prompts_of_images(&ctx.sprint, &contents).await?,
+    let (prompts, unknown) = match kind {
+        Kind::Image => {
+            let unknown = ctx.store.unknown_images(&ctx.sprint, &contents).await?;
+            (ctx.store.prompts_of_images(&ctx.sprint, &contents).await?, unknown)
+        }
         Kind::Text => prompts_of_texts(ctx, &contents).await?,
     };
+    if let Some(first) = unknown.first() {
+        let first: String = first.chars().take(80).collect();
+        return Err(StageError::Refused(format!(
+            "the sprint has no {} `{first}`; nothing was decided",
+            if kind == Kind::Image { "image" } else { "text" }
+        )));
+    }
     let review = NewReview {
         prompts: prompts.iter().copied().collect(),
         kind,
@@ -196,21 +252,24 @@ pub async fn record(ctx: &Ctx, reviewer: &Reviewer, word: Word) -> Result<BTreeS
     Ok(prompts)
 }
 
-/// The prompts that have these texts, as they are or in a variant.
-async fn prompts_of_texts(ctx: &Ctx, contents: &[String]) -> Result<BTreeSet<i64>> {
+/// The prompts that have these texts, as they are or in a variant, and those of the texts that none has.
+async fn prompts_of_texts(ctx: &Ctx, contents: &[String]) -> Result<(BTreeSet<i64>, Vec<String>)> {
     let sought: HashSet<&str> = contents.iter().map(String::as_str).collect();
+    let mut unknown: HashSet<String> = contents.iter().cloned().collect();
     let mut found = BTreeSet::new();
     for span in flow::spans(ctx).await? {
         let prompts = ctx.store.clean_prompts(&ctx.sprint, span.clone()).await?;
         let variants = ctx.store.variants(&ctx.sprint, span).await?;
         let texts = prompts.iter().map(|prompt| (prompt.index, &prompt.text));
         for (prompt, text) in texts.chain(variants.iter().map(|variant| (variant.prompt, &variant.text))) {
-            if sought.contains(content_of_text(text).as_str()) {
+            let content = content_of_text(text);
+            if sought.contains(content.as_str()) {
+                unknown.remove(&content);
                 found.insert(prompt.0);
             }
         }
     }
-    Ok(found)
+    Ok((found, unknown.into_iter().collect()))
 }
 
 /// Makes the pairs follow from what was decided, where the sprint has come as far as pairs.

@@ -305,7 +305,7 @@ impl<'a> Seen<'a> {
             return;
         }
         let people = item.unsafe_by_people();
-        self.looked_at += u64::from(people.is_some());
+        self.looked_at += u64::from(people.is_some() && item.is_reviewed(self.policy.every()));
         for (asked, scored) in self.policy.uses().iter().zip(&mut self.scored) {
             if let Some((_, score)) = item.scores.iter().find(|(name, _)| *name == asked.name) {
                 scored.push((*score, people));

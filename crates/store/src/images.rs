@@ -1,6 +1,6 @@
 //! Images: one picture of a variant by one model, with everything that made it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use diptych_core::{Evolution, ImageHash, PromptIndex, SprintId, UnitKey};
 use futures::{StreamExt, TryStreamExt};
@@ -238,6 +238,27 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Those of these hashes that no image of the sprint has.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn unknown_images(&self, sprint: &SprintId, hashes: &[String]) -> Result<Vec<String>> {
+        let mut known = HashSet::new();
+        let sought: Vec<&str> = hashes.iter().map(String::as_str).collect();
+        for some in sought.chunks(256) {
+            let query = format!(
+                "SELECT DISTINCT hash FROM images WHERE sprint = $1 AND hash IN ({})",
+                places(2, some.len())
+            );
+            let mut query = sqlx::query_scalar(AssertSqlSafe(query)).bind(sprint.as_str());
+            for hash in padded(some) {
+                query = query.bind(hash);
+            }
+            known.extend(query.fetch_all(self.readers()).await? as Vec<String>);
+        }
+        Ok(hashes.iter().filter(|hash| !known.contains(*hash)).cloned().collect())
     }
 
     /// Whether the sprint has an image with this hash.

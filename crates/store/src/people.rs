@@ -45,7 +45,9 @@ pub struct PersonSummary {
     pub name: String,
     /// `person`, `guest` or `simulated`.
     pub kind: String,
-    /// How many responses count.
+    /// What they may do in the sprint: a word of [`Role`].
+    pub role: String,
+    /// How many of their responses to the sprint count.
     pub responses: i64,
 }
 
@@ -177,15 +179,18 @@ impl Store {
         Ok(row.map(person))
     }
 
-    /// Everybody, by name.
+    /// Everybody, by name, as they stand in this sprint.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn people(&self) -> Result<Vec<PersonSummary>> {
+    pub async fn people(&self, sprint: &SprintId) -> Result<Vec<PersonSummary>> {
         Ok(sqlx::query_as(
-            "SELECT name, kind, (SELECT COUNT(*) FROM responses WHERE person = people.id AND state = 'submitted') \
+            "SELECT name, kind, \
+             COALESCE((SELECT role FROM roles WHERE person = people.id AND sprint = $1), 'annotator') AS role, \
+             (SELECT COUNT(*) FROM responses WHERE person = people.id AND sprint = $1 AND state = 'submitted') \
              AS responses FROM people ORDER BY handle",
         )
+        .bind(sprint.as_str())
         .fetch_all(self.readers())
         .await?)
     }

@@ -16,7 +16,7 @@ pub enum Verdict {
     Approve,
     /// It must not.
     Reject,
-    /// The person's earlier word is taken back.
+    /// The person's last word is taken back: what they said before it stands again.
     Undo,
 }
 
@@ -84,6 +84,26 @@ pub struct Review {
     pub created_at: Millis,
 }
 
+/// Each person's last word on each item that was not taken back, the oldest first.
+pub fn last_words(log: &[Review]) -> HashMap<(Kind, &str), Vec<&Review>> {
+    let mut said: HashMap<(Kind, &str, &PersonId), Vec<&Review>> = HashMap::new();
+    for review in log {
+        let words = said.entry((review.kind, &review.content, &review.person)).or_default();
+        match review.verdict {
+            Verdict::Undo => _ = words.pop(),
+            Verdict::Approve | Verdict::Reject => words.push(review),
+        }
+    }
+    let mut items: HashMap<(Kind, &str), Vec<&Review>> = HashMap::new();
+    for ((kind, content, _), mut words) in said {
+        items.entry((kind, content)).or_default().extend(words.pop());
+    }
+    for words in items.values_mut() {
+        words.sort_by_key(|review| (review.created_at, &review.person));
+    }
+    items
+}
+
 /// What stands of everybody's words on one item: each person's last one that was not taken back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -106,32 +126,25 @@ impl Standing {
 
 /// What stands of a log, by item.
 pub fn standing(log: &[Review]) -> HashMap<(Kind, String), Standing> {
-    let mut last: HashMap<(Kind, &str, &PersonId), &Review> = HashMap::new();
-    for review in log {
-        last.insert((review.kind, &review.content, &review.person), review);
-    }
-    let mut words: Vec<&Review> = last.into_values().collect();
-    words.sort_by_key(|review| review.created_at);
-    let mut items: HashMap<(Kind, String), Standing> = HashMap::new();
-    for review in words {
-        let item = items.entry((review.kind, review.content.clone())).or_default();
-        let approves = match review.verdict {
-            Verdict::Approve => true,
-            Verdict::Reject => false,
-            Verdict::Undo => continue,
-        };
-        if review.organizer {
-            item.last_word = Some(approves);
-        } else if approves {
-            item.approvals += 1;
-        } else {
-            item.rejections += 1;
+    let stands = |words: &[&Review]| {
+        let mut item = Standing::default();
+        for review in words {
+            let approves = review.verdict == Verdict::Approve;
+            if review.organizer {
+                item.last_word = Some(approves);
+            } else if approves {
+                item.approvals += 1;
+            } else {
+                item.rejections += 1;
+            }
+            if !approves {
+                item.reason.clone_from(&review.reason);
+            }
         }
-        if !approves {
-            item.reason.clone_from(&review.reason);
-        }
-    }
-    items
+        item
+    };
+    let words = last_words(log).into_iter().filter(|(_, words)| !words.is_empty());
+    words.map(|((kind, content), words)| ((kind, content.to_owned()), stands(&words))).collect()
 }
 
 impl Store {

@@ -17,7 +17,7 @@ let chosen = new Set(); // places that are selected
 let at = 0; // the place that has the focus
 let anchor = 0; // where a range begins
 let revealed = false;
-let past = []; // decisions that can be taken back: { kind, places }
+let past = []; // decisions that can be taken back: { kind, contents }, also of lists that were shown before
 let line = Promise.resolve(); // decisions on their way
 
 const tile = (place) => tiles[place];
@@ -45,16 +45,20 @@ async function load() {
   } catch (error) { return mine.signal.aborted ? undefined : say("The list cannot be fetched: " + error.message) }
   if (mine.signal.aborted) return;
   if (line !== before) return load(); // something was decided meanwhile
-  const { items: fresh, total, counts } = list;
+  const { items: fresh, total, counts, reasons: why } = list;
   items = fresh;
-  [tiles, at, anchor, chosen, past] = [[], 0, 0, new Set(), []];
+  [tiles, at, anchor, chosen] = [[], 0, 0, new Set()];
+  const picked = form.get("reason") || "";
+  if (picked && !(picked in why)) why[picked] = 0;
+  $("filters").elements.reason.replaceChildren(new Option("All", ""),
+    ...Object.entries(why).map(([word, count]) => new Option(`${says(word)} (${count})`, word, false, word === picked)));
   $("tiles").replaceChildren();
   columns = across();
   $("empty").hidden = items.length > 0;
   const shown = total > items.length ? ` · the first ${items.length} of ${total} shown` : "";
   const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
   $("counts").textContent = `${many(counts.images_waiting, "image")} and ${many(counts.texts_waiting, "text")} to look at · ` +
-    `${counts.images_reviewed} of ${counts.images} images looked at · ${many(counts.reports, "report")} · ` +
+    `${counts.images_reviewed} of ${counts.images} images looked at · ${many(counts.reports, "report")} · ` + (counts.disputed ? `${counts.disputed} disputed · ` : "") +
     `${counts.done_today} done today by you` +
     (counts.others_here ? ` · ${many(counts.others_here, "other moderator")} here` : "") + shown;
   grow();
@@ -128,12 +132,24 @@ function make(place) {
   return li;
 }
 
+/// A reason in words.
+function says(word) {
+  const words = { every_image: "to look at", disputed: "disputed" };
+  const ours = reasons.find((one) => one.value === word)?.firstChild.textContent.trim();
+  return words[word] || ours || word;
+}
+
 function reason(item) {
   if (item.reported) return "reported";
+  if (item.words.length) return "disputed: " + item.words.map((one) => `${one.who} ${one.verdict}s` + (one.reason ? ` (${says(one.reason)})` : "")).join(", ");
+  // What a classifier could not say comes before what another one has said.
+  if (item.decision === "needs_review" && / (failed|missing|misconfigured)$/.test(item.reason)) return item.reason;
   const highest = Object.entries(item.scores).sort((a, b) => b[1] - a[1])[0];
   const score = highest ? `${highest[0]} ${highest[1].toFixed(2).replace(/^0/, "")}` : "";
-  const words = { every_image: "to look at", disputed: "disputed" };
-  return words[item.reason] || score || item.reason || item.decision.replace("_", " ");
+  if (item.reason === "every_image") return "to look at";
+  // A person's reason says more than a classifier's score.
+  if (item.reason && !(item.reason in item.scores)) return says(item.reason);
+  return score || item.decision.replace("_", " ");
 }
 
 new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && tiles.length < items.length) { grow(); again() } },
@@ -176,6 +192,7 @@ function go(place, range) {
 
 function bar() {
   $("decide").hidden = items.length === 0;
+  document.querySelector("#decide [value=clear]").hidden = chosen.size === 0;
   const places = [...chosen].sort((a, b) => a - b);
   $("chosen").textContent = places.length > 1 ? `${places.length} selected` : `${(places[0] ?? at) + 1} of ${items.length}`;
 }
@@ -193,7 +210,7 @@ function revealAll() {
 
 // ---- Deciding
 
-const reasons = [...document.querySelectorAll("[name=reason]")];
+const reasons = [...document.querySelectorAll("#reasons [name=reason]")];
 function asking(on) {
   $("reasons").hidden = !on;
   document.querySelector("#decide [value=reject]").setAttribute("aria-pressed", on);
@@ -201,58 +218,84 @@ function asking(on) {
 
 async function decide(verdict, why = "") {
   asking(false);
-  const places = (chosen.size ? [...chosen].sort((a, b) => a - b) : [at]).slice(0, MOST);
+  const places = chosen.size ? [...chosen].sort((a, b) => a - b) : [at];
   if (!items.length) return;
-  const kind = items[places[0]].kind;
-  mark(places, verdict, why);
-  past.push({ kind, places });
+  const [kind, contents] = [items[places[0]].kind, places.map((place) => items[place].content)];
+  mark(contents, verdict, why);
+  const done = { kind, contents };
+  past.push(done);
   clear();
   const next = places[places.length - 1] + 1;
   if (next < items.length) go(next);
-  const decidedIn = items;
-  await send(kind, places, verdict, why, () => {
-    if (items !== decidedIn) return; // another list is shown by now
-    mark(places, "", "");
-    past = past.filter((one) => one.places !== places);
+  await send(kind, contents, verdict, why, (left) => {
+    mark(left, "", "");
+    done.contents = contents.slice(0, contents.length - left.length);
+    if (!done.contents.length) past = past.filter((one) => one !== done);
   });
 }
 
-function mark(places, verdict, why) {
-  for (const place of places) {
+function mark(contents, verdict, why) {
+  const these = new Set(contents);
+  for (let place = 0; place < tiles.length; place++) {
     const li = tile(place);
-    if (!li) continue;
+    if (!these.has(items[place].content)) continue;
     li.classList.toggle("done", verdict !== "");
     const label = li.querySelector(".why span");
-    const says = reasons.find((one) => one.value === why)?.firstChild.textContent.trim();
     label.className = verdict === "approve" ? "state pass" : verdict === "reject" ? "state fail" : "";
-    label.textContent = verdict === "approve" ? "Approved" : verdict === "reject" ? says : reason(items[place]);
+    label.textContent = verdict === "approve" ? "Approved" : verdict === "reject" ? says(why) : reason(items[place]);
   }
 }
 
 async function undo() {
   const last = past.pop();
-  if (!last) return;
-  mark(last.places, "", "");
-  go(last.places[0]);
-  await send(last.kind, last.places, "undo", "", () => {});
+  if (!last) return say("There is nothing to take back.");
+  mark(last.contents, "", "");
+  const place = items.findIndex((item) => item.content === last.contents[0]);
+  if (place >= 0) go(place);
+  await send(last.kind, last.contents, "undo", "", () => {});
 }
 
-// One after the other, so that an undo follows what it takes back.
-function send(kind, places, verdict, why, failed) {
-  const body = { kind, items: places.map((place) => items[place].content), verdict, reason: why };
+// One after the other, so that an undo follows what it takes back; many at once go in several parts.
+function send(kind, contents, verdict, why, failed) {
   line = line.then(async () => {
-    try {
-      const reply = await fetch(`/api/v1/sprints/${sprint}/review`, {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-      });
-      if (!reply.ok) throw new Error((await reply.json()).detail);
-      quiet();
-    } catch (error) {
-      failed();
-      say("A decision was not saved: " + error.message);
+    for (let first = 0; first < contents.length; first += MOST) {
+      const body = { kind, items: contents.slice(first, first + MOST), verdict, reason: why };
+      try {
+        const reply = await fetch(`/api/v1/sprints/${sprint}/review`, {
+          method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+        });
+        if (!reply.ok) throw new Error((await reply.json()).detail);
+        quiet();
+      } catch (error) {
+        failed(contents.slice(first));
+        return say(`A decision was not saved${first ? ` for ${contents.length - first} of ${contents.length}` : ""}: ${error.message}`);
+      }
     }
   });
   return line;
+}
+
+// ---- Looking closely
+
+function enlarge() {
+  const item = items[at];
+  if (!item) return;
+  let shown;
+  if (item.kind === "image") {
+    shown = new Image();
+    shown.alt = "The image, large; of an animation, its frames";
+    shown.src = `/s/${sprint}/review/images/${item.content}?large`;
+  } else {
+    shown = document.createElement("p");
+    shown.className = "words";
+    shown.textContent = item.text;
+  }
+  $("closely").replaceChildren(shown);
+  const scores = Object.entries(item.scores).map(([name, score]) => `${name} ${score.toFixed(2)}`);
+  const errors = Object.entries(item.errors).map(([name, error]) => `${name} failed: ${error}`);
+  $("about").textContent = [reason(item), item.category, item.model, ...scores, ...errors, item.kind === "image" ? item.text : ""].filter(Boolean).join(" · ");
+  $("said").href = `/s/${sprint}/review/log?content=${item.content}`;
+  $("close").showPopover();
 }
 
 function say(text) { $("notice").textContent = text; $("notice").hidden = false }
@@ -277,19 +320,24 @@ $("decide").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
   if (button.name === "reason") return decide("reject", button.value);
-  ({ undo, clear, approve: () => decide("approve"), reject: () => asking($("reasons").hidden) })[button.value]();
+  ({ undo, clear, enlarge, approve: () => decide("approve"), reject: () => asking($("reasons").hidden) })[button.value]();
 });
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, input")) return;
+  const open = $("close").matches(":popover-open");
+  if (open && event.key.toLowerCase() === "e") return $("close").hidePopover();
+  if (open && event.key !== "Escape" && !["a", "r", "z"].includes(event.key.toLowerCase())) return;
+  if (open) $("close").hidePopover();
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const moves = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
   if (key in moves) { event.preventDefault(); return go(at + moves[key], event.shiftKey) }
-  if (key === "Home" || key === "End") { event.preventDefault(); return go(key === "Home" ? 0 : items.length - 1) }
+  if (key === "Home" || key === "End") { event.preventDefault(); return go(key === "Home" ? 0 : items.length - 1, event.shiftKey) }
   if (!$("reasons").hidden && reasons[Number(key) - 1]) return decide("reject", reasons[Number(key) - 1].value);
   const does = {
     a: () => decide("approve"), r: () => asking($("reasons").hidden), z: undo,
     Escape: () => ($("reasons").hidden ? clear() : asking(false)),
+    e: enlarge,
     x: () => { select(at, !chosen.has(at)); bar() },
     " ": revealAll, Enter: () => tile(at) && reveal(at),
   }[key];

@@ -4,7 +4,7 @@
 //! people who trust each other. Everything else works everywhere.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
@@ -19,7 +19,7 @@ use crate::client::{Client, is_private};
 use crate::frame::{Frame, message, page};
 use crate::gates::{Gate, Said};
 use crate::openid::{Begun, Failure, Identity, Provider};
-use crate::problem::{Path, Problem};
+use crate::problem::{Path, Problem, Query};
 use crate::session::{Visitor, begin, cookie, local_path, new_secret, only_from_here, with_cookie};
 use crate::state::App;
 
@@ -50,15 +50,23 @@ pub(crate) struct Next {
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(client): Extension<Client>,
+    Visitor(person): Visitor,
     Query(next): Query<Next>,
 ) -> Result<Html<String>, Problem> {
-    shown(&app, client, &local_path(&next.next), None)
+    let frame = Frame::new("Sign in", person.as_ref(), "").for_moderators(&app, person.as_ref()).await?;
+    shown(&app, client, frame, &local_path(&next.next), None)
 }
 
 /// The sign-in page, with what was wrong the last time.
-fn shown(app: &App, client: Client, next: &str, message: Option<&str>) -> Result<Html<String>, Problem> {
+fn shown(
+    app: &App,
+    client: Client,
+    frame: Frame,
+    next: &str,
+    message: Option<&str>,
+) -> Result<Html<String>, Problem> {
     page(&Enter {
-        frame: Frame::new("Sign in", None, ""),
+        frame,
         next: next.to_owned(),
         message: message.map(ToOwned::to_owned),
         providers: app.providers().map(|provider| (provider.key.clone(), provider.name.clone())).collect(),
@@ -97,7 +105,8 @@ pub(crate) async fn enter(
     let next = local_path(&entry.next);
     let again = |message: &str| {
         app.gates().count(Gate::SignIn, Said::Refused);
-        shown(&app, client, &next, Some(message)).map(IntoResponse::into_response)
+        shown(&app, client, Frame::new("Sign in", None, ""), &next, Some(message))
+            .map(IntoResponse::into_response)
     };
     if let Err(wait) = app.limits().sign_in(client.address) {
         return again(&format!(
@@ -162,7 +171,7 @@ pub(crate) async fn away(
     Path(key): Path<String>,
     Query(next): Query<Next>,
 ) -> Result<Response, Problem> {
-    let Some(provider) = app.provider(&key) else { return not_a_provider() };
+    let Some(provider) = app.provider(&key) else { return not_a_provider(&app).await };
     if let Err(wait) = app.limits().sign_in(client.address) {
         app.gates().count(Gate::SignIn, Said::Refused);
         return Err(Problem::too_many("Many people sign in from your network at this moment.").after(wait));
@@ -170,7 +179,7 @@ pub(crate) async fn away(
     let secret = new_secret();
     let url = match provider.begin(&Begun(&secret), &back(&app, client, &headers, provider)).await {
         Ok(url) => url,
-        Err(failure) => return failed(&app, provider, &failure),
+        Err(failure) => return failed(&app, provider, &failure).await,
     };
     let sign_in = SignIn { provider: key, next: local_path(&next.next) };
     app.store().begin_sign_in(&secret, &sign_in, now(), now() + AWAY_FOR).await?;
@@ -196,11 +205,11 @@ pub(crate) async fn come_back(
     Path(key): Path<String>,
     Query(said): Query<Back>,
 ) -> Result<Response, Problem> {
-    let Some(provider) = app.provider(&key) else { return not_a_provider() };
+    let Some(provider) = app.provider(&key) else { return not_a_provider(&app).await };
     let https = app.is_https(client);
     let response = match signed_in(&app, client, &headers, provider, &said).await? {
         Ok((person, next)) => begin(&app, client, &headers, &person, &next).await?,
-        Err(failure) => failed(&app, provider, &failure)?,
+        Err(failure) => failed(&app, provider, &failure).await?,
     };
     Ok(with_cookie(response, AWAY, "", "/enter", 0, https))
 }
@@ -247,7 +256,7 @@ async fn signed_in(
 }
 
 /// A page that says what happened: an outage is none of the person's doing, and says so.
-fn failed(app: &App, provider: &Provider, failure: &Failure) -> Result<Response, Problem> {
+async fn failed(app: &App, provider: &Provider, failure: &Failure) -> Result<Response, Problem> {
     let (status, heading, text) = match failure {
         Failure::Unknown(why) => {
             app.gates().unknown(Gate::SignIn, why);
@@ -264,11 +273,12 @@ fn failed(app: &App, provider: &Provider, failure: &Failure) -> Result<Response,
             (StatusCode::FORBIDDEN, "You are not signed in", format!("{why} Nothing was changed."))
         }
     };
-    Ok((status, message(heading, &text, "/enter", "Sign in again")?).into_response())
+    Ok((status, message(app, None, [heading, &text], ["/enter", "Sign in again"]).await?).into_response())
 }
 
-fn not_a_provider() -> Result<Response, Problem> {
-    let page = message("Nothing here", "This server does not know that provider.", "/enter", "Sign in")?;
+async fn not_a_provider(app: &App) -> Result<Response, Problem> {
+    let says = ["Nothing here", "This server does not know that provider."];
+    let page = message(app, None, says, ["/enter", "Sign in"]).await?;
     Ok((StatusCode::NOT_FOUND, page).into_response())
 }
 
@@ -299,16 +309,16 @@ async fn invited(
 ) -> Result<Response, Problem> {
     let invitation = app.store().invitation(secret, now()).await?;
     let Some(sprint) = invitation.as_ref().and_then(|to| app.sprint_of(Some(&to.sprint))) else {
-        return over();
+        return over(app, person).await;
     };
     let section = sprint.config().sprint.clone();
     let frame = Frame::new("Invitation", person, "");
     Ok(page(&Invite { frame, title: section.title, question: section.question, message })?.into_response())
 }
 
-fn over() -> Result<Response, Problem> {
+async fn over(app: &App, person: Option<&Person>) -> Result<Response, Problem> {
     let text = "It is used up, or its time is over. Ask whoever sent it to you for a new one.";
-    let page = message("This invitation no longer works", text, "/", "All sprints")?;
+    let page = message(app, person, ["This invitation no longer works", text], ["/", "All sprints"]).await?;
     Ok((StatusCode::NOT_FOUND, page).into_response())
 }
 
@@ -340,14 +350,14 @@ pub(crate) async fn accept(
         },
     };
     match app.store().accept(&secret, &guest, now()).await? {
-        Invited::Over => over(),
+        Invited::Over => over(&app, person.as_ref()).await,
         Invited::NameTaken => {
             let taken =
                 "Somebody has that name already. Take another one, or sign in first where it is yours.";
             invited(&app, None, &secret, Some(taken.to_owned())).await
         }
         Invited::As(of, to) => {
-            let Some(sprint) = app.sprint_of(Some(&to.sprint)) else { return over() };
+            let Some(sprint) = app.sprint_of(Some(&to.sprint)) else { return over(&app, None).await };
             let next = format!("/s/{}", sprint.config().sprint.slug);
             match person {
                 Some(_) => Ok(Redirect::to(&next).into_response()),

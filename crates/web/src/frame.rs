@@ -70,23 +70,23 @@ pub(crate) fn page(template: &impl Template) -> Result<Html<String>, Problem> {
 
 #[derive(Template)]
 #[template(path = "message.html")]
-pub(crate) struct Message {
-    pub(crate) frame: Frame,
-    pub(crate) heading: String,
-    pub(crate) text: String,
-    pub(crate) link: String,
-    pub(crate) link_text: String,
+struct Message {
+    frame: Frame,
+    heading: String,
+    text: String,
+    link: String,
+    link_text: String,
 }
 
 /// A page that says one thing and leads on.
-pub(crate) fn message(
-    heading: &str,
-    text: &str,
-    link: &str,
-    link_text: &str,
+pub(crate) async fn message(
+    app: &App,
+    person: Option<&Person>,
+    [heading, text]: [&str; 2],
+    [link, link_text]: [&str; 2],
 ) -> Result<Html<String>, Problem> {
     page(&Message {
-        frame: Frame::new(heading, None, ""),
+        frame: Frame::new(heading, person, "").for_moderators(app, person).await?,
         heading: heading.to_owned(),
         text: text.to_owned(),
         link: link.to_owned(),

@@ -19,7 +19,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -29,6 +29,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::problem::Problem;
+use crate::session::Visitor;
 
 pub use openapi::document as openapi_document;
 pub use pages::results_page;
@@ -59,6 +60,7 @@ pub fn router(app: App) -> Router {
         .route("/s/{slug}/agree", post(terms::agree))
         .route("/s/{slug}/results", get(pages::results))
         .route("/s/{slug}/review", get(pages::review))
+        .route("/s/{slug}/review/log", get(pages::review_log))
         .route("/s/{slug}/safety", get(pages::safety).post(pages::set_threshold))
         .route("/s/{slug}/review/images/{hash}", get(review::thumbnail))
         .route("/pictures/{name}", get(pictures::show))
@@ -92,11 +94,13 @@ pub fn router(app: App) -> Router {
 }
 
 /// A page for people, a problem for programs.
-async fn nothing_here(uri: Uri) -> Response {
+async fn nothing_here(State(app): State<App>, visitor: Result<Visitor, Problem>, uri: Uri) -> Response {
     if uri.path().starts_with("/api/") {
         return Problem::not_found(format!("There is no call at {}.", uri.path())).into_response();
     }
-    pages::not_found().await
+    // Who asks with a token that is not known is told that there is nothing all the same.
+    let person = visitor.ok().and_then(|Visitor(person)| person);
+    pages::not_found(&app, person.as_ref()).await
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

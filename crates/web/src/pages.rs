@@ -5,19 +5,20 @@ use std::sync::OnceLock;
 use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::config::SprintConfig;
 use diptych_stages::results::Report;
 use diptych_stages::safety::{Change, Safety, Share};
 use diptych_store::people::Person;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::api::may_see_results;
-use crate::frame::{Frame, Message, page};
-use crate::problem::Problem;
-use crate::review::{Choices, Proposed, ThresholdBody, organizer, reviewer};
+use crate::frame::{Frame, message, page};
+use crate::problem::{Problem, Query};
+use crate::review::{Choices, LogLine, Proposed, ThresholdBody, organizer, reviewer, sees_models};
 use crate::session::{SignedIn, Visitor};
 use crate::state::{App, HostedSprint};
 use crate::terms::{self, has_agreed};
@@ -119,7 +120,7 @@ pub(crate) async fn annotate(
     Visitor(person): Visitor,
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
-    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found().await) };
+    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref()).await) };
     let Some(person) = person else {
         return Ok(Redirect::to(&format!("/enter?next=/s/{slug}")).into_response());
     };
@@ -196,17 +197,12 @@ pub(crate) async fn results(
     Visitor(person): Visitor,
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
-    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found().await) };
+    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref()).await) };
     if let Err(problem) = may_see_results(&app, sprint, person.as_ref()).await {
-        let message = Message {
-            frame: Frame::new("Results", person.as_ref(), "results"),
-            heading: "Not open yet".to_owned(),
-            text: problem.detail.clone(),
-            link: format!("/s/{slug}"),
-            link_text: "Compare pictures".to_owned(),
-        };
+        let says = ["Not open yet", &problem.detail];
+        let page = message(&app, person.as_ref(), says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
-        return Ok((status, page(&message)?).into_response());
+        return Ok((status, page).into_response());
     }
     let report = sprint.report().await?;
     let config = sprint.config();
@@ -388,20 +384,15 @@ async fn moderated<'a>(
     slug: &str,
     person: Option<&Person>,
 ) -> Result<Result<&'a HostedSprint, Response>, Problem> {
-    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found().await)) };
+    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person).await)) };
     let Some(person) = person else {
         return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/review")).into_response()));
     };
     let Err(problem) = reviewer(app, sprint, person).await else { return Ok(Ok(sprint)) };
-    let message = Message {
-        frame: Frame::new("Review", Some(person), "review"),
-        heading: "For moderators".to_owned(),
-        text: problem.detail.clone(),
-        link: format!("/s/{slug}"),
-        link_text: "Compare pictures".to_owned(),
-    };
+    let says = ["For moderators", problem.detail.as_str()];
+    let page = message(app, Some(person), says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
-    Ok(Err((status, page(&message)?).into_response()))
+    Ok(Err((status, page).into_response()))
 }
 
 pub(crate) async fn review(
@@ -416,7 +407,96 @@ pub(crate) async fn review(
     let title = sprint.config().sprint.title.clone();
     let frame = Frame::new(format!("Review · {title}"), person.as_ref(), "review");
     let frame = frame.for_moderators(&app, person.as_ref()).await?;
-    Ok(page(&Review { frame, slug, sprint: title, choices: Choices::of(sprint) })?.into_response())
+    let sees_models = match &person {
+        Some(person) => sees_models(&app, sprint, &reviewer(&app, sprint, person).await?).await?,
+        None => false,
+    };
+    Ok(page(&Review { frame, slug, sprint: title, choices: Choices::of(sprint, sees_models) })?
+        .into_response())
+}
+
+/// A line of the log, as the page shows it.
+struct ShownLine {
+    at: String,
+    who: String,
+    what: String,
+    content: String,
+    is_image: bool,
+    why: String,
+}
+
+#[derive(Template)]
+#[template(path = "log.html")]
+struct LogPage {
+    frame: Frame,
+    slug: String,
+    lines: Vec<ShownLine>,
+    /// How many there are in all.
+    total: usize,
+    /// Of which item, where it is of one.
+    of: String,
+}
+
+/// Which item's log is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct LogOf {
+    content: String,
+}
+
+/// Who decided what and when, the newest first.
+pub(crate) async fn review_log(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+    Query(of): Query<LogOf>,
+) -> Result<Response, Problem> {
+    /// The most lines of a page; the API gives all.
+    const MOST: usize = 1000;
+    let sprint = match moderated(&app, &slug, person.as_ref()).await? {
+        Ok(sprint) => sprint,
+        Err(response) => return Ok(response),
+    };
+    let mut all = crate::review::lines(&app, sprint).await?;
+    all.retain(|line| of.content.is_empty() || line.content == of.content);
+    let total = all.len();
+    let shown = |line: LogLine| ShownLine {
+        at: moment(line.at),
+        what: match line.verdict {
+            "approve" => "approved".to_owned(),
+            "reject" => "rejected".to_owned(),
+            "undo" => "took back what they said last of".to_owned(),
+            _ => "set".to_owned(),
+        },
+        is_image: line.kind == "image",
+        why: [line.reason, line.note]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(": "),
+        who: if line.organizer { format!("{} (organizer)", line.who) } else { line.who },
+        content: line.content,
+    };
+    let lines = all.into_iter().take(MOST).map(shown).collect();
+    let title = format!("Log · {}", sprint.config().sprint.title);
+    let frame = Frame::new(title, person.as_ref(), "review").for_moderators(&app, person.as_ref()).await?;
+    Ok(page(&LogPage { frame, slug, lines, total, of: of.content })?.into_response())
+}
+
+/// A moment of UTC as people write it: `2026-11-25 21:04`.
+fn moment(at: i64) -> String {
+    let (days, minutes) = (at.div_euclid(86_400_000), at.rem_euclid(86_400_000) / 60_000);
+    // Howard Hinnant's days_from_civil, backwards: <https://howardhinnant.github.io/date_algorithms.html>.
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 #[derive(Template)]
@@ -491,15 +571,9 @@ pub(crate) async fn set_threshold(
     Ok(Redirect::to(&format!("/s/{slug}/safety")))
 }
 
-pub(crate) async fn not_found() -> Response {
-    let message = Message {
-        frame: Frame::new("Not found", None, ""),
-        heading: "There is nothing here".to_owned(),
-        text: "The address may be mistyped, or what it led to is gone.".to_owned(),
-        link: "/".to_owned(),
-        link_text: "All sprints".to_owned(),
-    };
-    match page(&message) {
+pub(crate) async fn not_found(app: &App, person: Option<&Person>) -> Response {
+    let says = ["There is nothing here", "The address may be mistyped, or what it led to is gone."];
+    match message(app, person, says, ["/", "All sprints"]).await {
         Ok(html) => (StatusCode::NOT_FOUND, html).into_response(),
         Err(problem) => problem.into_response(),
     }
@@ -516,5 +590,13 @@ mod tests {
         assert_eq!(shown_percent(Some(0.625)), "62\u{a0}%");
         assert_eq!(percent(999, 1000), 99);
         assert_eq!(percent(0, 0), 0);
+    }
+
+    #[test]
+    fn moments_are_of_the_calendar() {
+        assert_eq!(moment(0), "1970-01-01 00:00");
+        assert_eq!(moment(951_782_400_000), "2000-02-29 00:00");
+        assert_eq!(moment(1_795_640_699_999), "2026-11-25 21:04");
+        assert_eq!(moment(-1), "1969-12-31 23:59");
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::FromRequestParts;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diptych_stages::StageError;
@@ -18,6 +18,20 @@ pub(crate) struct Path<T>(pub(crate) T);
 impl From<PathRejection> for Problem {
     fn from(_: PathRejection) -> Self {
         Self::not_found("The address holds something that is no text.")
+    }
+}
+
+/// What stands behind the `?`; what cannot be read there is a problem like any other.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Problem))]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(format!(
+            "What stands behind the ? of the address cannot be read: {}.",
+            rejection.body_text()
+        ))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Review: the moderators' page, its pictures, and its part of the API. Rules live in `diptych_stages::review`.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use diptych_core::{ImageHash, Role};
@@ -16,12 +18,15 @@ use diptych_store::scores::Kind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::problem::{Path, Problem};
+use crate::problem::{Path, Problem, Query};
 use crate::session::SignedIn;
 use crate::state::{App, HostedSprint};
 
 /// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;
+
+/// The longer side of a picture that is looked at closely, in pixels.
+const LARGE: u32 = 1600;
 
 /// A day, in milliseconds.
 const DAY: i64 = 24 * 3600 * 1000;
@@ -54,17 +59,54 @@ pub(crate) struct Filter {
     least: Option<f64>,
     most: Option<f64>,
     category: String,
+    /// For organizers, or when the sprint is done: until then nobody else hears which model made what.
     model: String,
+    /// Why, as the items' `reason` says it.
+    reason: String,
     /// `unsafe` (the highest score first) or `oldest`.
     order: String,
 }
 
 impl Filter {
+    /// # Errors
+    /// Where it asks for what there is not.
+    fn check(&self) -> Result<(), Problem> {
+        for (key, said, known) in [
+            ("kind", &self.kind, &["", "image", "text"][..]),
+            ("order", &self.order, &["", "unsafe", "oldest"]),
+            (
+                "decision",
+                &self.decision,
+                &[
+                    "",
+                    "waiting",
+                    "reported",
+                    "disputed",
+                    "all",
+                    "passed",
+                    "removed",
+                    "needs_review",
+                    "not_screened",
+                    "pending",
+                ],
+            ),
+        ] {
+            if !known.contains(&said.as_str()) {
+                let said: String = said.chars().take(60).collect();
+                return Err(Problem::bad_request(format!(
+                    "`{key}` is `{said}`: it must be one of {}.",
+                    known[1..].join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn takes(&self, item: &Reviewable) -> bool {
         let decision = match self.decision.as_str() {
             "" | "waiting" => item.waits(),
             "reported" => item.reported,
-            "disputed" => item.reason == "disputed",
+            "disputed" => !item.words.is_empty(),
             "all" => true,
             decision => item.decision == decision,
         };
@@ -114,6 +156,8 @@ pub(crate) struct ReviewItems {
     items: Vec<Reviewable>,
     /// How many there are of these, where not all are given.
     total: usize,
+    /// The reasons that there are among these, without the filter by reason, and how often each.
+    reasons: BTreeMap<String, usize>,
     counts: ReviewCounts,
 }
 
@@ -121,20 +165,31 @@ pub(crate) struct ReviewItems {
 #[utoipa::path(get, path = "/api/v1/sprints/{slug}/review", params(("slug" = String, Path),
     ("kind" = Option<String>, Query), ("decision" = Option<String>, Query), ("classifier" = Option<String>, Query),
     ("least" = Option<f64>, Query), ("most" = Option<f64>, Query), ("category" = Option<String>, Query),
-    ("model" = Option<String>, Query), ("order" = Option<String>, Query)),
+    ("model" = Option<String>, Query), ("reason" = Option<String>, Query), ("order" = Option<String>, Query)),
     security(("token" = []), ("session" = [])), responses((status = 200, body = ReviewItems),
-    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn items(
     State(app): State<App>,
     SignedIn(person): SignedIn,
     Path(slug): Path<String>,
-    Query(filter): Query<Filter>,
+    Query(mut filter): Query<Filter>,
 ) -> Result<Json<ReviewItems>, Problem> {
     let sprint = app.sprint(&slug)?;
-    reviewer(&app, sprint, &person).await?;
-    let all = review::items(&sprint.ctx()).await?;
+    let reviewer = reviewer(&app, sprint, &person).await?;
+    filter.check()?;
+    let mut all = review::items(&sprint.ctx(), Some(&person.id)).await?;
+    if !sees_models(&app, sprint, &reviewer).await? {
+        all.iter_mut().for_each(|item| item.model.clear());
+        filter.model.clear();
+    }
     let counts = counts(&app, sprint, &person, &all).await?;
+    let reason = std::mem::take(&mut filter.reason);
     let mut items: Vec<Reviewable> = all.into_iter().filter(|item| filter.takes(item)).collect();
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for item in items.iter().filter(|item| !item.reason.is_empty()) {
+        *reasons.entry(item.reason.clone()).or_default() += 1;
+    }
+    items.retain(|item| reason.is_empty() || item.reason == reason);
     if filter.order != "oldest" {
         let highest = |item: &Reviewable| item.scores.values().copied().fold(-1.0, f64::max);
         // What people have reported comes before what machines doubt.
@@ -142,7 +197,18 @@ pub(crate) async fn items(
     }
     let total = items.len();
     items.truncate(MOST);
-    Ok(Json(ReviewItems { items, total, counts }))
+    Ok(Json(ReviewItems { items, total, reasons, counts }))
+}
+
+/// Whether the person may hear which model made what: an organizer, and everybody who reviews when the sprint is
+/// done. A moderator may be an annotator as well.
+pub(crate) async fn sees_models(
+    app: &App,
+    sprint: &HostedSprint,
+    reviewer: &Reviewer,
+) -> Result<bool, Problem> {
+    let progress = app.store().progress(&sprint.ctx().sprint).await?;
+    Ok(reviewer.organizer || progress.pairs > 0 && progress.completed == progress.pairs)
 }
 
 async fn counts(
@@ -159,7 +225,7 @@ async fn counts(
         images_reviewed: images().filter(|item| item.reviewed).count(),
         images: images().count(),
         reports: app.store().waiting_reports(&sprint.ctx().sprint).await?,
-        disputed: all.iter().filter(|item| item.reason == "disputed").count(),
+        disputed: all.iter().filter(|item| !item.words.is_empty()).count(),
         done_today: app.store().reviews_of(&sprint.ctx().sprint, &person.id, today).await?,
         others_here: sprint.others_here(&person.id),
     })
@@ -173,7 +239,7 @@ pub(crate) struct ReviewBody {
     kind: String,
     /// Their hashes, as the list gives them: 1 to 500.
     items: Vec<String>,
-    /// `approve`, `reject` or `undo`, which takes one's own earlier word back.
+    /// `approve`, `reject` or `undo`, which takes one's own last word back: what one said before stands again.
     verdict: String,
     /// Why it is rejected: `sexual`, `violence`, `hateful`, `self_harm`, `real_person`, `broken` or `other`.
     #[serde(default)]
@@ -211,15 +277,15 @@ pub(crate) async fn decide(
 pub(crate) struct LogLine {
     /// `text`, `image`, or `setting` for what an organizer has set from a page: `content` says which setting,
     /// `note` from what to what.
-    kind: &'static str,
-    content: String,
-    who: String,
-    organizer: bool,
-    verdict: &'static str,
-    reason: String,
-    note: String,
+    pub(crate) kind: &'static str,
+    pub(crate) content: String,
+    pub(crate) who: String,
+    pub(crate) organizer: bool,
+    pub(crate) verdict: &'static str,
+    pub(crate) reason: String,
+    pub(crate) note: String,
     /// Milliseconds since 1970, UTC.
-    at: i64,
+    pub(crate) at: i64,
 }
 
 /// Who decided what and when, the newest first.
@@ -239,6 +305,11 @@ pub(crate) async fn log(
 ) -> Result<Json<Log>, Problem> {
     let sprint = app.sprint(&slug)?;
     reviewer(&app, sprint, &person).await?;
+    Ok(Json(Log { log: lines(&app, sprint).await? }))
+}
+
+/// The whole log, the newest line first.
+pub(crate) async fn lines(app: &App, sprint: &HostedSprint) -> Result<Vec<LogLine>, Problem> {
     let reviews = app.store().reviews(&sprint.ctx().sprint).await?;
     let settings = app.store().settings(&sprint.ctx().sprint).await?;
     let settings = settings.into_iter().map(|(who, change)| LogLine {
@@ -263,7 +334,7 @@ pub(crate) async fn log(
     });
     let mut log: Vec<LogLine> = reviews.chain(settings).collect();
     log.sort_by_key(|line| std::cmp::Reverse(line.at));
-    Ok(Json(Log { log }))
+    Ok(log)
 }
 
 /// How well the classifiers do, by what was reviewed. For moderators.
@@ -340,11 +411,20 @@ pub(crate) struct Proposed {
     pub(crate) threshold: Option<f64>,
 }
 
+/// How large a picture is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Size {
+    /// Any value: as large as it is looked at closely.
+    large: Option<String>,
+}
+
 /// A thumbnail of an image of the sprint, whatever was decided about it. For moderators.
 pub(crate) async fn thumbnail(
     State(app): State<App>,
     SignedIn(person): SignedIn,
     Path((slug, hash)): Path<(String, String)>,
+    Query(size): Query<Size>,
 ) -> Result<Response, Problem> {
     let sprint = app.sprint(&slug)?;
     reviewer(&app, sprint, &person).await?;
@@ -353,12 +433,13 @@ pub(crate) async fn thumbnail(
     if !plain || !app.store().has_image(&sprint.ctx().sprint, &hash).await? {
         return Err(nothing());
     }
-    let kept = format!("{hash}-{THUMBNAIL}.jpg");
+    let longest = if size.large.is_some() { LARGE } else { THUMBNAIL };
+    let kept = format!("{hash}-{longest}-frames.jpg");
     let bytes = match app.blobs().derived(&kept).await? {
         Some(bytes) => bytes,
         None => {
             let original = app.blobs().image(&ImageHash::from_text(hash)).await?;
-            let bytes = shrink(&app, original).await?;
+            let bytes = shrink(&app, original, longest).await?;
             app.blobs().put_derived(&kept, bytes.clone()).await?;
             bytes
         }
@@ -368,11 +449,11 @@ pub(crate) async fn thumbnail(
     Ok(response)
 }
 
-async fn shrink(app: &App, original: Bytes) -> Result<Bytes, Problem> {
+async fn shrink(app: &App, original: Bytes, longest: u32) -> Result<Bytes, Problem> {
     let _permit =
         app.encoders().acquire().await.map_err(|_| Problem::unavailable("The server is stopping."))?;
     let shrunk = tokio::task::spawn_blocking(move || {
-        diptych_picture::thumbnail(&original, THUMBNAIL, &Limits::default())
+        diptych_picture::overview(&original, longest, &Limits::default())
     })
     .await
     .map_err(|_| Problem::internal("The picture cannot be shown."))?;
@@ -391,12 +472,15 @@ pub(crate) struct Choices {
 }
 
 impl Choices {
-    pub(crate) fn of(sprint: &HostedSprint) -> Self {
+    pub(crate) fn of(sprint: &HostedSprint, sees_models: bool) -> Self {
         let screen = &sprint.config().screen;
         Self {
             classifiers: screen.text.iter().chain(&screen.image).map(|one| one.name.clone()).collect(),
             categories: diptych_core::taxonomy::categories().iter().map(|one| one.name.clone()).collect(),
-            models: sprint.config().models.iter().map(|model| model.key.clone()).collect(),
+            models: match sees_models {
+                true => sprint.config().models.iter().map(|model| model.key.clone()).collect(),
+                false => Vec::new(),
+            },
             reasons: REASONS,
         }
     }

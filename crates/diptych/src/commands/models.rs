@@ -143,7 +143,13 @@ async fn fetch(model: &'static Known, quiet: bool) -> Result<()> {
         }
         Source::Hub { repo, revision } => from_hub(model, repo, revision, &folder, quiet).await?,
     }
-    print(&format!("{} is fetched into {}\n", model.name, folder.display()))
+    print(&format!("{} is fetched into {}\n", model.name, folder.display()))?;
+    if !diptych_nn::runs_here(model)? {
+        print(
+            "  its weights are safetensors, which a build with the feature `candle` runs, and this one does not\n",
+        )?;
+    }
+    Ok(())
 }
 
 async fn from_hub(

@@ -17,12 +17,12 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
     let ctx = place::open(folder, progress::choose(true)).await?;
     match what {
         Users::List => {
-            let people = ctx.store.people().await?;
+            let people = ctx.store.people(&ctx.sprint).await?;
             let rows: Vec<Vec<String>> = people
                 .into_iter()
-                .map(|person| vec![person.name, person.kind, person.responses.to_string()])
+                .map(|person| vec![person.name, person.kind, person.role, person.responses.to_string()])
                 .collect();
-            print(&table::render(&["name", "kind", "responses"], &rows))?;
+            print(&table::render(&["name", "kind", "role", "responses"], &rows))?;
         }
         Users::Role { name, role } => {
             let Some(role) = Role::from_word(&role) else {

@@ -24,6 +24,7 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/s/{slug}", [303, 200, 200, 200]),
     ("GET", "/s/{slug}/results", [403, 403, 403, 200]),
     ("GET", "/s/{slug}/review", [303, 403, 200, 200]),
+    ("GET", "/s/{slug}/review/log", [303, 403, 200, 200]),
     ("GET", "/s/{slug}/safety", [303, 403, 200, 200]),
     ("POST", "/s/{slug}/safety", [401, 403, 403, 400]),
     ("GET", "/s/{slug}/review/images/{hash}", [401, 403, 200, 200]),
@@ -395,4 +396,85 @@ fn pairs_that_may_not_be_shown_any_more_are_not_published() {
     let said = sprint.fails(&["publish", "--to", "out", "--quiet"], 1);
     assert!(said.contains(&format!("none of the {pairs} pairs may be shown now")), "{said}");
     assert!(!sprint.path("out").exists());
+}
+
+#[test]
+fn so_many_look_at_every_image_and_each_sees_what_is_left_for_them() {
+    let sprint = Sprint::new(2);
+    sprint.edit("every_image = 0", "every_image = 2");
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    for name in ["Mia", "Tom"] {
+        sprint.ok(&["users", "role", name, "moderator"]);
+    }
+    sprint.ok(&["users", "role", "Org", "organizer"]);
+    let served = Served::start(&sprint);
+    let [mia, tom, org] = ["Mia", "Tom", "Org"].map(|name| served.person(&sprint, name));
+    let path = format!("/api/v1/sprints/{slug}/review");
+    let list = |who: &Client, query: &str| who.get(&format!("{path}?{query}")).json();
+    let waiting = |who: &Client| {
+        let items = list(who, "")["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["content"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let decide = |who: &Client, items: &[String], verdict: &str, reason: &str| {
+        who.post(&path, &json!({"kind": "image", "items": items, "verdict": verdict, "reason": reason}))
+    };
+    let all = waiting(&mia);
+    assert_eq!(all.len(), 8);
+    assert_eq!(list(&mia, "")["reasons"], json!({"every_image": 8}));
+    assert_eq!(decide(&mia, &all[..4], "approve", "").status, 204);
+    assert_eq!((waiting(&mia).len(), waiting(&tom).len()), (4, 8), "it is Tom's turn with these four");
+    assert_eq!(list(&mia, "")["counts"]["images_reviewed"], 0, "one of two is not enough");
+    assert_eq!(decide(&tom, &all[..2], "approve", "").status, 204);
+    assert_eq!(list(&mia, "")["counts"]["images_reviewed"], 2);
+
+    // They disagree: both are shown with what they say, and the organizer's word ends it.
+    assert_eq!(decide(&tom, &all[2..3], "reject", "violence").status, 204);
+    let disputed = list(&org, "decision=disputed");
+    let words = &disputed["items"][0]["words"];
+    assert_eq!(words.as_array().unwrap().len(), 2, "{disputed}");
+    assert!(words.to_string().contains("Tom") && words.to_string().contains("violence"), "{words}");
+    assert_eq!(disputed["counts"]["disputed"], 1);
+    let log = org.get(&format!("/s/{slug}/review/log?content={}", all[2])).text();
+    assert!(log.contains("Tom") && log.contains("rejected") && log.contains("violence"), "{log}");
+    assert_eq!(decide(&org, &all[2..3], "approve", "").status, 204);
+    assert_eq!(list(&org, "decision=disputed")["items"], json!([]));
+
+    // Undo gives back what one said before, and then that is taken back too.
+    assert_eq!(decide(&mia, &all[..1], "reject", "broken").status, 204);
+    let of_first = || {
+        list(&org, "decision=all")["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|item| item["content"] == all[0].as_str())
+            .unwrap()
+            .clone()
+    };
+    assert_eq!((&of_first()["approvals"], &of_first()["rejections"]), (&json!(1), &json!(1)));
+    assert_eq!(decide(&mia, &all[..1], "undo", "").status, 204);
+    assert_eq!((&of_first()["approvals"], &of_first()["rejections"]), (&json!(2), &json!(0)));
+    assert_eq!(decide(&mia, &all[..1], "undo", "").status, 204);
+    assert_eq!(of_first()["approvals"], json!(1));
+
+    // Which model made what is the organizer's business while people answer.
+    assert_ne!(of_first()["model"], json!(""));
+    assert!(
+        list(&mia, "decision=all&model=dev")["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|item| item["model"] == "")
+    );
+    assert!(!mia.get(&format!("/s/{slug}/review")).text().contains("name=\"model\""));
+
+    // What there is not is not decided about, nor asked for.
+    assert_eq!(decide(&mia, &["f".repeat(64)], "reject", "broken").problem(400), "/problems/bad-request");
+    let text = json!({"kind": "text", "items": ["nothing"], "verdict": "approve"});
+    assert_eq!(mia.post(&path, &text).problem(400), "/problems/bad-request");
+    for query in ["decision=bogus", "kind=film", "least=abc"] {
+        assert_eq!(mia.get(&format!("{path}?{query}")).problem(400), "/problems/bad-request");
+    }
+    assert!(sprint.fails(&["report", "--safety", "--html", "x.html"], 2).contains("cannot be used with"));
+    let people = sprint.ok(&["users", "list"]);
+    assert!(people.lines().any(|line| line.starts_with("Mia") && line.contains("moderator")), "{people}");
 }

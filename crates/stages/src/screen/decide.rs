@@ -77,6 +77,14 @@ impl Item {
         }
     }
 
+    /// Whether people have decided about it, where `every` of them must approve: an organizer, one who rejects, or
+    /// so many who approve.
+    pub fn is_reviewed(&self, every: u32) -> bool {
+        self.standing.as_ref().is_some_and(|standing| {
+            standing.last_word.is_some() || standing.rejections > 0 || standing.approvals >= every.max(1)
+        })
+    }
+
     /// Whether a classifier has not been asked yet.
     pub fn is_pending(&self) -> bool {
         self.outcome == Outcome::Pending
@@ -172,7 +180,7 @@ fn by_classifiers(policy: &Policy, said: &[Said]) -> Outcome {
             Said::Score(value) if value.is_finite() => {}
             Said::Nothing => pending = true,
             Said::Missing if asked.refused => {
-                _ = problem.get_or_insert(format!("{} misconfigured", asked.name))
+                _ = problem.get_or_insert(format!("{} misconfigured", asked.name));
             }
             Said::Missing => _ = problem.get_or_insert(format!("{} missing", asked.name)),
             Said::Failed | Said::Score(_) => _ = problem.get_or_insert(format!("{} failed", asked.name)),

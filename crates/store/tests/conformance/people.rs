@@ -17,11 +17,17 @@ pub async fn names_differ_by_more_than_case(store: &Store) {
     );
     let made_up = store.person(&named("annotator 1"), PersonKind::Simulated, NOW).await.unwrap();
     assert!(made_up.simulated && made_up.id != zoe.id);
-    let summary =
-        |name: &str, kind: &str| PersonSummary { name: name.to_owned(), kind: kind.to_owned(), responses: 0 };
+    let summary = |name: &str, kind: &str, role: &str| PersonSummary {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        role: role.to_owned(),
+        responses: 0,
+    };
+    let sprint = store.sprint("birds", NOW).await.unwrap();
+    store.set_role(&sprint, &zoe.id, Role::Moderator).await.unwrap();
     assert_eq!(
-        store.people().await.unwrap(),
-        [summary("annotator 1", "simulated"), summary("Zoë", "person")]
+        store.people(&sprint).await.unwrap(),
+        [summary("annotator 1", "simulated", "annotator"), summary("Zoë", "person", "moderator")]
     );
 }
 

@@ -132,7 +132,7 @@ pub async fn standings_count_by_pseudonym(store: &Store) {
     assert_eq!(store.responses_of(&scene.sprint, &robot, NOW + 5).await.unwrap(), (1, 1));
     assert_eq!(store.responses_of(&scene.sprint, &scene.cem, NOW).await.unwrap(), (0, 0));
     let counts: Vec<_> = store
-        .people()
+        .people(&scene.sprint)
         .await
         .unwrap()
         .into_iter()
