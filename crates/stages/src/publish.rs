@@ -4,6 +4,8 @@
 //! on their way into the files, so memory does not grow with the sprint. Only pairs that may be shown today are
 //! written.
 
+mod card;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,7 +16,7 @@ use diptych_store::pairs::PairRow;
 use diptych_store::publications::Publication;
 use diptych_store::responses::ResponseRow;
 use diptych_store::{EVERY_PROMPT, Span};
-use diptych_tables::card::{Card, CardModel};
+use diptych_tables::card::Card;
 use diptych_tables::cells::{Image, Row};
 use diptych_tables::dataset::DatasetWriter;
 use diptych_tables::rows::{self, Preferences};
@@ -22,7 +24,8 @@ use diptych_tables::{TableError, sql};
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use crate::results::{self, Chosen, RULE};
+use self::card::card;
+use crate::results::{self, Chosen};
 use crate::safety::Safety;
 use crate::{Ctx, Flow, Result, StageError, flow};
 
@@ -502,89 +505,6 @@ async fn read<'a>(
         }
     }
     Ok(found)
-}
-
-fn card(ctx: &Ctx, totals: &Totals, safety: &Safety, dataset: Dataset) -> Card {
-    let config = &ctx.config;
-    let screening = |kind: &str| {
-        let of_kind = safety.classifiers.iter().filter(|one| one.kind == kind);
-        of_kind
-            .map(|one| {
-                let version = one.version.as_deref().unwrap_or("missing");
-                format!("{} ({version}, threshold {})", one.classifier, one.at.threshold)
-            })
-            .collect::<Vec<_>>()
-    };
-    let rehearsal = config.models.iter().any(|model| model.engine == "rehearsal");
-    let mut counts = vec![
-        ("prompts".to_owned(), totals.prompts),
-        ("pairs".to_owned(), totals.pairs),
-        ("responses".to_owned(), totals.responses),
-        ("people".to_owned(), totals.people.len() as u64),
-    ];
-    if totals.simulated > 0 {
-        counts.push(("responses of simulated annotators, no person's taste".to_owned(), totals.simulated));
-    }
-    Card {
-        dataset: dataset.as_str().to_owned(),
-        title: config.sprint.title.clone(),
-        question: config.sprint.question.clone(),
-        license: config.sprint.license.clone(),
-        row: match dataset {
-            Dataset::Preferences => "One row is a prompt with its variants and every image of them.",
-            Dataset::Results => "One row is a pair of images with every response that counts.",
-            Dataset::Binarized => "One row is a pair of which people chose one image.",
-        }
-        .to_owned(),
-        counts,
-        models: config
-            .models
-            .iter()
-            .map(|model| CardModel {
-                key: model.key.clone(),
-                name: model.name.clone(),
-                engine: model.engine.clone(),
-            })
-            .collect(),
-        text_screening: screening("text"),
-        image_screening: screening("image"),
-        reviewing: reviewing(safety),
-        rewriting: match config.chat.get(&config.enhance.engine) {
-            Some(chat) => format!("the chat model {}", chat.model),
-            None => config.enhance.engine.clone(),
-        },
-        rule: (dataset == Dataset::Binarized).then(|| RULE.to_owned()),
-        task_categories: vec!["text-to-image".to_owned()],
-        tags: if rehearsal { vec!["rehearsal".to_owned()] } else { Vec::new() },
-    }
-}
-
-/// What screening and people have removed and looked at, in sentences for the card.
-fn reviewing(safety: &Safety) -> Vec<String> {
-    let mut said = Vec::new();
-    for stage in &safety.stages {
-        let removed: Vec<String> = stage
-            .counts
-            .iter()
-            .filter_map(|(decision, count)| {
-                let by = decision.strip_prefix("removed: ")?;
-                Some(match crate::review::REASONS.iter().any(|(word, _)| *word == by) {
-                    true => format!("{count} by people ({by})"),
-                    false => format!("{count} by {by}"),
-                })
-            })
-            .collect();
-        if !removed.is_empty() {
-            said.push(format!("Removed at {}: {}.", stage.stage, removed.join(", ")));
-        }
-    }
-    let [looked_at, images] = safety.images_reviewed;
-    said.push(match looked_at {
-        0 => "No person has reviewed the images.".to_owned(),
-        all if all == images => format!("People have looked at every one of the {images} images."),
-        some => format!("People have looked at {some} of the {images} images."),
-    });
-    said
 }
 
 /// The tables that `sql` sees. Images are named, their bytes left out.

@@ -86,6 +86,8 @@ pub struct Safety {
     pub stages: Vec<Decided>,
     /// Every classifier.
     pub classifiers: Vec<ClassifierReport>,
+    /// Items that were dropped with their row, for what was found in another one of it.
+    pub row_removed: u64,
     /// Images that people have decided about, and all of them.
     pub images_reviewed: [u64; 2],
     /// What must be known of these figures.
@@ -118,8 +120,11 @@ pub async fn report(ctx: &Ctx) -> Result<Safety> {
     let texts = Policy::of_texts(&ctx.config, &ctx.folder).with_newest(ctx).await?;
     let images = Policy::of_images(&ctx.config, &ctx.folder).with_newest(ctx).await?;
     let (mut of_texts, mut of_images) = (Seen::by(&texts), Seen::by(&images));
+    let mut row_removed = 0;
     for span in crate::flow::spans(ctx).await? {
-        for item in &Flow::load_span(ctx, span).await?.judged {
+        let flow = Flow::load_span(ctx, span).await?;
+        row_removed += flow.counts.iter().filter_map(|stage| stage.dropped.get("row_removed")).sum::<u64>();
+        for item in &flow.judged {
             *counts.entry(item.stage).or_default().entry(said(&item.outcome)).or_default() += 1;
             if item.stage == Stage::ScreenImages { of_images.add(item) } else { of_texts.add(item) }
         }
@@ -135,7 +140,7 @@ pub async fn report(ctx: &Ctx) -> Result<Safety> {
         );
     }
     for (name, why) in texts.missing().chain(images.missing()) {
-        notes.push(format!("{name} is missing: {why}"));
+        notes.push(format!("{name} cannot be asked: {why}"));
     }
     let stages = stages
         .map(|stage| Decided { stage: stage.as_str(), counts: counts.remove(&stage).unwrap_or_default() });
@@ -143,6 +148,7 @@ pub async fn report(ctx: &Ctx) -> Result<Safety> {
         sprint: ctx.config.sprint.slug.clone(),
         stages: stages.into(),
         classifiers,
+        row_removed,
         images_reviewed,
         notes,
     })
@@ -317,7 +323,7 @@ impl<'a> Seen<'a> {
         let reports = self.policy.uses().iter().zip(&self.scored).map(|(asked, scored)| ClassifierReport {
             classifier: asked.name.clone(),
             kind,
-            version: asked.version.clone().ok(),
+            version: asked.scored_by().map(str::to_owned),
             scored: scored.len() as u64,
             reviewed: scored.iter().filter(|(_, rejected)| rejected.is_some()).count() as u64,
             at: at(scored, asked.threshold),

@@ -138,6 +138,9 @@ fn safety_for_people(report: &Safety, changes: Option<&[Change]>) -> String {
         })
         .collect();
     text.push_str(&table::render(&["stage", "decided", "items"], &rows));
+    if report.row_removed > 0 {
+        let _ = writeln!(text, "and {} items that were dropped with their row", report.row_removed);
+    }
     text.push('\n');
     let rows: Vec<Vec<String>> = report
         .classifiers
