@@ -1,6 +1,6 @@
 //! Annotate: who gets which pair next, and what becomes of an answer. No HTTP here.
 
-use diptych_core::config::{AnnotateConfig, ReviewConfig};
+use diptych_core::config::{AnnotateConfig, ReviewConfig, SprintConfig};
 use diptych_core::{AssignmentId, Choice, PersonId, Side, SprintId};
 use diptych_store::assignments::{Take, Taken};
 use diptych_store::reports::Reporting;
@@ -15,9 +15,10 @@ pub const MOST_AT_ONCE: usize = 10;
 /// The longest comment that is kept, in characters.
 pub const LONGEST_COMMENT: usize = 2_000;
 
-/// When answers `toxic_content` withdraw a pair.
-pub fn reporting(review: &ReviewConfig) -> Reporting {
-    Reporting { needed: review.reports, per_day: review.reports_per_day }
+/// When answers `toxic_content`, and skips, withdraw a pair.
+pub fn reporting(config: &SprintConfig) -> Reporting {
+    let ReviewConfig { reports, reports_per_day, .. } = config.review;
+    Reporting { needed: reports, per_day: reports_per_day, skips: config.annotate.skips_to_review }
 }
 
 fn millis(seconds: u64) -> Millis {
@@ -68,7 +69,7 @@ pub struct Given {
 /// Where the store fails; the answer is not kept then.
 pub async fn respond(
     store: &Store,
-    review: &ReviewConfig,
+    reporting: Reporting,
     person: &PersonId,
     assignment: &AssignmentId,
     given: Given,
@@ -84,7 +85,7 @@ pub async fn respond(
         choice,
         duration_ms: duration_ms.map(|ms| ms.clamp(0, 24 * 3600 * 1000)),
         comment,
-        reporting: reporting(review),
+        reporting,
         now,
     };
     Ok(store.respond(respond).await?)

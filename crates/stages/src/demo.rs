@@ -65,7 +65,7 @@ const MODERATOR: &str = "Moderator";
 /// # Errors
 /// Where the store fails.
 pub async fn simulate(ctx: &Ctx) -> Result<Simulated> {
-    let overlap = ctx.config.annotate.overlap as usize;
+    let overlap = ctx.config.annotate.overlap.max as usize;
     let names: Vec<String> = (1..=overlap).map(|number| format!("Simulated annotator {number}")).collect();
     let mut people = Vec::new();
     for name in &names {
@@ -160,7 +160,7 @@ async fn respond(
     choice: Choice,
 ) -> Result<Responded> {
     let respond = Respond {
-        reporting: crate::annotate::reporting(&ctx.config.review),
+        reporting: crate::annotate::reporting(&ctx.config),
         person: person.clone(),
         assignment: assignment.clone(),
         choice,

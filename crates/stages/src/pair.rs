@@ -21,6 +21,7 @@ const CANVAS: i64 = 1024;
 pub async fn run(ctx: &Ctx) -> Result<()> {
     ctx.progress.begin(Stage::Pair, None);
     ctx.progress.advance(set(ctx).await?);
+    ctx.store.order_line(&ctx.sprint).await?;
     // From now on what moderators decide changes pairs.
     let mark = StageMark { key: "paired".to_owned(), report: String::new() };
     Ok(ctx.store.mark_stage(&ctx.sprint, Stage::Pair, mark, now()).await?)
@@ -104,7 +105,7 @@ fn new_pair(ctx: &Ctx, unit: &PairUnit) -> NewPair {
         first: side(first),
         second: side(second),
         canvas: canvas(first.width.max(second.width), first.height.max(second.height)),
-        shuffle: (seed::draw(ctx.config.enhance.seed, unit.key.as_str(), 0) >> 1) as i64,
+        draw: (seed::draw(ctx.config.enhance.seed, unit.key.as_str(), 0) >> 1) as i64,
     }
 }
 

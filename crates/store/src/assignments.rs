@@ -255,9 +255,10 @@ pub(crate) async fn give_back(connection: &mut Connection, pair: &str) -> Result
          begun = CASE WHEN answered + held > 1 THEN 1 ELSE 0 END WHERE id = $1",
     )
     .bind(pair)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    // Where the first ones agreed while somebody held it, it is done.
+    crate::pairs::follow_answers(connection, &[pair]).await
 }
 
 /// The live holds of these people, each person's oldest first.

@@ -1,12 +1,14 @@
 //! The pairs that wait for people, in the order in which they are given out.
 //!
-//! Pairs that are begun come first, so that they are finished; among these, and among the others, the
-//! shuffle decides. All who ask in one transaction are served from one look at the head of the line.
+//! Pairs that are begun come first, so that they are finished. Among the others each stands at the share of its
+//! category that will be done when its turn comes: whoever takes them in this order gets no category ahead of the
+//! others by more than a pair. Within a category, and where two come at the same share, the draw decides. All who
+//! ask in one transaction are served from one look at the head of the line.
 
 use diptych_core::{PersonId, SprintId};
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::{Connection, Millis, Result};
+use crate::{Connection, Millis, Result, Store};
 
 /// Whether the assignment `a` keeps its pair from its person: a hold, an answer, or a skip that has not cooled
 /// down. `$2` is the time before which a skip has.
@@ -20,6 +22,43 @@ pub(crate) fn free_for_person() -> String {
     format!(
         "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $3 AND {KEEPS_OUT}) = 0"
     )
+}
+
+/// How fine a share is, in bits: finer than one pair in a million.
+const SHARE: i64 = 1 << 40;
+
+impl Store {
+    /// Puts the sprint's line in order: for when pairs were added or withdrawn in numbers.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn order_line(&self, sprint: &SprintId) -> Result<()> {
+        let categories: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT category FROM pairs WHERE sprint = $1 AND current")
+                .bind(sprint.as_str())
+                .fetch_all(self.readers())
+                .await?;
+        // A category at a time, so that answers wait for none of it long.
+        for category in categories {
+            let sprint = sprint.clone();
+            self.write(move |connection| {
+                let (sprint, category) = (sprint.clone(), category.clone());
+                Box::pin(async move {
+                    let query = format!(
+                        "UPDATE pairs SET shuffle = placed.place FROM (SELECT id AS pair, \
+                         {SHARE} / (2 * COUNT(*) OVER ()) * (2 * ROW_NUMBER() OVER (ORDER BY begun DESC, draw, id) - 1) \
+                         + draw % 65536 AS place FROM pairs WHERE sprint = $1 AND category = $2 AND current) AS placed \
+                         WHERE pairs.id = placed.pair AND pairs.shuffle <> placed.place"
+                    );
+                    let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(category);
+                    query.execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .await?;
+        }
+        Ok(())
+    }
 }
 
 /// The head of one sprint's line, while takes are served from it.

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use diptych_core::config::Overlap;
 use diptych_core::{Evolution, ImageHash, PairId, PromptIndex, Split, SprintId, UnitKey};
 use futures::{StreamExt, TryStreamExt};
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::{Backend, Connection, Millis, Result, Span, Store, StoreError, rows_at_once, value_rows};
+use crate::{
+    Backend, Connection, Millis, Result, Span, Store, StoreError, padded, places, rows_at_once, value_rows,
+};
 
 /// A pair that the sprint wants, made of screened images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +39,8 @@ pub struct NewPair {
     pub second: PairSide,
     /// Width and height on which both images are shown.
     pub canvas: (u32, u32),
-    /// Its place among pairs that are equally wanted.
-    pub shuffle: i64,
+    /// Its place among the pairs of its category, drawn by seed.
+    pub draw: i64,
 }
 
 /// One half of a pair.
@@ -86,7 +89,7 @@ pub struct PairRow {
     pub image_1: ImageHash,
     /// The second image's bytes.
     pub image_2: ImageHash,
-    /// How many responses it wants.
+    /// How many responses it wants, as they are so far.
     pub overlap: i64,
     /// How many of its responses count.
     pub answered: i64,
@@ -155,11 +158,12 @@ impl Store {
         sprint: &SprintId,
         span: Span,
         pairs: Vec<NewPair>,
-        overlap: u32,
+        overlap: impl Into<Overlap>,
         planned: Logs,
         now: Millis,
     ) -> Result<PairsSet> {
         let (sprint, pairs, backend) = (sprint.clone(), Arc::new(pairs), self.backend());
+        let overlap = overlap.into();
         self.write(move |connection| {
             let (sprint, span, pairs) = (sprint.clone(), span.clone(), Arc::clone(&pairs));
             Box::pin(async move {
@@ -180,10 +184,11 @@ impl Store {
                 insert(connection, &sprint, &changes.new, overlap, now).await?;
                 for (id, pair) in &changes.changed {
                     sqlx::query(
-                        "UPDATE pairs SET wanted = TRUE, overlap = $2, split = $3, row_id = $4 WHERE id = $1",
+                        "UPDATE pairs SET wanted = TRUE, least = $2, most = $3, split = $4, row_id = $5 WHERE id = $1",
                     )
                     .bind(id)
-                    .bind(i64::from(overlap))
+                    .bind(i64::from(overlap.min))
+                    .bind(i64::from(overlap.max))
                     .bind(pair.split.as_str())
                     .bind(&pair.row_id)
                     .execute(&mut *connection)
@@ -329,7 +334,8 @@ struct StandingPair {
     key: String,
     /// 1 where the stages want it.
     wanted: i64,
-    overlap: i64,
+    least: i64,
+    most: i64,
     split: String,
     row_id: String,
 }
@@ -347,7 +353,7 @@ fn of_span<'q>(
 
 async fn standing(connection: &mut Connection, sprint: &SprintId, span: &Span) -> Result<Vec<StandingPair>> {
     let query = format!(
-        "SELECT id, key, CAST(CASE WHEN wanted THEN 1 ELSE 0 END AS BIGINT) AS wanted, overlap, split, row_id \
+        "SELECT id, key, CAST(CASE WHEN wanted THEN 1 ELSE 0 END AS BIGINT) AS wanted, least, most, split, row_id \
          FROM pairs WHERE {OF_SPAN}"
     );
     Ok(sqlx::query_as(AssertSqlSafe(query))
@@ -366,7 +372,7 @@ struct Changes<'p> {
 }
 
 impl<'p> Changes<'p> {
-    fn between(standing: Vec<StandingPair>, wanted: &'p [NewPair], overlap: u32) -> Self {
+    fn between(standing: Vec<StandingPair>, wanted: &'p [NewPair], overlap: Overlap) -> Self {
         let mut standing: HashMap<String, StandingPair> =
             standing.into_iter().map(|pair| (pair.key.clone(), pair)).collect();
         let (mut new, mut changed) = (Vec::new(), Vec::new());
@@ -375,7 +381,7 @@ impl<'p> Changes<'p> {
                 None => new.push(pair),
                 Some(known)
                     if known.wanted == 0
-                        || known.overlap != i64::from(overlap)
+                        || (known.least, known.most) != (i64::from(overlap.min), i64::from(overlap.max))
                         || known.split != pair.split.as_str()
                         || known.row_id != pair.row_id =>
                 {
@@ -393,16 +399,16 @@ async fn insert(
     connection: &mut Connection,
     sprint: &SprintId,
     pairs: &[&NewPair],
-    overlap: u32,
+    overlap: Overlap,
     now: Millis,
 ) -> Result<()> {
-    for rows in pairs.chunks(rows_at_once(27)) {
+    for rows in pairs.chunks(rows_at_once(30)) {
         let query = format!(
             "INSERT INTO pairs (id, sprint, key, row_id, prompt_idx, evolution, category, sub_category, \
              variant_key, prompt, split, model_1, model_2, image_1_key, image_2_key, image_1, image_2, \
-             picture_1, picture_2, canvas_width, canvas_height, current, wanted, overlap, shuffle, slots, \
-             created_at) VALUES {}",
-            value_rows(rows.len(), 27)
+             picture_1, picture_2, canvas_width, canvas_height, current, wanted, overlap, least, most, \
+             draw, shuffle, slots, created_at) VALUES {}",
+            value_rows(rows.len(), 30)
         );
         let mut query = sqlx::query(AssertSqlSafe(query));
         for pair in rows {
@@ -430,9 +436,13 @@ async fn insert(
                 .bind(i64::from(pair.canvas.1))
                 .bind(true)
                 .bind(true)
-                .bind(i64::from(overlap))
-                .bind(pair.shuffle)
-                .bind(i64::from(overlap))
+                .bind(i64::from(overlap.min))
+                .bind(i64::from(overlap.min))
+                .bind(i64::from(overlap.max))
+                .bind(pair.draw)
+                // Until the line is put in order.
+                .bind(pair.draw)
+                .bind(i64::from(overlap.min))
                 .bind(now);
         }
         query.execute(&mut *connection).await?;
@@ -461,14 +471,44 @@ pub(crate) async fn show_as_wanted(connection: &mut Connection, pair: &str, now:
          THEN 1 ELSE 0 END WHERE id = $1",
     )
     .bind(pair)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    follow_answers(connection, &[pair]).await
+}
+
+/// The overlap that follows from a pair's responses, as [`Overlap::wanted`] says: one more than there are where no
+/// answer has over half of them.
+const WANTED: &str = "CASE WHEN answered < least THEN least \
+    WHEN answered >= most OR 2 * COALESCE((SELECT COUNT(*) FROM responses WHERE pair = pairs.id \
+     AND state = 'submitted' GROUP BY answer ORDER BY COUNT(*) DESC LIMIT 1), 0) > answered THEN answered \
+    ELSE answered + 1 END";
+
+/// Lets the overlap of these pairs follow from what was answered, where it is not the same for all: never below
+/// what there is of responses and holds.
+pub(crate) async fn follow_answers(connection: &mut Connection, pairs: &[&str]) -> Result<()> {
+    for some in pairs.chunks(256) {
+        let these = places(1, some.len());
+        for change in [
+            format!("overlap = CASE WHEN {WANTED} > answered + held THEN {WANTED} ELSE answered + held END"),
+            "slots = overlap - answered - held".to_owned(),
+        ] {
+            let query = format!("UPDATE pairs SET {change} WHERE least < most AND id IN ({these})");
+            let mut query = sqlx::query(AssertSqlSafe(query));
+            for pair in padded(some) {
+                query = query.bind(pair);
+            }
+            query.execute(&mut *connection).await?;
+        }
+    }
     Ok(())
 }
 
 /// Makes what stands on each pair fit its overlap, earliest first, and counts it anew: responses that
 /// count, then the leases for which those leave room.
 async fn fit_overlap(connection: &mut Connection, sprint: &SprintId, span: &Span, now: Millis) -> Result<()> {
+    // What was asked for counts, up to the most.
+    let query = format!("UPDATE pairs SET overlap = most WHERE {OF_SPAN}");
+    of_span(&query, sprint, span).execute(&mut *connection).await?;
     for (from, to, beyond) in [("submitted", "surplus", ">"), ("surplus", "submitted", "<=")] {
         let query = format!(
             "UPDATE responses SET state = '{to}' WHERE state = '{from}' AND id IN \
@@ -484,6 +524,8 @@ async fn fit_overlap(connection: &mut Connection, sprint: &SprintId, span: &Span
         "UPDATE pairs SET answered = (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') \
          WHERE {OF_SPAN}"
     );
+    of_span(&query, sprint, span).execute(&mut *connection).await?;
+    let query = format!("UPDATE pairs SET overlap = {WANTED} WHERE {OF_SPAN} AND least < most");
     of_span(&query, sprint, span).execute(&mut *connection).await?;
     let query = format!(
         "UPDATE assignments SET state = 'withdrawn', ended_at = $4 WHERE state = 'open' AND id IN \

@@ -12,11 +12,13 @@ pub struct Reporting {
     pub needed: u32,
     /// So many of one person's within a day count.
     pub per_day: u32,
+    /// So many people who skip a pair bring it to the moderators.
+    pub skips: u32,
 }
 
 impl Default for Reporting {
     fn default() -> Self {
-        Self { needed: 1, per_day: 10 }
+        Self { needed: 1, per_day: 10, skips: 3 }
     }
 }
 
@@ -35,7 +37,7 @@ pub struct ReportedPair {
     pub image_1: String,
     /// Its second image.
     pub image_2: String,
-    /// How many reports are open.
+    /// How many reports of toxic content are open; none where several people have skipped it.
     pub reports: i64,
     /// Since when.
     pub since: Millis,
@@ -48,7 +50,8 @@ impl Store {
     /// Where the database fails.
     pub async fn reported_pairs(&self, sprint: &SprintId) -> Result<Vec<ReportedPair>> {
         Ok(sqlx::query_as(
-            "SELECT pairs.id AS pair, image_1, image_2, COUNT(*) AS reports, MIN(reports.created_at) AS since \
+            "SELECT pairs.id AS pair, image_1, image_2, \
+             CAST(SUM(CASE WHEN reports.kind = 'toxic' THEN 1 ELSE 0 END) AS BIGINT) AS reports, MIN(reports.created_at) AS since \
              FROM reports JOIN pairs ON pairs.id = reports.pair \
              WHERE reports.sprint = $1 AND reports.state IN ('open', 'beyond_quota') \
              GROUP BY pairs.id, image_1, image_2 ORDER BY MIN(reports.created_at), pairs.id",
@@ -90,7 +93,7 @@ impl Store {
     pub async fn reports_of(&self, sprint: &SprintId, person: &PersonId) -> Result<(i64, i64, i64)> {
         let of = |state: &'static str| async move {
             sqlx::query_scalar(
-                "SELECT COUNT(*) FROM reports WHERE sprint = $1 AND person = $2 AND state = $3",
+                "SELECT COUNT(*) FROM reports WHERE sprint = $1 AND person = $2 AND state = $3 AND kind = 'toxic'",
             )
             .bind(sprint.as_str())
             .bind(person.as_str())
@@ -113,7 +116,7 @@ pub(crate) async fn report(
 ) -> Result<()> {
     let today: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM reports WHERE sprint = $1 AND person = $2 AND created_at > $3 \
-         AND state <> 'taken_back' AND pair <> $4",
+         AND state <> 'taken_back' AND kind = 'toxic' AND pair <> $4",
     )
     .bind(sprint.as_str())
     .bind(person.as_str())
@@ -124,7 +127,7 @@ pub(crate) async fn report(
     let state = if today >= i64::from(reporting.per_day) { "beyond_quota" } else { "open" };
     sqlx::query(
         "INSERT INTO reports (id, sprint, pair, person, state, needed, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (pair, person) DO UPDATE SET state = excluded.state, \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (pair, person, kind) DO UPDATE SET state = excluded.state, \
          needed = excluded.needed, created_at = excluded.created_at, ended_at = NULL, ended_by = NULL",
     )
     .bind(PairId::new().as_str())
@@ -133,6 +136,41 @@ pub(crate) async fn report(
     .bind(person.as_str())
     .bind(state)
     .bind(i64::from(reporting.needed))
+    .bind(now)
+    .execute(&mut *connection)
+    .await?;
+    weigh(connection, sprint, pair, now).await
+}
+
+/// Somebody has skipped a pair: where as many have since moderators last looked at it, it goes to them, so that no
+/// pair lingers that nobody wants to answer.
+pub(crate) async fn skipped(
+    connection: &mut Connection,
+    reporting: Reporting,
+    sprint: &SprintId,
+    pair: &str,
+    person: &PersonId,
+    now: Millis,
+) -> Result<()> {
+    let people: i64 = sqlx::query_scalar(
+        "SELECT COUNT(DISTINCT person) FROM assignments WHERE pair = $1 AND state = 'skipped' AND ended_at > \
+         COALESCE((SELECT MAX(ended_at) FROM reports WHERE pair = $1 AND kind = 'skipped'), 0)",
+    )
+    .bind(pair)
+    .fetch_one(&mut *connection)
+    .await?;
+    if people < i64::from(reporting.skips) {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO reports (id, sprint, pair, person, kind, state, needed, created_at) \
+         VALUES ($1, $2, $3, $4, 'skipped', 'open', 1, $5) ON CONFLICT (pair, person, kind) DO UPDATE SET \
+         state = excluded.state, created_at = excluded.created_at, ended_at = NULL, ended_by = NULL",
+    )
+    .bind(PairId::new().as_str())
+    .bind(sprint.as_str())
+    .bind(pair)
+    .bind(person.as_str())
     .bind(now)
     .execute(&mut *connection)
     .await?;
@@ -149,7 +187,7 @@ pub(crate) async fn take_back(
 ) -> Result<()> {
     sqlx::query(
         "UPDATE reports SET state = 'taken_back', ended_at = $3 \
-         WHERE pair = $1 AND person = $2 AND state IN ('open', 'beyond_quota')",
+         WHERE pair = $1 AND person = $2 AND kind = 'toxic' AND state IN ('open', 'beyond_quota')",
     )
     .bind(pair)
     .bind(person.as_str())
@@ -163,11 +201,11 @@ pub(crate) async fn take_back(
 async fn weigh(connection: &mut Connection, sprint: &SprintId, pair: &str, now: Millis) -> Result<()> {
     // Who is often overturned counts only beside somebody else.
     let (needed, all, trusted): (i64, i64, i64) = sqlx::query_as(
-        "SELECT COALESCE(MAX(needed), 1), COUNT(*), CAST(COALESCE(SUM(CASE WHEN overturned >= $3 AND overturned > upheld THEN 0 ELSE 1 END), 0) \
-         AS BIGINT) FROM (SELECT needed, \
-          (SELECT COUNT(*) FROM reports r WHERE r.sprint = $1 AND r.person = mine.person AND r.state = 'overturned') \
+        "SELECT COALESCE(MAX(needed), 1), COUNT(*), CAST(COALESCE(SUM(CASE WHEN kind = 'toxic' AND overturned >= $3 AND overturned > upheld THEN 0 ELSE 1 END), 0) \
+         AS BIGINT) FROM (SELECT needed, mine.kind, \
+          (SELECT COUNT(*) FROM reports r WHERE r.sprint = $1 AND r.person = mine.person AND r.kind = 'toxic' AND r.state = 'overturned') \
            AS overturned, \
-          (SELECT COUNT(*) FROM reports r WHERE r.sprint = $1 AND r.person = mine.person AND r.state = 'upheld') \
+          (SELECT COUNT(*) FROM reports r WHERE r.sprint = $1 AND r.person = mine.person AND r.kind = 'toxic' AND r.state = 'upheld') \
            AS upheld \
           FROM reports mine WHERE mine.pair = $2 AND mine.state = 'open') AS reporters",
     )

@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::assignments::give_back;
+use crate::pairs::follow_answers;
 use crate::people::SIMULATED;
 use crate::reports::{self, Reporting};
 use crate::{Connection, Millis, Result, Span, Store, StoreError, by_times, padded, places, value_rows};
@@ -119,6 +120,8 @@ struct Assignment {
     surplus: bool,
     /// Whether the person has a pseudonym in the sprint.
     named: bool,
+    /// Whether the pair's overlap follows from its responses.
+    flexible: bool,
 }
 
 impl Store {
@@ -287,7 +290,7 @@ async fn find(
     let ids: Vec<&str> = assignments.iter().map(|assignment| assignment.as_str()).collect();
     let query = format!(
         "SELECT mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
-         CASE WHEN pairs.current THEN 1 ELSE 0 END AS current, pairs.slots, \
+         CASE WHEN pairs.current THEN 1 ELSE 0 END AS current, pairs.slots, pairs.most - pairs.least AS range, \
          (SELECT COUNT(*) FROM responses r WHERE r.pair = mine.pair AND r.person = mine.person \
           AND r.state = 'surplus') AS surplus, \
          (SELECT COUNT(*) FROM assignments other WHERE other.pair = mine.pair AND other.person = mine.person \
@@ -317,6 +320,7 @@ async fn find(
                 current: row.try_get::<i64, _>("current")? == 1,
                 surplus: row.try_get::<i64, _>("surplus")? > 0,
                 named: row.try_get::<i64, _>("named")? > 0,
+                flexible: row.try_get::<i64, _>("range")? > 0,
                 // One more may join: the overlap is not full, and this person has no other part in the pair.
                 room: row.try_get::<i64, _>("slots")? > 0 && row.try_get::<i64, _>("others")? == 0,
             },
@@ -391,8 +395,10 @@ async fn answer_holds(
             .bind(respond.now)
             .bind(respond.now);
     }
-    insert.execute(connection).await?;
-    Ok(())
+    insert.execute(&mut *connection).await?;
+    let flexible: Vec<&str> =
+        answers.iter().filter(|(_, mine, _)| mine.flexible).map(|(_, mine, _)| mine.pair.as_str()).collect();
+    follow_answers(connection, &flexible).await
 }
 
 /// Records one answer, whatever has become of its assignment.
@@ -460,8 +466,9 @@ async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignme
              begun = CASE WHEN answered + held > 1 THEN 1 ELSE 0 END WHERE id = $1",
         )
         .bind(&mine.pair)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+        follow_answers(connection, &[&mine.pair]).await?;
         return Ok(Responded::Replaced);
     };
     sqlx::query(
@@ -476,6 +483,7 @@ async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignme
     .bind(respond.now)
     .execute(&mut *connection)
     .await?;
+    follow_answers(connection, &[&mine.pair]).await?;
     if wanted == Answer::ToxicContent {
         let Respond { reporting, person, now, .. } = respond;
         reports::report(connection, *reporting, &mine.sprint, &mine.pair, person, *now).await?;
@@ -488,6 +496,8 @@ async fn skip(connection: &mut Connection, respond: &Respond, mine: &Assignment)
         AssignmentState::Open => {
             end_as_skipped(connection, respond).await?;
             give_back(connection, &mine.pair).await?;
+            let Respond { reporting, person, now, .. } = respond;
+            reports::skipped(connection, *reporting, &mine.sprint, &mine.pair, person, *now).await?;
             Ok(Responded::Recorded)
         }
         AssignmentState::Skipped => Ok(Responded::Repeated),
@@ -566,7 +576,8 @@ async fn reopen(
     sqlx::query("UPDATE assignments SET state = 'open', ended_at = NULL, expires_at = $2 WHERE id = $1")
         .bind(assignment.as_str())
         .bind(now + lease)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    follow_answers(connection, &[&mine.pair]).await?;
     Ok(TakenBack::Open)
 }

@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use diptych_core::config::ReviewConfig;
 use diptych_core::{AssignmentId, Choice, Role};
 use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
 use diptych_stages::ctx::now;
+use diptych_store::reports::Reporting;
 use diptych_store::responses::{Responded, TakenBack};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -229,17 +229,17 @@ pub(crate) async fn respond(
         Problem::unknown_answer(format!("`{word}` is none of {}.", known.join(", ")))
     })?;
     let assignment = AssignmentId::from_text(id);
-    // Only a report needs to know what the sprint makes of it; every answer would pay for the question.
-    let review = match choice {
-        Choice::ToxicContent => {
+    // Only a report and a skip need to know what the sprint makes of them; every answer would pay for the question.
+    let reporting = match choice {
+        Choice::ToxicContent | Choice::Skip => {
             let of = app.store().sprint_of_assignment(&assignment).await?;
-            app.sprint_of(of.as_ref()).map(|sprint| sprint.config().review.clone()).unwrap_or_default()
+            app.sprint_of(of.as_ref()).map(|sprint| annotate::reporting(&sprint.config())).unwrap_or_default()
         }
-        _ => ReviewConfig::default(),
+        _ => Reporting::default(),
     };
     let responded = annotate::respond(
         app.store(),
-        &review,
+        reporting,
         &person.id,
         &assignment,
         Given { choice, duration_ms: body.duration_ms, comment: body.comment },

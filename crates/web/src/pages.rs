@@ -8,7 +8,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use diptych_core::config::SprintConfig;
+use diptych_core::config::{Overlap, SprintConfig};
 use diptych_stages::results::Report;
 use diptych_stages::safety::{Change, Safety, Share};
 use diptych_store::people::Person;
@@ -180,7 +180,7 @@ struct Results {
     responses: String,
     both_good: String,
     both_bad: String,
-    overlap: u32,
+    overlap: String,
     first: String,
     second: String,
     has_chart: bool,
@@ -232,7 +232,7 @@ fn shown(
     slug: String,
     sprint: String,
     models: &[(String, String)],
-    overlap: u32,
+    overlap: Overlap,
     report: &Report,
 ) -> Results {
     let first = models.first().map(|model| model.0.clone()).unwrap_or_default();
@@ -317,7 +317,7 @@ fn shown(
         responses: thousands(report.responses),
         both_good: share("both_good"),
         both_bad: share("both_bad"),
-        overlap,
+        overlap: overlap.to_string(),
         has_chart,
         rows,
         models: report

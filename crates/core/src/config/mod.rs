@@ -3,6 +3,7 @@
 //! Files and environment variables are handed in as text; this crate opens nothing itself.
 
 pub mod edit;
+mod overlap;
 mod overrides;
 mod screen;
 mod server;
@@ -13,6 +14,7 @@ use std::fmt::Write as _;
 
 use serde::de::DeserializeOwned;
 
+pub use overlap::Overlap;
 pub use overrides::{Overrides, VARIABLE_PREFIX};
 pub use screen::{
     ClassifierConfig, ClassifierUse, IMAGE_CLASSIFIERS, Removes, ReviewConfig, ScreenConfig, TEXT_CLASSIFIERS,
@@ -232,7 +234,7 @@ mod tests {
             ("DIPTYCH_STORAGE__DATABASE".to_owned(), "sqlite:x.db".to_owned()),
         ]);
         let config = SprintConfig::parse("sprint.toml", GOOD, &overrides).unwrap();
-        assert_eq!(config.annotate.overlap, 5);
+        assert_eq!(config.annotate.overlap, Overlap::of(5));
         assert_eq!(config.clean.length.max, 77);
         assert_eq!(config.models[0].steps, Some(4));
         assert_eq!(config.collect.sources, ["a.txt"]);

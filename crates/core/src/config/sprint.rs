@@ -7,7 +7,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::screen::{ClassifierConfig, ReviewConfig, ScreenConfig};
-use super::{Checked, Problem};
+use super::{Checked, Overlap, Problem};
 use crate::Evolution;
 
 /// A sprint's configuration.
@@ -334,11 +334,13 @@ impl<'de> Deserialize<'de> for ModelPairs {
 #[serde(deny_unknown_fields, default)]
 pub struct AnnotateConfig {
     /// How many people answer each pair.
-    pub overlap: u32,
+    pub overlap: Overlap,
     /// How long a person may hold a pair before it goes back, in seconds.
     pub lease_s: u64,
     /// How long after a skip the same pair stays away from that person, in seconds.
     pub skip_cooldown_s: u64,
+    /// So many people who skip a pair bring it to the moderators.
+    pub skips_to_review: u32,
     /// Whether everybody may see the results before the sprint closes.
     pub public_results: bool,
     /// What the answers are for, in a sentence or two that people read before they begin.
@@ -350,9 +352,10 @@ pub struct AnnotateConfig {
 impl Default for AnnotateConfig {
     fn default() -> Self {
         Self {
-            overlap: 3,
+            overlap: Overlap::of(3),
             lease_s: 600,
             skip_cooldown_s: 86_400,
+            skips_to_review: 3,
             public_results: false,
             about: String::new(),
             minimum_age: None,
@@ -584,9 +587,19 @@ impl Checked for SprintConfig {
         }
         check(self.budget.max.unwrap_or(0.0) >= 0.0, &["budget", "max"], "cannot be negative".to_owned());
         check(
-            (1..=1000).contains(&self.annotate.overlap),
+            (1..=1000).contains(&self.annotate.overlap.min) && self.annotate.overlap.max <= 1000,
             &["annotate", "overlap"],
             format!("{} people a pair: it must be 1 to 1000", self.annotate.overlap),
+        );
+        check(
+            self.annotate.overlap.min <= self.annotate.overlap.max,
+            &["annotate", "overlap"],
+            "`min` is more than `max`".to_owned(),
+        );
+        check(
+            self.annotate.skips_to_review > 0,
+            &["annotate", "skips_to_review"],
+            "must be at least 1".to_owned(),
         );
         check(self.annotate.lease_s > 0, &["annotate", "lease_s"], "must be at least 1 second".to_owned());
         found.extend(super::screen::problems(self));

@@ -15,6 +15,7 @@ mod assignments;
 mod blobs;
 mod calls;
 mod crowd;
+mod fairness;
 mod groups;
 mod model;
 mod opening;
@@ -136,6 +137,10 @@ conformance! {
         an_answer_becomes_a_skip,
         a_surplus_answer_is_taken_back_where_there_is_room,
         there_is_nothing_to_take_back_from_an_open_hold;
+    fairness:
+        no_category_gets_ahead_of_the_others,
+        one_more_is_asked_only_where_the_first_disagree,
+        what_several_people_skip_goes_to_the_moderators;
     writes:
         a_failing_change_fails_alone,
         a_failed_change_leaves_nothing;

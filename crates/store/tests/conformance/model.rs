@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use diptych_core::config::Overlap;
 use diptych_core::{Answer, AssignmentId, Choice, PersonId, Side, SprintId};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::assignments::Take;
@@ -28,7 +29,7 @@ enum Step {
     Respond { assignment: usize, choice: Choice },
     TakeBack { assignment: usize },
     Wait { minutes: i64 },
-    SetPairs { wanted: [bool; PAIRS], overlap: u32 },
+    SetPairs { wanted: [bool; PAIRS], overlap: Overlap },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,7 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (any::<usize>(), choice).prop_map(|(assignment, choice)| Step::Respond { assignment, choice }),
         2 => any::<usize>().prop_map(|assignment| Step::TakeBack { assignment }),
         2 => prop::sample::select(vec![1, 9, 11, 31, 61]).prop_map(|minutes| Step::Wait { minutes }),
-        1 => (any::<[bool; PAIRS]>(), 1..=3_u32).prop_map(|(wanted, overlap)| Step::SetPairs { wanted, overlap }),
+        1 => (any::<[bool; PAIRS]>(), 1..=3_u32, 0..=2_u32).prop_map(|(wanted, min, more)| {
+            Step::SetPairs { wanted, overlap: Overlap { min, max: min + more } }
+        }),
     ]
 }
 
@@ -184,7 +187,7 @@ async fn standing(store: &Store, sprint: &SprintId) -> BTreeMap<(String, String)
     rows.into_iter().map(|(person, pair, answer)| ((person, pair), answer)).collect()
 }
 
-async fn live(store: &Store, case: usize, steps: &[Step]) {
+async fn live(store: &Store, case: usize, first: Overlap, steps: &[Step]) {
     let sprint = store.sprint(&format!("case {case}"), NOW).await.unwrap();
     let mut people = Vec::new();
     for number in 0..PEOPLE {
@@ -193,7 +196,7 @@ async fn live(store: &Store, case: usize, steps: &[Step]) {
         );
     }
     let pairs: Vec<NewPair> = (0..PAIRS).map(pair).collect();
-    store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), 2, Logs::default(), NOW).await.unwrap();
+    store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), first, Logs::default(), NOW).await.unwrap();
     let mut life =
         Life { store, sprint, people, pairs, known: Vec::new(), answers: BTreeMap::new(), now: NOW };
     for step in steps {
@@ -208,14 +211,15 @@ fn any_life_of_a_sprint_keeps_the_overlap_exact() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let (case, started) = (Cell::new(0), Instant::now());
-    let lives = runner.run(&prop::collection::vec(step(), 1..60), |steps| {
-        case.set(case.get() + 1);
-        // A slow disk gets fewer cases, rather than a slow test.
-        if cases > 64 || started.elapsed() < Duration::from_secs(8) {
-            runtime.block_on(live(&place, case.get(), &steps));
-        }
-        Ok(())
-    });
+    let lives =
+        runner.run(&(1..=2_u32, 0..=2_u32, prop::collection::vec(step(), 1..60)), |(min, more, steps)| {
+            case.set(case.get() + 1);
+            // A slow disk gets fewer cases, rather than a slow test.
+            if cases > 64 || started.elapsed() < Duration::from_secs(8) {
+                runtime.block_on(live(&place, case.get(), Overlap { min, max: min + more }, &steps));
+            }
+            Ok(())
+        });
     if let Err(failure) = lives {
         panic!("{failure}");
     }

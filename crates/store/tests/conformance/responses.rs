@@ -26,7 +26,7 @@ pub async fn a_choice_is_kept_as_an_answer_about_the_images(store: &Store) {
             .respond(Respond {
                 comment: Some("neck".to_owned()),
                 // One report alone leaves the pair where it is.
-                reporting: Reporting { needed: 2, per_day: 10 },
+                reporting: Reporting { needed: 2, ..Reporting::default() },
                 ..respond(&scene.ana, &held.id, choice, NOW)
             })
             .await

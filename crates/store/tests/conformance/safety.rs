@@ -126,7 +126,7 @@ pub async fn one_person_cannot_empty_a_sprint(store: &Store) {
     let scene = Scene::new(store, 5, 3).await;
     let report = async |person: &PersonId, count: usize, now: i64| {
         for held in scene.take(person, count, now).await.held {
-            let reporting = Reporting { needed: 1, per_day: 2 };
+            let reporting = Reporting { per_day: 2, ..Reporting::default() };
             let answer = respond(person, &held.id, Choice::ToxicContent, now);
             store.respond(diptych_store::responses::Respond { reporting, ..answer }).await.unwrap();
             audit(store, &scene.sprint).await;

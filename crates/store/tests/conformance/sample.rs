@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use diptych_core::config::Overlap;
 use diptych_core::{
     AssignmentId, Choice, Evolution, ImageHash, Name, PairId, PersonId, PromptIndex, Side, Split, SprintId,
     UnitKey,
@@ -49,7 +50,7 @@ pub fn pair(number: usize) -> NewPair {
         first: side("aria"),
         second: side("brio"),
         canvas: (1024, 768),
-        shuffle: i64::try_from(number).unwrap(),
+        draw: i64::try_from(number).unwrap(),
     }
 }
 
@@ -64,7 +65,7 @@ pub struct Scene<'s> {
 }
 
 impl<'s> Scene<'s> {
-    pub async fn new(store: &'s Store, pairs: usize, overlap: u32) -> Scene<'s> {
+    pub async fn new(store: &'s Store, pairs: usize, overlap: impl Into<Overlap>) -> Scene<'s> {
         let sprint = store.sprint("birds", NOW).await.unwrap();
         let pairs: Vec<NewPair> = (0..pairs).map(pair).collect();
         store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), overlap, Logs::default(), NOW).await.unwrap();
@@ -73,7 +74,7 @@ impl<'s> Scene<'s> {
         Scene { store, sprint, pairs, ana, ben, cem }
     }
 
-    pub async fn set_pairs(&self, overlap: u32, now: Millis) {
+    pub async fn set_pairs(&self, overlap: impl Into<Overlap>, now: Millis) {
         self.store
             .set_pairs(&self.sprint, EVERY_PROMPT, self.pairs.clone(), overlap, Logs::default(), now)
             .await
@@ -147,7 +148,9 @@ pub struct Counters {
 
 /// What must hold of every pair of a sprint at any time (DESIGN: invariant 2); gives the pairs' counters.
 pub async fn audit(store: &Store, sprint: &SprintId) -> BTreeMap<String, Counters> {
-    const QUERY: &str = "SELECT key, overlap, answered, held, slots, begun, \
+    const QUERY: &str = "SELECT key, overlap, least, most, answered, held, slots, begun, \
+        COALESCE((SELECT COUNT(*) FROM responses r WHERE r.pair = pairs.id AND r.state = 'submitted' \
+            GROUP BY answer ORDER BY COUNT(*) DESC LIMIT 1), 0) AS top, \
         (SELECT COUNT(*) FROM responses r WHERE r.pair = pairs.id AND r.state = 'submitted') AS submitted, \
         (SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.state = 'open') AS holds, \
         (SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.state IN ('open', 'answered')) AS parts, \
@@ -167,6 +170,17 @@ pub async fn audit(store: &Store, sprint: &SprintId) -> BTreeMap<String, Counter
             let number = |column: &str| row.get::<i64, _>(column);
             let key: String = row.get("key");
             let (overlap, answered, held) = (number("overlap"), number("answered"), number("held"));
+            // A majority of all that were given is all that the counts of the others would add.
+            let (range, top) =
+                (Overlap { min: number("least") as u32, max: number("most") as u32 }, number("top"));
+            let counts: Vec<u32> = std::iter::once(top as u32).chain((top..answered).map(|_| 1)).collect();
+            let wanted = i64::from(range.wanted(&counts));
+            assert_eq!(
+                overlap,
+                wanted.max(answered + held),
+                "{key}: {answered} of {range}, {top} of them alike"
+            );
+            assert!(overlap <= number("most"), "{key}: {overlap} of at most {}", number("most"));
             assert!(answered <= overlap, "{key}: {answered} responses count, {overlap} are wanted");
             assert_eq!(answered, number("submitted"), "{key}: responses that count");
             assert_eq!(held, number("holds"), "{key}: live holds");
