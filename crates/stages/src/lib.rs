@@ -15,6 +15,7 @@ pub mod enhance;
 pub mod flow;
 pub mod generate;
 pub mod import;
+pub mod open;
 pub mod pair;
 pub mod publish;
 pub mod results;
@@ -104,6 +105,7 @@ pub type Result<T, E = StageError> = std::result::Result<T, E>;
 /// # Errors
 /// The first stage that stops.
 pub async fn run(ctx: &Ctx, stages: &[Stage]) -> Result<()> {
+    open::check(ctx).await?;
     for stage in stages {
         match stage {
             Stage::Collect => collect::run(ctx).await?,

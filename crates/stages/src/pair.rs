@@ -9,6 +9,7 @@ use diptych_store::sprints::StageMark;
 
 use crate::ctx::now;
 use crate::flow::{self, PairUnit};
+use crate::open::Promise;
 use crate::{Ctx, Flow, Result, StageError};
 
 /// The longest side of the canvas on which people see images, in pixels.
@@ -23,7 +24,8 @@ pub async fn run(ctx: &Ctx) -> Result<()> {
     ctx.progress.advance(set(ctx).await?);
     ctx.store.order_line(&ctx.sprint).await?;
     // From now on what moderators decide changes pairs.
-    let mark = StageMark { key: "paired".to_owned(), report: String::new() };
+    let promise = serde_json::to_string(&Promise::of(&ctx.config)).unwrap_or_default();
+    let mark = StageMark { key: "paired".to_owned(), report: promise };
     Ok(ctx.store.mark_stage(&ctx.sprint, Stage::Pair, mark, now()).await?)
 }
 

@@ -64,8 +64,10 @@ pub struct Reviewable {
     pub mine: &'static str,
     /// Who says what of it, where moderators disagree.
     pub words: Vec<WordOf>,
-    /// Whether somebody has reported a pair with it, and nobody has looked since.
+    /// Whether somebody has reported a pair with it, or several have skipped it, and nobody has looked since.
     pub reported: bool,
+    /// Whether it was not reported as toxic, but skipped by several people.
+    pub skipped: bool,
 }
 
 /// What one person says of an item.
@@ -83,7 +85,8 @@ impl Reviewable {
     fn of(
         item: &Item,
         text: String,
-        reported: bool,
+        // Whether somebody has called it toxic; none where nobody has brought a pair with it before the moderators.
+        reported: Option<bool>,
         every: u32,
         words: &[&Review],
         asking: Option<&PersonId>,
@@ -118,7 +121,8 @@ impl Reviewable {
             to_look_at: is_image && every > 0 && !reviewed,
             mine: mine.map_or("", |review| review.verdict.as_str()),
             words: if standing.is_disputed() { words.iter().map(word).collect() } else { Vec::new() },
-            reported,
+            reported: reported.is_some(),
+            skipped: reported == Some(false),
         }
     }
 
@@ -138,13 +142,12 @@ pub async fn items(ctx: &Ctx, asking: Option<&PersonId>) -> Result<Vec<Reviewabl
     let flow = Flow::load(ctx).await?;
     let log = ctx.store.reviews(&ctx.sprint).await?;
     let words = last_words(&log);
-    let reported: HashSet<String> = ctx
-        .store
-        .reported_pairs(&ctx.sprint)
-        .await?
-        .into_iter()
-        .flat_map(|pair| [pair.image_1, pair.image_2])
-        .collect();
+    let mut reported: HashMap<String, bool> = HashMap::new();
+    for pair in ctx.store.reported_pairs(&ctx.sprint).await? {
+        for image in [pair.image_1, pair.image_2] {
+            *reported.entry(image).or_default() |= pair.reports > 0;
+        }
+    }
     let texts: HashMap<&str, &str> = flow
         .images
         .iter()
@@ -157,7 +160,7 @@ pub async fn items(ctx: &Ctx, asking: Option<&PersonId>) -> Result<Vec<Reviewabl
         if seen.insert((kind, item.content.as_str())) {
             let text =
                 item.text.clone().or_else(|| texts.get(item.content.as_str()).map(|text| (*text).to_owned()));
-            let is_reported = kind && reported.contains(&item.content);
+            let is_reported = reported.get(&item.content).copied().filter(|_| kind);
             let kind = if kind { Kind::Image } else { Kind::Text };
             let words = words.get(&(kind, item.content.as_str())).map_or(&[][..], Vec::as_slice);
             let every = ctx.config.review.every_image;

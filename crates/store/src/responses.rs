@@ -125,6 +125,19 @@ struct Assignment {
 }
 
 impl Store {
+    /// Whether anybody has answered in this sprint, and not taken it back.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn has_responses(&self, sprint: &SprintId) -> Result<bool> {
+        let query = "SELECT id FROM responses WHERE sprint = $1 AND state <> 'taken_back' LIMIT 1";
+        let one: Option<String> =
+            sqlx::query_scalar(query).bind(sprint.as_str()).fetch_optional(self.readers()).await?;
+        Ok(one.is_some())
+    }
+}
+
+impl Store {
     /// Takes an answer in; it is on disk when this returns.
     ///
     /// # Errors

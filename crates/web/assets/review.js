@@ -140,7 +140,7 @@ function says(word) {
 }
 
 function reason(item) {
-  if (item.reported) return "reported";
+  if (item.reported) return item.skipped ? "skipped by several" : "reported";
   if (item.words.length) return "disputed: " + item.words.map((one) => `${one.who} ${one.verdict}s` + (one.reason ? ` (${says(one.reason)})` : "")).join(", ");
   // What a classifier could not say comes before what another one has said.
   if (item.decision === "needs_review" && / (failed|missing|misconfigured)$/.test(item.reason)) return item.reason;

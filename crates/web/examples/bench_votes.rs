@@ -168,7 +168,7 @@ fn pair(number: usize) -> Result<NewPair, Failure> {
         first: side("dev"),
         second: side("sd"),
         canvas: (1024, 768),
-        shuffle: key,
+        draw: key,
     })
 }
 

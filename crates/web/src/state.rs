@@ -11,7 +11,7 @@ use diptych_core::{PersonId, SprintId};
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
 use diptych_stages::terms::Terms;
-use diptych_stages::{Ctx, StageError, review, safety};
+use diptych_stages::{Ctx, StageError, open, review, safety};
 use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
 use tokio::sync::Mutex;
@@ -148,6 +148,13 @@ impl HostedSprint {
         }
         let (changed, rescreens) = (config != *ctx.config, screens_otherwise(&config, &ctx.config));
         let fresh = Ctx { config: Arc::new(config), settings, ..Ctx::clone(&ctx) };
+        match open::check(&fresh).await {
+            Err(StageError::Refused(why)) => {
+                tracing::warn!(why, "the sprint goes on as it was");
+                return Ok(());
+            }
+            checked => checked?,
+        }
         let wanted = match settings == ctx.settings {
             true => changed || self.unsettled(),
             false => rescreens || safety::says_what_was_set(&fresh, ctx.settings).await?,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use diptych_stages::StageError;
 use diptych_stages::ctx::Progress;
 use diptych_web::{App, HostedSprint};
 
@@ -29,6 +30,12 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
     let mut hosted = Vec::new();
     for sprint in &sprints {
         let ctx = server.ctx(sprint, &store, &blobs, Arc::clone(&progress)).await?;
+        match diptych_stages::open::check(&ctx).await {
+            Err(StageError::Refused(why)) => {
+                return Err(Usage(format!("{}: {why}", sprint.folder.display())).into());
+            }
+            checked => checked?,
+        }
         hosted.push(HostedSprint::new(ctx, server.overrides.clone()));
     }
     let app = App::new(store.clone(), blobs, hosted, &server.config, variable)

@@ -264,3 +264,61 @@ fn the_api_is_described() {
     assert_eq!(answer.status, 200);
     insta::assert_json_snapshot!("openapi", answer.json());
 }
+
+#[test]
+fn an_open_sprint_keeps_what_it_has_promised() {
+    let (sprint, slug) = pairs(2);
+    sprint.edit("overlap = 3", "overlap = 2");
+    sprint.run();
+    {
+        let served = Served::start(&sprint);
+        let ada = served.person(&sprint, "Ada");
+        let held = ada.take(&slug, 1).remove(0);
+        assert_eq!(ada.answer(&held, "left").status, 201);
+        // What would break it is not taken up while the server runs.
+        sprint.edit("question = \"Which image", "question = \"What picture");
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        let shown = ada.get("/api/v1/sprints").json();
+        assert!(shown["sprints"][0]["question"].as_str().unwrap().starts_with("Which image"), "{shown}");
+    }
+    let said = sprint.fails(&["run"], 1);
+    assert!(said.contains("`sprint.question`") && said.contains("nothing was changed"), "{said}");
+    assert!(sprint.fails(&["serve", "--addr", "127.0.0.1:0"], 2).contains("`sprint.question`"));
+    sprint.edit("question = \"What picture", "question = \"Which image");
+    sprint.edit("overlap = 2", "overlap = 1");
+    assert!(sprint.fails(&["run"], 1).contains("may only grow"));
+    // It may grow: more people a pair, and another model beside the others.
+    sprint.edit("overlap = 1", "overlap = { min = 2, max = 4 }");
+    sprint.edit(
+        "[budget]",
+        "[[models]]\nkey = \"third\"\nname = \"rehearsal/noto\"\nengine = \"rehearsal\"\nsize = [64, 64]\n\n[budget]",
+    );
+    let status = sprint.run();
+    assert_eq!((status.pairs(), &status.0["responses"]["submitted"]), (12, &json!(1)), "{}", status.0);
+}
+
+#[test]
+fn a_pair_that_nobody_wants_goes_to_the_moderators() {
+    let (sprint, slug) = pairs(1);
+    sprint.edit("[annotate]", "[annotate]\nskips_to_review = 2");
+    sprint.ok(&["users", "role", "Mia", "moderator"]);
+    let served = Served::start(&sprint);
+    let mia = served.person(&sprint, "Mia");
+    let before = sprint.status().pairs();
+    let skip = |name: &str| {
+        let person = served.person(&sprint, name);
+        let held = person.take(&slug, 1).remove(0);
+        assert_eq!(person.answer(&held, "skip").status, 201);
+    };
+    skip("Ada");
+    assert_eq!(sprint.status().pairs(), before);
+    skip("Ben");
+    assert_eq!(sprint.status().pairs(), before - 1);
+    let path = format!("/api/v1/sprints/{slug}/review");
+    let waiting = mia.get(&format!("{path}?decision=reported")).json();
+    let items = waiting["items"].as_array().unwrap();
+    assert!(items.len() == 2 && items.iter().all(|item| item["skipped"] == true), "{waiting}");
+    let hashes: Vec<_> = items.iter().map(|item| item["content"].clone()).collect();
+    assert_eq!(mia.post(&path, &json!({"kind": "image", "items": hashes, "verdict": "approve"})).status, 204);
+    assert_eq!(sprint.status().pairs(), before, "put back, it goes on");
+}
