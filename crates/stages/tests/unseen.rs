@@ -218,8 +218,10 @@ impl Life {
             Step::Answer { hold, choice } if !self.holds.is_empty() => {
                 let (person, hold) = &self.holds[hold % self.holds.len()];
                 let given = annotate::Given { choice: *choice, duration_ms: None, comment: None };
-                let (who, review) = (&self.people[*person], &ctx.config.review);
-                annotate::respond(&ctx.store, review, who, hold, given, now()).await.unwrap();
+                let who = &self.people[*person];
+                annotate::respond(&ctx.store, annotate::reporting(&ctx.config), who, hold, given, now())
+                    .await
+                    .unwrap();
             }
             Step::TakeBack { hold } if !self.holds.is_empty() => {
                 let (person, hold) = &self.holds[hold % self.holds.len()];
