@@ -34,6 +34,13 @@ enum Task {
         /// One target alone.
         target: Option<String>,
     },
+    /// Long proofs: kills the server under load, so many times on each database. `DIPTYCH_TEST_POSTGRES` names a
+    /// PostgreSQL server.
+    Soak {
+        /// How many crashes.
+        #[arg(default_value_t = 200)]
+        crashes: u32,
+    },
     /// Prints figures as JSON lines: pipeline, dedupe, clean, votes, sql, publish, screen, screen-texts, rescreen.
     Bench {
         /// Which.
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(&root()),
         Task::Drawings => drawings::run(),
         Task::Fuzz { seconds, target } => fuzz::run(&root(), seconds, target.as_deref()),
+        Task::Soak { crashes } => soak(crashes),
         Task::Bench { name, rest } => bench(&name, &rest),
     };
     match outcome {
@@ -64,6 +72,13 @@ fn main() -> ExitCode {
 /// The workspace's folder.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+fn soak(crashes: u32) -> Result<()> {
+    let test = ["test", "--locked", "-p", "diptych", "--test", "it"];
+    let these = ["--", "--ignored", "--nocapture", "--test-threads", "1", "crash::"];
+    let mut command = ci::cargo(&root(), &[&test[..], &these[..]].concat());
+    ci::check(command.env("DIPTYCH_TEST_CRASHES", crashes.to_string()))
 }
 
 /// Benchmarks are examples of the crate that they measure, built for release.

@@ -291,8 +291,20 @@ impl Client {
 
     /// Announces `length` bytes of body whatever is sent.
     pub fn send_part(&self, method: &str, path: &str, kind: &str, body: &[u8], length: usize) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        self.try_send(method, path, kind, body, length).unwrap()
+    }
+
+    /// The same with a server that may go away in the midst of it.
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: &[u8],
+        length: usize,
+    ) -> std::io::Result<Answer> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut head = format!("{method} {path} HTTP/1.0\r\nhost: {}\r\n", self.address);
         if !kind.is_empty() {
             head.push_str(&format!("content-type: {kind}\r\ncontent-length: {length}\r\n"));
@@ -303,10 +315,12 @@ impl Client {
         head.push_str("\r\n");
         let mut message = head.into_bytes();
         message.extend_from_slice(body);
-        stream.write_all(&message).unwrap();
+        stream.write_all(&message)?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("an HTTP answer");
+        stream.read_to_end(&mut answer)?;
+        let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        };
         let head = String::from_utf8(answer[..end].to_vec()).unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -314,7 +328,7 @@ impl Client {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
-        Answer { status, headers, body: answer[end + 4..].to_vec() }
+        Ok(Answer { status, headers, body: answer[end + 4..].to_vec() })
     }
 
     /// Takes this many assignments.

@@ -1,0 +1,160 @@
+//! The server is killed in the midst of a crowd, again and again: whatever it has acknowledged is there.
+//!
+//! `DIPTYCH_TEST_CRASHES` says how often (10). On SQLite and on the PostgreSQL server of `DIPTYCH_TEST_POSTGRES`.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::kit::{Answer, Client, Served, Sprint};
+
+/// People who are at it at the same time.
+const CROWD: usize = 8;
+
+/// An answer that the server has acknowledged: by whom, to what, and what.
+struct Acknowledged {
+    person: Client,
+    assignment: String,
+    answer: &'static str,
+}
+
+/// A crash, at a moment between these, in milliseconds after the crowd has come.
+const MOMENTS: std::ops::Range<u64> = 20..700;
+
+fn random(range: std::ops::Range<u64>) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    range.start + RandomState::new().hash_one(0) % (range.end - range.start)
+}
+
+fn times() -> usize {
+    std::env::var("DIPTYCH_TEST_CRASHES").map_or(10, |times| times.parse().expect("a number of crashes"))
+}
+
+/// Sends what a person sends; nothing where the server is gone, or about to go.
+fn post(person: &Client, path: &str, body: &Value) -> Option<Answer> {
+    let body = body.to_string();
+    person.try_send("POST", path, "application/json", body.as_bytes(), body.len()).ok()
+}
+
+fn form(person: &Client, path: &str, body: &str) -> Option<Answer> {
+    person.try_send("POST", path, "application/x-www-form-urlencoded", body.as_bytes(), body.len()).ok()
+}
+
+/// One person after the other signs in, agrees, and answers whatever there is, until the server is gone.
+fn annotate(nobody: &Client, slug: &str, terms: &str, numbers: &AtomicUsize) -> Vec<Acknowledged> {
+    let mut acknowledged = Vec::new();
+    let mut whole = || -> Option<()> {
+        loop {
+            let name = format!("name=Person+{}", numbers.fetch_add(1, Ordering::Relaxed));
+            let entered = form(nobody, "/enter", &name)?;
+            let person = nobody.clone().with("cookie", entered.header("set-cookie").split(';').next()?);
+            form(&person, &format!("/s/{slug}/agree"), &format!("version={terms}"))?;
+            loop {
+                let taken =
+                    post(&person, &format!("/api/v1/sprints/{slug}/assignments"), &json!({"count": 10}))?;
+                let taken = serde_json::from_slice::<Value>(&taken.body).ok()?;
+                let taken = taken["assignments"].as_array()?;
+                if taken.is_empty() {
+                    break;
+                }
+                for (place, assignment) in taken.iter().enumerate() {
+                    let answer = ["left", "right", "both_good", "both_bad"][place % 4];
+                    let id = assignment["id"].as_str()?.to_owned();
+                    let body = json!({"answer": answer}).to_string();
+                    let path = format!("/api/v1/assignments/{id}/response");
+                    let put = person
+                        .try_send("PUT", &path, "application/json", body.as_bytes(), body.len())
+                        .ok()?;
+                    if put.status == 201 {
+                        acknowledged.push(Acknowledged { person: person.clone(), assignment: id, answer });
+                    }
+                }
+            }
+        }
+    };
+    whole();
+    acknowledged
+}
+
+/// Kills a server so often under load, and looks for all that it had acknowledged. Says how much that was.
+fn crash(mut sprint: Sprint, times: usize) {
+    for limit in ["PER_PERSON", "PER_ADDRESS", "SIGN_INS_A_MINUTE"] {
+        sprint.set(&format!("DIPTYCH_LIMITS__{limit}"), "1000000");
+    }
+    sprint.edit("overlap = 3", "overlap = 1000");
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    let numbers = AtomicUsize::new(0);
+    let mut terms = String::new();
+    let (mut kept, mut all) = (Vec::<Acknowledged>::new(), 0);
+    for number in 0..=times {
+        let mut served = Served::start(&sprint);
+        let nobody = served.client().with("sec-fetch-site", "same-origin");
+        for Acknowledged { person, assignment, answer } in kept.drain(..) {
+            let again = Client { address: served.address.clone(), ..person };
+            let path = format!("/api/v1/assignments/{assignment}/response");
+            let answer = again.put(&path, &json!({"answer": answer}));
+            assert_eq!(
+                answer.status,
+                200,
+                "crash {number}: an acknowledged answer is not there: {}",
+                answer.text()
+            );
+            assert_eq!(answer.json()["saved"], "repeated");
+        }
+        if number == times {
+            break;
+        }
+        if terms.is_empty() {
+            let entered = nobody.form("/enter", "name=Reader");
+            let reader =
+                nobody.clone().with("cookie", entered.header("set-cookie").split(';').next().unwrap());
+            let page = reader.get(&format!("/s/{slug}")).text();
+            terms =
+                page.split("name=\"version\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        }
+        std::thread::scope(|scope| {
+            let crowd: Vec<_> =
+                (0..CROWD).map(|_| scope.spawn(|| annotate(&nobody, &slug, &terms, &numbers))).collect();
+            std::thread::sleep(Duration::from_millis(random(MOMENTS)));
+            served.child.kill().unwrap();
+            served.child.wait().unwrap();
+            kept.extend(crowd.into_iter().flat_map(|person| person.join().unwrap()));
+        });
+        all += kept.len();
+    }
+    assert!(all > times * 10, "the crowd was at it: {all} answers");
+    // No pair over its overlap, and nobody twice on one.
+    let query = "SELECT pair_id, COUNT(*) AS answers, COUNT(DISTINCT pseudonym) AS people FROM responses WHERE counts \
+                 GROUP BY pair_id HAVING COUNT(*) > 1000 OR COUNT(*) <> COUNT(DISTINCT pseudonym)";
+    let wrong: Value = serde_json::from_str(&sprint.ok(&["sql", query, "--format", "json"])).unwrap();
+    assert_eq!(wrong, json!([]));
+    let counted = sprint.status().0["responses"]["submitted"].as_u64().unwrap();
+    assert!(counted >= all as u64, "{counted} answers are there, {all} were acknowledged");
+    eprintln!("{times} crashes, {all} answers acknowledged, {counted} kept, none lost");
+}
+
+#[test]
+#[ignore = "takes a while, and has a twin that needs PostgreSQL: cargo xtask ci, or soak"]
+fn a_killed_server_on_sqlite_has_kept_every_answer() {
+    let times = times();
+    crash(Sprint::new(20 + times / 4), times);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask ci, or soak"]
+fn a_killed_server_on_postgres_has_kept_every_answer() {
+    let server = std::env::var("DIPTYCH_TEST_POSTGRES").expect("DIPTYCH_TEST_POSTGRES names a server");
+    let (times, name) = (times(), format!("diptych_crash_{}", std::process::id()));
+    let sql = |statement: String| {
+        let ended = Command::new("psql").args([&server, "-qc", &statement]).status().unwrap();
+        assert!(ended.success(), "{statement}");
+    };
+    sql(format!("CREATE DATABASE {name}"));
+    let (rest, _) = server.rsplit_once('/').expect("an address with a database");
+    let mut sprint = Sprint::new(20 + times / 4);
+    sprint.set("DIPTYCH_STORAGE__DATABASE", &format!("{rest}/{name}"));
+    crash(sprint, times);
+    sql(format!("DROP DATABASE {name} WITH (FORCE)"));
+}
