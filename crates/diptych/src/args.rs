@@ -125,6 +125,19 @@ pub enum Command {
         #[command(subcommand)]
         what: Import,
     },
+    /// Writes a consistent copy of the server (rows, images, configurations) into one file, also while it serves.
+    Backup {
+        /// A new file.
+        file: PathBuf,
+        /// Leaves the images out.
+        #[arg(long)]
+        no_blobs: bool,
+    },
+    /// Brings a backup back into a folder, or a database, that has nothing yet.
+    Restore {
+        /// What `backup` has written.
+        file: PathBuf,
+    },
     /// The classifiers' model files on this machine.
     Models {
         /// What.

@@ -5,6 +5,7 @@
 //! in one transaction; to resume is to run again. The counts of all stages come from [`flow`] too.
 
 pub mod annotate;
+pub mod backup;
 pub mod clean;
 pub mod collect;
 pub mod contact_sheet;

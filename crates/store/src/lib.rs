@@ -5,6 +5,7 @@
 //! that commits in groups, so a caller hears of its change only when the disk has it.
 
 pub mod assignments;
+pub mod backup;
 pub mod blobs;
 pub mod calls;
 pub mod database;
@@ -81,6 +82,15 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A backup does not fit this program.
+    #[error("the backup cannot be brought back, and nothing was: {what}")]
+    Backup {
+        /// What does not fit.
+        what: String,
+    },
+    /// A file of a backup cannot be read or written.
+    #[error("the backup's file cannot be read or written")]
+    BackupFile(#[from] std::io::Error),
     /// A row holds a word that this program does not know.
     #[error("table {table} holds `{word}`, which this program does not know")]
     UnknownWord {

@@ -1,5 +1,6 @@
 //! One file a command, or a few that belong together.
 
+mod backup;
 mod check;
 mod demo;
 mod import;
@@ -51,6 +52,8 @@ pub async fn run(args: Args) -> Result<()> {
         }
         Command::Publish { to, only } => publish::run(folder, &to, &only, progress).await,
         Command::Import { what } => import::run(folder, what, progress).await,
+        Command::Backup { file, no_blobs } => backup::write(folder, &file, !no_blobs).await,
+        Command::Restore { file } => backup::read(folder, &file).await,
         Command::Users { what } => users::run(folder, what).await,
     }
 }

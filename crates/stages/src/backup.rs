@@ -1,0 +1,197 @@
+//! A consistent copy of a server in one file, while it serves, and back.
+//!
+//! The file is a zip: `backup.json` says what it is; `rows/TABLE.jsonl` has a row a line; `images/HASH` are the
+//! images that those rows name; `sprints/FOLDER/sprint.toml` are the configurations. What can be made again (the
+//! pictures that pages show, the queue) is left out.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use diptych_core::ImageHash;
+use diptych_store::backup::{IN_ORDER, RowOfTable};
+use diptych_store::{Blobs, Store};
+use serde::{Deserialize, Serialize};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use crate::ctx::now;
+use crate::{Result, StageError};
+
+/// The version of the file's layout.
+const FORMAT: u32 = 1;
+
+/// What a backup says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    format: u32,
+    /// The version of the program that made it.
+    pub program: String,
+    /// When, in milliseconds since 1970, UTC.
+    pub made_at: i64,
+    /// Rows by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Images in it.
+    pub images: u64,
+}
+
+/// A sprint's configuration: the name of its folder, empty for the server's own, and its text.
+pub type SprintToml = (String, String);
+
+fn failed(path: &Path, error: impl std::fmt::Display) -> StageError {
+    StageError::Refused(format!("{}: {error}", path.display()))
+}
+
+/// Writes everything into `file`, which appears only when it is whole.
+///
+/// # Errors
+/// Where the store fails or the file cannot be written; nothing is left then.
+pub async fn write(
+    store: &Store,
+    blobs: Option<&Blobs>,
+    sprints: &[SprintToml],
+    file: &Path,
+) -> Result<Label> {
+    if file.exists() {
+        return Err(StageError::Refused(format!("{} is there already: name a new file", file.display())));
+    }
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let part = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(file, error))?;
+    let bad = |error: &dyn std::fmt::Display| failed(file, error);
+    let mut zip = ZipWriter::new(BufWriter::new(part));
+    let packed = SimpleFileOptions::default().large_file(true);
+    let as_they_are = packed.compression_method(CompressionMethod::Stored);
+
+    let (mut of, mut hashes) = ("", std::collections::BTreeSet::new());
+    let rows = store
+        .dump(|table, row| {
+            if table != of {
+                zip.start_file(format!("rows/{table}.jsonl"), packed)?;
+                of = table;
+            }
+            if table == "images"
+                && let Ok(row) = serde_json::from_str::<serde_json::Value>(row)
+                && let Some(hash) = row["hash"].as_str().filter(|hash| !hash.is_empty())
+            {
+                hashes.insert(hash.to_owned());
+            }
+            zip.write_all(row.as_bytes())?;
+            zip.write_all(b"\n")
+        })
+        .await?;
+    // Bytes are kept before the row that names them, and never changed: what these rows name is there.
+    let mut images = 0;
+    if let Some(blobs) = blobs {
+        for hash in hashes {
+            let bytes = blobs.image(&ImageHash::from_text(hash.clone())).await?;
+            zip.start_file(format!("images/{hash}"), as_they_are).map_err(|error| bad(&error))?;
+            zip.write_all(&bytes).map_err(|error| bad(&error))?;
+            images += 1;
+        }
+    }
+    for (folder, text) in sprints {
+        zip.start_file(format!("sprints/{folder}/sprint.toml"), packed).map_err(|error| bad(&error))?;
+        zip.write_all(text.as_bytes()).map_err(|error| bad(&error))?;
+    }
+    let label = Label {
+        format: FORMAT,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        made_at: now(),
+        rows: rows.into_iter().map(|(table, count)| (table.to_owned(), count)).collect(),
+        images,
+    };
+    zip.start_file("backup.json", packed).map_err(|error| bad(&error))?;
+    serde_json::to_writer_pretty(&mut zip, &label).map_err(|error| bad(&error))?;
+    let part = zip.finish().map_err(|error| bad(&error))?.into_inner().map_err(|error| bad(&error))?;
+    part.as_file().sync_all().map_err(|error| bad(&error))?;
+    part.persist_noclobber(file).map_err(|error| bad(&error.error))?;
+    Ok(label)
+}
+
+/// Brings everything in `file` back into a server that has nothing yet, and gives the sprints' configurations.
+///
+/// # Errors
+/// Where the server has something, or the file is no whole backup; no row is brought back then.
+pub async fn read(store: &Store, blobs: &Blobs, file: &Path) -> Result<(Label, Vec<SprintToml>)> {
+    let bad = |error: &dyn std::fmt::Display| failed(file, error);
+    let opened = File::open(file).map_err(|error| bad(&error))?;
+    let mut zip =
+        ZipArchive::new(BufReader::new(opened)).map_err(|_| bad(&"it is no backup of this program"))?;
+    let text = text_of(&mut zip, "backup.json").map_err(|_| bad(&"it is no backup of this program"))?;
+    let label: Label = serde_json::from_str(&text).map_err(|error| bad(&error))?;
+    if label.format != FORMAT {
+        let why = format!("its layout has version {}, and this program reads {FORMAT}", label.format);
+        return Err(bad(&why));
+    }
+    if !store.is_empty().await? {
+        let why = "a backup is brought back into a server that has nothing yet: name a new folder, or an empty database";
+        return Err(StageError::Refused(why.to_owned()));
+    }
+    // Images before the rows that name them, as always.
+    let names = zip.file_names().map(|name| name.map(std::borrow::Cow::into_owned));
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(|error| bad(&error))?;
+    for hash in names.iter().filter_map(|name| name.strip_prefix("images/")) {
+        let bytes = bytes_of(&mut zip, &format!("images/{hash}")).map_err(|error| bad(&error))?;
+        let bytes = Bytes::from(bytes);
+        if ImageHash::of(&bytes).as_str() != hash {
+            let why = format!("image {hash} is damaged");
+            return Err(bad(&why));
+        }
+        blobs.put_image(bytes).await?;
+    }
+    // Unpacked, so that rows can be read one by one, from the first one on as often as need be.
+    let scratch = Arc::new(tempfile::tempdir().map_err(|error| bad(&error))?);
+    for table in IN_ORDER {
+        let name = format!("rows/{table}.jsonl");
+        if names.contains(&name) {
+            let mut entry = zip.by_name(&name).map_err(|error| bad(&error))?;
+            let mut to = File::create(scratch.path().join(table)).map_err(|error| bad(&error))?;
+            std::io::copy(&mut entry, &mut to).map_err(|error| bad(&error))?;
+        }
+    }
+    let folder = Arc::clone(&scratch);
+    let restored = store.restore(Arc::new(move || rows_in(folder.path().to_owned()))).await?;
+    let wanted: BTreeMap<String, u64> =
+        label.rows.clone().into_iter().filter(|(_, count)| *count > 0).collect();
+    if restored != wanted {
+        let why = format!("it has other rows than it says: {restored:?}, not {wanted:?}");
+        return Err(bad(&why));
+    }
+    let mut sprints = Vec::new();
+    for name in &names {
+        let folder = name.strip_prefix("sprints/").and_then(|rest| rest.strip_suffix("/sprint.toml"));
+        // A name from outside: one folder, or none.
+        let plain = |folder: &&str| !folder.contains(['/', '\\']) && *folder != ".." && *folder != ".";
+        if let Some(folder) = folder.filter(plain) {
+            sprints.push((folder.to_owned(), text_of(&mut zip, name).map_err(|error| bad(&error))?));
+        }
+    }
+    Ok((label, sprints))
+}
+
+fn bytes_of(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    zip.by_name(name)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn text_of(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> std::io::Result<String> {
+    String::from_utf8(bytes_of(zip, name)?).map_err(|_| std::io::ErrorKind::InvalidData.into())
+}
+
+fn rows_in(folder: PathBuf) -> std::io::Result<Box<dyn Iterator<Item = RowOfTable> + Send>> {
+    let rows =
+        IN_ORDER.iter().map(move |table| (*table, folder.join(table))).filter(|(_, path)| path.is_file());
+    Ok(Box::new(rows.flat_map(|(table, path)| -> Box<dyn Iterator<Item = RowOfTable> + Send> {
+        match File::open(path) {
+            Ok(file) => Box::new(BufReader::new(file).lines().map(move |line| Ok((table.to_owned(), line?)))),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    })))
+}
