@@ -57,7 +57,8 @@ fn there_and_back(sprint: &Sprint, other: &Sprint) {
     assert_eq!(status.pairs(), was.pairs());
     assert!(status.0["responses"]["submitted"].as_u64().unwrap() >= before.len() as u64);
     let tables = |sprint: &Sprint| {
-        let query = "SELECT prompt, category, style_prompt, image_quality_dev FROM preferences ORDER BY prompt";
+        let query =
+            "SELECT prompt, category, style_prompt, image_quality_dev FROM preferences ORDER BY prompt";
         sprint.ok(&["sql", query, "--format", "json"])
     };
     assert_eq!(tables(other), tables(sprint));

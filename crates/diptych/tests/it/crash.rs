@@ -79,6 +79,7 @@ fn annotate(nobody: &Client, slug: &str, terms: &str, numbers: &AtomicUsize) -> 
 }
 
 /// Kills a server so often under load, and looks for all that it had acknowledged. Says how much that was.
+#[allow(clippy::print_stderr, reason = "the figures of the proof")]
 fn crash(mut sprint: Sprint, times: usize) {
     for limit in ["PER_PERSON", "PER_ADDRESS", "SIGN_INS_A_MINUTE"] {
         sprint.set(&format!("DIPTYCH_LIMITS__{limit}"), "1000000");
