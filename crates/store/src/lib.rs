@@ -13,6 +13,7 @@ pub mod images;
 mod line;
 pub mod pairs;
 pub mod people;
+pub mod privacy;
 pub mod prompts;
 pub mod publications;
 pub mod reports;

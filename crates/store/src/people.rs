@@ -188,7 +188,7 @@ impl Store {
             "SELECT name, kind, \
              COALESCE((SELECT role FROM roles WHERE person = people.id AND sprint = $1), 'annotator') AS role, \
              (SELECT COUNT(*) FROM responses WHERE person = people.id AND sprint = $1 AND state = 'submitted') \
-             AS responses FROM people ORDER BY handle",
+             AS responses FROM people WHERE kind <> 'gone' ORDER BY handle",
         )
         .bind(sprint.as_str())
         .fetch_all(self.readers())

@@ -106,8 +106,16 @@ pub(crate) struct Saved {
 /// One person's place.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Place {
-    pseudonym: String,
+    /// The name of who asks for theirs to be shown; null for the others.
+    name: Option<String>,
+    /// The pseudonym of the others; null beside a name, so that nothing joins the two.
+    pseudonym: Option<String>,
+    /// Rounded down to tens.
     responses: i64,
+    /// Those of today, since midnight UTC; rounded down to tens.
+    today: i64,
+    /// Days in a row with an answer.
+    streak: i64,
     /// Whether the program made this person up, for the demo.
     simulated: bool,
 }
@@ -292,12 +300,15 @@ pub(crate) async fn leaderboard(
     Path(slug): Path<String>,
 ) -> Result<Json<Leaderboard>, Problem> {
     let sprint = app.sprint(&slug)?;
-    let standings = app.store().standings(&sprint.ctx().sprint, 100).await?;
+    let standings = app.store().standings(&sprint.ctx().sprint, 100, now()).await?;
     let people = standings
         .into_iter()
         .map(|standing| Place {
-            pseudonym: standing.pseudonym,
-            responses: standing.responses,
+            pseudonym: standing.name.is_none().then_some(standing.pseudonym),
+            name: standing.name,
+            responses: annotate::rounded(standing.responses),
+            today: annotate::rounded(standing.lately),
+            streak: standing.streak,
             simulated: standing.simulated,
         })
         .collect();

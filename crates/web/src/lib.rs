@@ -5,6 +5,7 @@ mod client;
 mod enter;
 mod frame;
 mod gates;
+mod me;
 mod openapi;
 mod openid;
 mod pages;
@@ -56,7 +57,11 @@ pub fn router(app: App) -> Router {
         .route("/enter/with/{provider}/back", get(enter::come_back))
         .route("/invite/{secret}", get(enter::invitation).post(enter::accept))
         .route("/leave", post(session::leave))
-        .route("/s/{slug}", get(pages::annotate))
+        .route("/s/{slug}", get(pages::compare))
+        .route("/me", get(me::show))
+        .route("/me/name", post(me::name))
+        .route("/me/leave", post(me::leave))
+        .route("/s/{slug}/people", get(pages::people))
         .route("/s/{slug}/agree", post(terms::agree))
         .route("/s/{slug}/results", get(pages::results))
         .route("/s/{slug}/review", get(pages::review))
@@ -67,6 +72,7 @@ pub fn router(app: App) -> Router {
         .route("/assets/{version}/{name}", get(pages::asset))
         .route("/favicon.svg", get(pages::favicon))
         .route("/api/openapi.json", get(openapi::serve))
+        .route("/api/v1/me", get(me::download))
         .route("/api/v1/sprints", get(api::sprints))
         .route("/api/v1/sprints/{slug}/assignments", post(api::take))
         .route("/api/v1/assignments/{id}/response", put(api::respond).delete(api::take_back))

@@ -6,7 +6,7 @@ use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::problem::Problem;
-use crate::{api, review};
+use crate::{api, me, review};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -23,6 +23,7 @@ use crate::{api, review};
         api::leaderboard,
         api::progress,
         api::results,
+        me::download,
         review::items,
         review::decide,
         review::log,

@@ -21,7 +21,7 @@ pub use screen::{
 };
 pub use server::{LimitsConfig, Names, OpenIdConfig, ServeConfig, ServerConfig, SignInConfig, StorageConfig};
 pub use sprint::{
-    AnnotateConfig, BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LANGUAGES,
+    AnnotateConfig, BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LANGUAGES, Leaving,
     LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, SprintConfig, SprintSection, is_name,
 };
 

@@ -347,6 +347,19 @@ pub struct AnnotateConfig {
     pub about: String,
     /// The age that people say they have before they begin, in years; none where it does not matter.
     pub minimum_age: Option<u8>,
+    /// What becomes of the answers of who has their data removed.
+    pub leaving: Leaving,
+}
+
+/// What becomes of the answers of somebody who has their data removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Leaving {
+    /// They stay under a pseudonym that nothing joins to the person any more.
+    #[default]
+    Keep,
+    /// They are removed, and others are asked in their place.
+    Remove,
 }
 
 impl Default for AnnotateConfig {
@@ -359,6 +372,7 @@ impl Default for AnnotateConfig {
             public_results: false,
             about: String::new(),
             minimum_age: None,
+            leaving: Leaving::Keep,
         }
     }
 }

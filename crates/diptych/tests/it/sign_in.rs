@@ -187,3 +187,55 @@ fn a_secret_that_is_not_there_stops_the_start() {
     let said = sprint.fails(&["serve", "--addr", "127.0.0.1:0"], 2);
     assert!(said.contains("OUR_SECRET") && said.contains("sign_in.openid.ours"), "{said}");
 }
+
+#[test]
+fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
+    let (sprint, slug, served) = served("");
+    let browser = browser(&served);
+    assert_eq!(browser.get("/me").header("location"), "/enter?next=/me");
+    let ada = signed_in(&browser, &browser.form("/enter", "name=Ada"));
+    let page = format!("/s/{slug}");
+    let terms = ada.get(&page).text();
+    assert_eq!(ada.form(&format!("{page}/agree"), &format!("version={}", version(&terms))).status, 303);
+    let held = ada.take(&slug, 1).remove(0);
+    assert_eq!(ada.answer(&held, "both_good").status, 201);
+    let me = ada.get("/me").text();
+    assert!(me.contains("<bdi>Ada</bdi>") && me.contains("1 answers"), "{me}");
+    let own = ada.get("/api/v1/me");
+    assert!(own.header("content-disposition").contains("attachment"));
+    let own = own.json();
+    assert_eq!(own["sprints"][0]["responses"][0]["answer"], "both_good", "{own}");
+
+    let board =
+        || served.client().get(&format!("/api/v1/sprints/{slug}/leaderboard")).json()["people"][0].clone();
+    assert_eq!((&board()["name"], board()["pseudonym"].is_string()), (&json!(null), true));
+    assert_eq!(ada.form("/me/name", &format!("sprint={slug}&named=yes")).status, 303);
+    assert_eq!(
+        (&board()["name"], &board()["pseudonym"]),
+        (&json!("Ada"), &json!(null)),
+        "nothing joins the two"
+    );
+    let people = served.client().get(&format!("{page}/people")).text();
+    assert!(people.contains("<bdi>Ada</bdi>") && people.contains("under 10"), "{people}");
+
+    let slip = ada.form("/me/leave", "name=ada");
+    assert!(slip.status == 400 && slip.text().contains("Nothing was removed"), "{}", slip.text());
+    let gone = ada.form("/me/leave", "name=Ada");
+    assert!(gone.text().contains("You are forgotten") && gone.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(ada.get("/me").status, 303, "the session is over");
+    assert_eq!((&board()["name"], board()["pseudonym"].is_string()), (&json!(null), true));
+    assert!(!sprint.ok(&["users", "list"]).contains("Ada"));
+    assert_eq!(sprint.status().0["responses"]["submitted"], 1, "the answer stays");
+
+    // Where the sprint says so, the answers go too.
+    sprint.edit("[annotate]", "[annotate]\nleaving = \"remove\"");
+    let ben = signed_in(&browser, &browser.form("/enter", "name=Ben"));
+    assert_eq!(ben.form(&format!("{page}/agree"), &format!("version={}", version(&terms))).status, 303);
+    let held = ben.take(&slug, 1).remove(0);
+    assert_eq!(ben.answer(&held, "left").status, 201);
+    crate::kit::until("the server has read it", || {
+        ben.get("/me").text().contains("are removed, and others are asked")
+    });
+    ben.form("/me/leave", "name=Ben");
+    assert_eq!(sprint.status().0["responses"]["submitted"], 1);
+}

@@ -22,6 +22,7 @@ mod opening;
 mod pairs;
 mod people;
 mod place;
+mod privacy;
 mod prompts;
 mod responses;
 mod safety;
@@ -141,6 +142,11 @@ conformance! {
         no_category_gets_ahead_of_the_others,
         one_more_is_asked_only_where_the_first_disagree,
         what_several_people_skip_goes_to_the_moderators;
+    privacy:
+        a_person_sees_all_that_is_kept_of_them,
+        names_are_shown_to_who_asks_for_it,
+        who_goes_leaves_answers_that_nobody_can_trace,
+        answers_that_are_removed_are_asked_of_others;
     writes:
         a_failing_change_fails_alone,
         a_failed_change_leaves_nothing;

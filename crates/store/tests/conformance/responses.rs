@@ -124,10 +124,10 @@ pub async fn standings_count_by_pseudonym(store: &Store) {
     scene.respond(&robot, &held[1], Choice::Left, NOW + 9).await;
     scene.take_back(&robot, &held[1], NOW + 9).await;
 
-    let standings = store.standings(&scene.sprint, 10).await.unwrap();
+    let standings = store.standings(&scene.sprint, 10, NOW).await.unwrap();
     let of = |standing: &Standing| (standing.simulated, standing.responses);
     assert_eq!(standings.iter().map(of).collect::<Vec<_>>(), [(false, 3), (true, 1)]);
-    assert_eq!(store.standings(&scene.sprint, 1).await.unwrap(), standings[..1]);
+    assert_eq!(store.standings(&scene.sprint, 1, NOW).await.unwrap(), standings[..1]);
     assert_eq!(store.responses_of(&scene.sprint, &scene.ana, NOW + 1).await.unwrap(), (3, 0));
     assert_eq!(store.responses_of(&scene.sprint, &robot, NOW + 5).await.unwrap(), (1, 1));
     assert_eq!(store.responses_of(&scene.sprint, &scene.cem, NOW).await.unwrap(), (0, 0));
@@ -164,5 +164,5 @@ pub async fn a_pseudonym_is_stable_and_tells_nothing(store: &Store) {
     let held = store.take(take(&fish, &scene.ana, 1, NOW)).await.unwrap().held.remove(0);
     store.respond(respond(&scene.ana, &held.id, Choice::Left, NOW)).await.unwrap();
     audit(store, &fish).await;
-    assert_ne!(store.standings(&fish, 1).await.unwrap()[0].pseudonym, first);
+    assert_ne!(store.standings(&fish, 1, NOW).await.unwrap()[0].pseudonym, first);
 }

@@ -1,0 +1,253 @@
+//! What a server keeps of a person, for that person to see, to take along, and to have removed.
+
+use diptych_core::{Answer, PersonId, Side, SprintId};
+use serde::Serialize;
+use sqlx::Row;
+
+use crate::pairs::follow_answers;
+use crate::{Connection, Millis, Result, Store, StoreError};
+
+/// Everything that is kept of a person.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OwnData {
+    /// The name.
+    pub name: String,
+    /// Since when the server knows them.
+    pub known_since: Millis,
+    /// The providers that they have signed in through.
+    pub providers: Vec<String>,
+    /// Browsers that are signed in.
+    pub sessions: i64,
+    /// Tokens that stand for them.
+    pub tokens: i64,
+    /// What there is of them in each sprint.
+    pub sprints: Vec<OwnSprint>,
+}
+
+/// What is kept of a person in one sprint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OwnSprint {
+    /// The sprint's id, for the server; not part of what people see.
+    #[serde(skip)]
+    pub id: SprintId,
+    /// The sprint's slug.
+    pub sprint: String,
+    /// The name under which their answers are published, where there are any.
+    pub pseudonym: Option<String>,
+    /// Whether the leaderboard shows their own name in its place.
+    pub named: bool,
+    /// The terms that they have agreed to, and when.
+    pub agreed: Vec<(String, Millis)>,
+    /// Their answers.
+    pub responses: Vec<OwnResponse>,
+}
+
+/// An answer, as its person gave it: nothing in it tells which model made which picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwnResponse {
+    /// The prompt.
+    pub prompt: String,
+    /// What was pressed: `left`, `right`, `both_good`, `both_bad` or `toxic_content`.
+    pub answer: String,
+    /// When.
+    pub at: Millis,
+    /// How long the pair was looked at, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// What was added.
+    pub comment: Option<String>,
+    /// `submitted`, `taken_back` or `surplus`.
+    pub state: String,
+}
+
+/// The kind of people who had their data removed.
+const GONE: &str = "gone";
+
+impl Store {
+    /// Everything that is kept of this person.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn own_data(&self, person: &PersonId) -> Result<OwnData> {
+        let who = person.as_str();
+        let (name, known_since): (String, Millis) =
+            sqlx::query_as("SELECT name, created_at FROM people WHERE id = $1")
+                .bind(who)
+                .fetch_one(self.readers())
+                .await?;
+        let providers = sqlx::query_scalar("SELECT issuer FROM identities WHERE person = $1 ORDER BY issuer")
+            .bind(who)
+            .fetch_all(self.readers())
+            .await?;
+        let count =
+            async |query: &'static str| sqlx::query_scalar(query).bind(who).fetch_one(self.readers()).await;
+        let sessions = count("SELECT COUNT(*) FROM sessions WHERE person = $1").await?;
+        let tokens = count("SELECT COUNT(*) FROM tokens WHERE person = $1").await?;
+        let known: Vec<(String, String, Option<String>, Option<i64>)> = sqlx::query_as(
+            "SELECT sprints.id, slug, pseudonym, named FROM sprints LEFT JOIN pseudonyms \
+             ON pseudonyms.sprint = sprints.id AND pseudonyms.person = $1 WHERE pseudonym IS NOT NULL \
+             OR EXISTS (SELECT 1 FROM consents WHERE consents.sprint = sprints.id AND consents.person = $1) ORDER BY slug",
+        )
+        .bind(who)
+        .fetch_all(self.readers())
+        .await?;
+        let mut sprints = Vec::with_capacity(known.len());
+        for (id, sprint, pseudonym, named) in known {
+            let agreed = sqlx::query_as(
+                "SELECT text, agreed_at FROM consents JOIN terms ON terms.version = consents.version \
+                 WHERE sprint = $1 AND person = $2 ORDER BY agreed_at",
+            )
+            .bind(&id)
+            .bind(who)
+            .fetch_all(self.readers())
+            .await?;
+            let rows = sqlx::query(
+                "SELECT prompt, answer, side, responses.created_at, duration_ms, comment, state FROM responses \
+                 JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 AND person = $2 \
+                 ORDER BY responses.created_at, responses.id",
+            )
+            .bind(&id)
+            .bind(who)
+            .fetch_all(self.readers())
+            .await?;
+            let response = |row: &sqlx::any::AnyRow| {
+                let unknown = |word: String| StoreError::UnknownWord { table: "responses", word };
+                let (answer, side): (String, String) = (row.try_get("answer")?, row.try_get("side")?);
+                let side = Side::from_word(&side).ok_or_else(|| unknown(side))?;
+                let answer = Answer::from_word(&answer).ok_or_else(|| unknown(answer))?;
+                Ok(OwnResponse {
+                    prompt: row.try_get("prompt")?,
+                    answer: match (answer, side) {
+                        (Answer::Image1, Side::Left) | (Answer::Image2, Side::Right) => "left".to_owned(),
+                        (Answer::Image1 | Answer::Image2, _) => "right".to_owned(),
+                        (other, _) => other.as_str().to_owned(),
+                    },
+                    at: row.try_get("created_at")?,
+                    duration_ms: row.try_get("duration_ms")?,
+                    comment: row.try_get("comment")?,
+                    state: row.try_get("state")?,
+                })
+            };
+            let responses = rows.iter().map(response).collect::<Result<_>>()?;
+            let id = SprintId::from_text(id);
+            sprints.push(OwnSprint { id, sprint, pseudonym, named: named == Some(1), agreed, responses });
+        }
+        Ok(OwnData { name, known_since, providers, sessions, tokens, sprints })
+    }
+
+    /// Shows the person's name on the sprint's leaderboard in place of the pseudonym, or no longer.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn show_name(&self, sprint: &SprintId, person: &PersonId, named: bool) -> Result<()> {
+        let (sprint, person) = (sprint.clone(), person.clone());
+        self.write(move |connection| {
+            let (sprint, person) = (sprint.clone(), person.clone());
+            Box::pin(async move {
+                Self::pseudonym(connection, &sprint, &person).await?;
+                sqlx::query("UPDATE pseudonyms SET named = $3 WHERE sprint = $1 AND person = $2")
+                    .bind(sprint.as_str())
+                    .bind(person.as_str())
+                    .bind(i64::from(named))
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Forgets who a person is: name, ways in, roles and what they have agreed to. Their answers stay under the
+    /// pseudonym, without what they added in words; in the sprints of `remove` they are removed, and others are
+    /// asked in their place.
+    ///
+    /// # Errors
+    /// Where the database fails; nothing is changed then.
+    pub async fn forget(&self, person: &PersonId, remove: &[SprintId], now: Millis) -> Result<()> {
+        let (person, remove) = (person.clone(), remove.to_vec());
+        self.write(move |connection| {
+            let (person, remove) = (person.clone(), remove.clone());
+            Box::pin(async move {
+                for sprint in &remove {
+                    remove_answers(connection, sprint, &person).await?;
+                }
+                // What they hold goes back.
+                let held: Vec<String> = sqlx::query_scalar(
+                    "UPDATE assignments SET state = 'withdrawn', ended_at = $2 WHERE person = $1 AND state = 'open' \
+                     RETURNING pair",
+                )
+                .bind(person.as_str())
+                .bind(now)
+                .fetch_all(&mut *connection)
+                .await?;
+                for pair in held {
+                    crate::assignments::give_back(connection, &pair).await?;
+                }
+                for query in [
+                    "DELETE FROM sessions WHERE person = $1",
+                    "DELETE FROM tokens WHERE person = $1",
+                    "DELETE FROM identities WHERE person = $1",
+                    "DELETE FROM roles WHERE person = $1",
+                    "DELETE FROM consents WHERE person = $1",
+                    "UPDATE pseudonyms SET named = 0 WHERE person = $1",
+                    "UPDATE responses SET comment = NULL WHERE person = $1",
+                ] {
+                    sqlx::query(query).bind(person.as_str()).execute(&mut *connection).await?;
+                }
+                // Longer than any name, so nobody can come and be them.
+                sqlx::query("UPDATE people SET name = 'Somebody who left', handle = $2, kind = $3 WHERE id = $1")
+                    .bind(person.as_str())
+                    .bind(format!("/gone/{}", uuid::Uuid::new_v4()))
+                    .bind(GONE)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// Removes a person's answers to a sprint, and opens their pairs for others: an answer that was beyond the overlap
+/// counts in place of one that is gone.
+async fn remove_answers(connection: &mut Connection, sprint: &SprintId, person: &PersonId) -> Result<()> {
+    let pairs: Vec<String> =
+        sqlx::query_scalar("SELECT pair FROM responses WHERE sprint = $1 AND person = $2")
+            .bind(sprint.as_str())
+            .bind(person.as_str())
+            .fetch_all(&mut *connection)
+            .await?;
+    for query in [
+        "DELETE FROM responses WHERE sprint = $1 AND person = $2",
+        "DELETE FROM assignments WHERE sprint = $1 AND person = $2 AND state <> 'open'",
+        "DELETE FROM pseudonyms WHERE sprint = $1 AND person = $2",
+    ] {
+        sqlx::query(query).bind(sprint.as_str()).bind(person.as_str()).execute(&mut *connection).await?;
+    }
+    for pair in &pairs {
+        let (overlap, counts): (i64, i64) = sqlx::query_as(
+            "SELECT CASE WHEN least < most THEN most ELSE overlap END, \
+             (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') FROM pairs WHERE id = $1",
+        )
+        .bind(pair)
+        .fetch_one(&mut *connection)
+        .await?;
+        sqlx::query(
+            "UPDATE responses SET state = 'submitted' WHERE id IN (SELECT id FROM responses WHERE pair = $1 \
+             AND state = 'surplus' ORDER BY created_at, id LIMIT $2)",
+        )
+        .bind(pair)
+        .bind((overlap - counts).max(0))
+        .execute(&mut *connection)
+        .await?;
+        for change in [
+            "UPDATE pairs SET answered = (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') \
+             WHERE id = $1",
+            "UPDATE pairs SET slots = overlap - answered - held, \
+             begun = CASE WHEN answered + held > 0 THEN 1 ELSE 0 END WHERE id = $1",
+        ] {
+            sqlx::query(change).bind(pair).execute(&mut *connection).await?;
+        }
+    }
+    let pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
+    follow_answers(connection, &pairs).await
+}

@@ -1,0 +1,141 @@
+//! What the server keeps of a person: to see, to take along, to have removed.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::{Extension, Form, Json};
+use diptych_core::config::Leaving;
+use diptych_stages::ctx::now;
+use diptych_store::privacy::OwnData;
+use serde::Deserialize;
+
+use crate::client::Client;
+use crate::frame::{Frame, message, page};
+use crate::pages::moment;
+use crate::problem::Problem;
+use crate::session::{COOKIE, SignedIn, Visitor, only_from_here, with_cookie};
+use crate::state::App;
+
+/// A sprint, as the page shows what is kept of a person there.
+struct Kept {
+    slug: String,
+    title: String,
+    pseudonym: String,
+    named: bool,
+    answers: usize,
+    agreed: String,
+    /// Whether leaving removes the answers.
+    removes: bool,
+}
+
+#[derive(Template)]
+#[template(path = "me.html")]
+struct Me {
+    frame: Frame,
+    own: OwnData,
+    since: String,
+    sprints: Vec<Kept>,
+    message: Option<&'static str>,
+}
+
+pub(crate) async fn show(State(app): State<App>, Visitor(person): Visitor) -> Result<Response, Problem> {
+    if person.is_none() {
+        return Ok(Redirect::to("/enter?next=/me").into_response());
+    }
+    Ok(shown(&app, Visitor(person), None).await?.into_response())
+}
+
+async fn shown(
+    app: &App,
+    Visitor(person): Visitor,
+    message: Option<&'static str>,
+) -> Result<Html<String>, Problem> {
+    let person = person.ok_or_else(|| Problem::sign_in("Sign in at /enter."))?;
+    let mut own = app.store().own_data(&person.id).await?;
+    let kept = std::mem::take(&mut own.sprints).into_iter().map(|sprint| {
+        let hosted = app.sprint_of(Some(&sprint.id));
+        Kept {
+            title: hosted
+                .map_or_else(|| sprint.sprint.clone(), |hosted| hosted.config().sprint.title.clone()),
+            removes: hosted.is_some_and(|hosted| hosted.config().annotate.leaving == Leaving::Remove),
+            pseudonym: sprint.pseudonym.unwrap_or_default(),
+            named: sprint.named,
+            answers: sprint.responses.iter().filter(|response| response.state == "submitted").count(),
+            agreed: sprint.agreed.last().map_or_else(String::new, |(_, at)| moment(*at)),
+            slug: sprint.sprint,
+        }
+    });
+    let sprints = kept.collect();
+    let frame =
+        Frame::new("What is kept of you", Some(&person), "me").for_moderators(app, Some(&person)).await?;
+    page(&Me { frame, since: moment(own.known_since), own, sprints, message })
+}
+
+/// Everything that the server keeps of who asks, as a file to take along.
+#[utoipa::path(get, path = "/api/v1/me", security(("token" = []), ("session" = [])),
+    responses((status = 200, description = "Name, providers, and of each sprint the pseudonym, the terms agreed to and the answers"),
+    (status = 401, body = Problem)))]
+pub(crate) async fn download(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+) -> Result<Response, Problem> {
+    let own = app.store().own_data(&person.id).await?;
+    let name = [(header::CONTENT_DISPOSITION, "attachment; filename=\"diptych-my-data.json\"")];
+    Ok((name, Json(own)).into_response())
+}
+
+/// Whether a leaderboard shows one's name.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Named {
+    #[serde(default)]
+    sprint: String,
+    #[serde(default)]
+    named: String,
+}
+
+pub(crate) async fn name(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    headers: HeaderMap,
+    Form(Named { sprint, named }): Form<Named>,
+) -> Result<Redirect, Problem> {
+    only_from_here(&headers)?;
+    let hosted = app.sprint(&sprint)?;
+    app.store().show_name(&hosted.ctx().sprint, &person.id, named == "yes").await?;
+    Ok(Redirect::to("/me"))
+}
+
+/// A person's wish to be forgotten.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Leave {
+    /// Their name, written once more, so that it is no slip.
+    #[serde(default)]
+    name: String,
+}
+
+pub(crate) async fn leave(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    SignedIn(person): SignedIn,
+    headers: HeaderMap,
+    Form(leave): Form<Leave>,
+) -> Result<Response, Problem> {
+    only_from_here(&headers)?;
+    if leave.name.trim() != person.name {
+        let again = "Write your name just as it stands above, so that this is no slip. Nothing was removed.";
+        let page = shown(&app, Visitor(Some(person)), Some(again)).await?;
+        return Ok((StatusCode::BAD_REQUEST, page).into_response());
+    }
+    let removes = |hosted: &&crate::state::HostedSprint| hosted.config().annotate.leaving == Leaving::Remove;
+    let remove: Vec<_> = app
+        .sprints()
+        .map(|(_, hosted)| hosted)
+        .filter(removes)
+        .map(|hosted| hosted.ctx().sprint.clone())
+        .collect();
+    app.store().forget(&person.id, &remove, now()).await?;
+    let says = ["You are forgotten", "The server no longer knows who you are. Thank you for what you did."];
+    let response = message(&app, None, says, ["/", "All sprints"]).await?.into_response();
+    Ok(with_cookie(response, COOKIE, "", "/", 0, app.is_https(client)))
+}
