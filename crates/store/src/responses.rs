@@ -289,13 +289,13 @@ impl Store {
         .await?)
     }
 
-    /// How many responses that count were given since `since`, by anybody.
+    /// How many of the responses that [`Store::progress`] counts were given since `since`.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn responses_since(&self, sprint: &SprintId, since: Millis) -> Result<i64> {
-        let query =
-            "SELECT COUNT(*) FROM responses WHERE sprint = $1 AND state = 'submitted' AND created_at >= $2";
+        let query = "SELECT COUNT(*) FROM responses JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 \
+             AND state = 'submitted' AND responses.created_at >= $2 AND pairs.current";
         Ok(sqlx::query_scalar(query).bind(sprint.as_str()).bind(since).fetch_one(self.readers()).await?)
     }
 }

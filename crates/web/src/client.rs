@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::time::Instant;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::HeaderMap;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use diptych_core::PersonId;
@@ -12,6 +13,7 @@ use diptych_core::config::LimitsConfig;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
+use tracing::Instrument as _;
 
 use crate::gates::{Gate, Said};
 use crate::problem::Problem;
@@ -136,13 +138,30 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Finds out where a request comes from, and refuses it where too many come from there.
+/// Gives a request an id, which stands in the log and in the answer, and finds out where it comes from.
+///
+/// The log has the route, not the address: that may hold a secret (an invitation, a picture's name) or a name.
 pub(crate) async fn meet(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
+    let id = format!("{:016x}", rand::random::<u64>());
+    let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
+    let span = tracing::error_span!("request", id, method = %request.method(), route);
+    let begun = Instant::now();
+    let mut response = let_in(app, peer, request, next).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::info!(status, ms = begun.elapsed().as_secs_f64() * 1e3, "answered"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
+    }
+    response
+}
+
+/// Refuses a request where too many come from the same place.
+async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) -> Response {
     let peer = peer.ip().to_canonical();
     let client = Client::of(peer, request.headers(), app.trusted_proxies()).unwrap_or_else(|| {
         app.gates().unknown(Gate::RateLimit, "the proxy's X-Forwarded-For holds what is no address");
@@ -163,9 +182,9 @@ mod tests {
     fn client(peer: &str, forwarded: &[&'static str]) -> Option<Client> {
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append("x-forwarded-for", axum::http::HeaderValue::from_static(value));
+            headers.append("x-forwarded-for", HeaderValue::from_static(value));
         }
-        headers.insert("x-forwarded-proto", axum::http::HeaderValue::from_static("https"));
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         Client::of(peer.parse().unwrap(), &headers, &trusted)
     }

@@ -322,3 +322,43 @@ fn a_pair_that_nobody_wants_goes_to_the_moderators() {
     assert_eq!(mia.post(&path, &json!({"kind": "image", "items": hashes, "verdict": "approve"})).status, 204);
     assert_eq!(sprint.status().pairs(), before, "put back, it goes on");
 }
+
+#[test]
+fn the_log_knows_requests_by_an_id_and_keeps_secrets() {
+    let (mut sprint, slug) = pairs(1);
+    sprint.set("DIPTYCH_LOG", "info,sqlx=error");
+    sprint.set("DIPTYCH_LOG_FORMAT", "json");
+    let invitation = sprint.ok(&["users", "invite"]);
+    let secret = invitation.trim().split("/invite/").nth(1).unwrap().to_owned();
+    let mut served = Served::start(&sprint);
+    let ada = served.person(&sprint, "Ada Lovelace");
+    let token = ada.headers[0].1.clone();
+    let answer = ada.get(&format!("/s/{slug}/people"));
+    assert_eq!(served.client().get(&format!("/invite/{secret}")).status, 200);
+    let held = ada.take(&slug, 1).remove(0);
+    let picture = held["left"]["url"].as_str().unwrap().to_owned();
+    assert_eq!(ada.get(&picture).status, 200);
+    signal(&served.child, "TERM");
+    served.child.wait().unwrap();
+    let mut log = String::new();
+    std::io::Read::read_to_string(&mut served.child.stderr.take().unwrap(), &mut log).unwrap();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let line =
+        lines.iter().find(|line| line["span"]["id"] == answer.header("x-request-id")).expect("its line");
+    assert_eq!(
+        (&line["span"]["route"], &line["status"]),
+        (&json!("/s/{slug}/people"), &json!(200)),
+        "{line}"
+    );
+    assert!(line["timestamp"].is_string());
+    for secret in [
+        secret.as_str(),
+        token.trim_start_matches("Bearer "),
+        picture.rsplit('/').next().unwrap(),
+        "Lovelace",
+        "127.0.0.1",
+    ] {
+        assert!(!log.contains(secret), "{secret} stands in the log: {log}");
+    }
+}

@@ -200,7 +200,7 @@ fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
     let held = ada.take(&slug, 1).remove(0);
     assert_eq!(ada.answer(&held, "both_good").status, 201);
     let me = ada.get("/me").text();
-    assert!(me.contains("<bdi>Ada</bdi>") && me.contains("1 answers"), "{me}");
+    assert!(me.contains("<bdi>Ada</bdi>") && me.contains("1 answer."), "{me}");
     let own = ada.get("/api/v1/me");
     assert!(own.header("content-disposition").contains("attachment"));
     let own = own.json();
