@@ -47,6 +47,8 @@ words! {
         Submitted = "submitted",
         /// It is kept beyond an overlap that was made smaller.
         Surplus = "surplus",
+        /// It is kept, and its person's answers do not count.
+        Excluded = "excluded",
         /// Its person has taken it back.
         TakenBack = "taken_back",
     }

@@ -190,6 +190,19 @@ pub enum Users {
         #[arg(long, value_name = "N", default_value_t = 14)]
         days: u32,
     },
+    /// Lets a person's answers to this sprint no longer count: they are kept, and others are asked in their place.
+    Exclude {
+        /// The person's name.
+        name: String,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Lets them count again.
+    Include {
+        /// The person's name.
+        name: String,
+    },
     /// Prints one bearer token for a person, made if need be.
     Token {
         /// The person's name.

@@ -10,6 +10,7 @@ use diptych_core::{AssignmentId, AssignmentState, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::exclusions::excluded;
 use crate::line::{Line, free_for_person};
 use crate::{
     Connection, Millis, Result, Store, StoreError, by_times, padded, places, rows_at_once, value_rows,
@@ -80,6 +81,16 @@ pub(crate) async fn take_all(connection: &mut Connection, takes: &[&Take]) -> Re
     }
     let mut all = Vec::with_capacity(takes.len());
     for (sprint, placed) in of_sprints {
+        // Whose answers would not count is asked for none: to them the sprint is done.
+        let people: Vec<&str> = placed.iter().map(|(_, take)| take.person.as_str()).collect();
+        let excluded = excluded(connection, sprint, &people).await?;
+        let (out, placed): (Vec<_>, Vec<_>) = placed
+            .into_iter()
+            .partition(|(_, take)| excluded.iter().any(|person| person == take.person.as_str()));
+        all.extend(out.into_iter().map(|(place, _)| (place, Taken::default())));
+        if placed.is_empty() {
+            continue;
+        }
         let (places, takes): (Vec<usize>, Vec<&Take>) = placed.into_iter().unzip();
         all.extend(places.into_iter().zip(take_in(connection, sprint, &takes).await?));
     }

@@ -30,6 +30,7 @@ pub const IN_ORDER: &[&str] = &[
     "consents",
     "roles",
     "pseudonyms",
+    "exclusions",
     "assignments",
     "responses",
     "scores",

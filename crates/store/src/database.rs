@@ -313,6 +313,7 @@ pub const OURS: &[&str] = &[
     "calls",
     "consents",
     "diptych",
+    "exclusions",
     "identities",
     "images",
     "invitations",

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod blobs;
 pub mod calls;
 pub mod database;
+pub mod exclusions;
 pub mod images;
 mod line;
 pub mod pairs;

@@ -503,6 +503,37 @@ pub(crate) async fn follow_answers(connection: &mut Connection, pairs: &[&str]) 
     Ok(())
 }
 
+/// Counts anew what stands on these pairs, of which answers have gone: an answer that was beyond the overlap counts
+/// in place of one that is gone, and others are asked for the rest.
+pub(crate) async fn recount(connection: &mut Connection, pairs: &[&str]) -> Result<()> {
+    for pair in pairs {
+        let (overlap, counts): (i64, i64) = sqlx::query_as(
+            "SELECT CASE WHEN least < most THEN most ELSE overlap END, \
+             (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') + held FROM pairs WHERE id = $1",
+        )
+        .bind(*pair)
+        .fetch_one(&mut *connection)
+        .await?;
+        sqlx::query(
+            "UPDATE responses SET state = 'submitted' WHERE id IN (SELECT id FROM responses WHERE pair = $1 \
+             AND state = 'surplus' ORDER BY created_at, id LIMIT $2)",
+        )
+        .bind(*pair)
+        .bind((overlap - counts).max(0))
+        .execute(&mut *connection)
+        .await?;
+        for change in [
+            "UPDATE pairs SET answered = (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') \
+             WHERE id = $1",
+            "UPDATE pairs SET slots = overlap - answered - held, \
+             begun = CASE WHEN answered + held > 0 THEN 1 ELSE 0 END WHERE id = $1",
+        ] {
+            sqlx::query(change).bind(*pair).execute(&mut *connection).await?;
+        }
+    }
+    follow_answers(connection, pairs).await
+}
+
 /// Makes what stands on each pair fit its overlap, earliest first, and counts it anew: responses that
 /// count, then the leases for which those leave room.
 async fn fit_overlap(connection: &mut Connection, sprint: &SprintId, span: &Span, now: Millis) -> Result<()> {

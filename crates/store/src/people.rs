@@ -77,6 +77,16 @@ impl Store {
         .await
     }
 
+    /// The person with this name, where there is one.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn person_named(&self, name: &Name) -> Result<Option<Person>> {
+        let query = "SELECT id, name, kind FROM people WHERE handle = $1";
+        let row = sqlx::query_as(query).bind(name.handle()).fetch_optional(self.readers()).await?;
+        Ok(row.map(person))
+    }
+
     /// A new person with this name; none where somebody has it already.
     ///
     /// # Errors

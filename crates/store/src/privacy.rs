@@ -4,7 +4,7 @@ use diptych_core::{Answer, PersonId, Side, SprintId};
 use serde::Serialize;
 use sqlx::Row;
 
-use crate::pairs::follow_answers;
+use crate::pairs::recount;
 use crate::{Connection, Millis, Result, Store, StoreError};
 
 /// Everything that is kept of a person.
@@ -55,7 +55,7 @@ pub struct OwnResponse {
     pub duration_ms: Option<i64>,
     /// What was added.
     pub comment: Option<String>,
-    /// `submitted`, `taken_back` or `surplus`.
+    /// Whether it counts, or why not: a word of `ResponseState`.
     pub state: String,
 }
 
@@ -223,31 +223,6 @@ async fn remove_answers(connection: &mut Connection, sprint: &SprintId, person: 
     ] {
         sqlx::query(query).bind(sprint.as_str()).bind(person.as_str()).execute(&mut *connection).await?;
     }
-    for pair in &pairs {
-        let (overlap, counts): (i64, i64) = sqlx::query_as(
-            "SELECT CASE WHEN least < most THEN most ELSE overlap END, \
-             (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') FROM pairs WHERE id = $1",
-        )
-        .bind(pair)
-        .fetch_one(&mut *connection)
-        .await?;
-        sqlx::query(
-            "UPDATE responses SET state = 'submitted' WHERE id IN (SELECT id FROM responses WHERE pair = $1 \
-             AND state = 'surplus' ORDER BY created_at, id LIMIT $2)",
-        )
-        .bind(pair)
-        .bind((overlap - counts).max(0))
-        .execute(&mut *connection)
-        .await?;
-        for change in [
-            "UPDATE pairs SET answered = (SELECT COUNT(*) FROM responses WHERE pair = pairs.id AND state = 'submitted') \
-             WHERE id = $1",
-            "UPDATE pairs SET slots = overlap - answered - held, \
-             begun = CASE WHEN answered + held > 0 THEN 1 ELSE 0 END WHERE id = $1",
-        ] {
-            sqlx::query(change).bind(pair).execute(&mut *connection).await?;
-        }
-    }
     let pairs: Vec<&str> = pairs.iter().map(String::as_str).collect();
-    follow_answers(connection, &pairs).await
+    recount(connection, &pairs).await
 }

@@ -128,6 +128,8 @@ struct Assignment {
     named: bool,
     /// Whether the pair's overlap follows from its responses.
     flexible: bool,
+    /// Whether the person's answers do not count.
+    excluded: bool,
 }
 
 impl Store {
@@ -360,7 +362,9 @@ async fn find(
         "SELECT mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
          CASE WHEN pairs.current THEN 1 ELSE 0 END AS current, pairs.slots, pairs.most - pairs.least AS range, \
          (SELECT COUNT(*) FROM responses r WHERE r.pair = mine.pair AND r.person = mine.person \
-          AND r.state = 'surplus') AS surplus, \
+          AND r.state IN ('surplus', 'excluded')) AS surplus, \
+         (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = mine.sprint AND e.person = mine.person \
+          AND e.ended_at IS NULL) AS excluded, \
          (SELECT COUNT(*) FROM assignments other WHERE other.pair = mine.pair AND other.person = mine.person \
           AND other.id <> mine.id AND other.state IN ('open', 'answered')) AS others, \
          (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = mine.sprint AND p.person = mine.person) AS named \
@@ -389,6 +393,7 @@ async fn find(
                 surplus: row.try_get::<i64, _>("surplus")? > 0,
                 named: row.try_get::<i64, _>("named")? > 0,
                 flexible: row.try_get::<i64, _>("range")? > 0,
+                excluded: row.try_get::<i64, _>("excluded")? > 0,
                 // One more may join: the overlap is not full, and this person has no other part in the pair.
                 room: row.try_get::<i64, _>("slots")? > 0 && row.try_get::<i64, _>("others")? == 0,
             },
@@ -477,7 +482,8 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
     if mine.state == AssignmentState::Answered {
         return replace(connection, respond, &mine).await;
     }
-    if !mine.current {
+    // What they held was taken back: it is somebody else's by now.
+    if !mine.current || mine.excluded {
         return Ok(Responded::Gone);
     }
     let Some(answer) = respond.choice.answer(mine.side) else {
@@ -618,6 +624,9 @@ async fn reopen(
     }
     if now - mine.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
         return Ok(TakenBack::Settled);
+    }
+    if mine.excluded {
+        return Ok(TakenBack::Gone);
     }
     if answered && !mine.current {
         // Where it is this person's own report that withholds the pair, that is taken back with it.

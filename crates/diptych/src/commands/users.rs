@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use diptych_core::{Name, Role};
+use diptych_stages::Ctx;
 use diptych_stages::ctx::now;
-use diptych_store::people::PersonKind;
+use diptych_store::people::{Person, PersonKind};
 use diptych_store::sign_in::Invitation;
 
 use super::print;
@@ -48,6 +49,22 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
             let at = config.serve.public_url.unwrap_or_else(|| "http://127.0.0.1:7860".to_owned());
             print(&format!("{}/invite/{secret}\n", at.trim_end_matches('/')))?;
         }
+        Users::Exclude { name, reason } => {
+            let person = known(&ctx, &name).await?;
+            let text = match ctx.store.exclude(&ctx.sprint, &person.id, &reason, now()).await? {
+                true => "no longer count, and others are asked in their place",
+                false => "did not count already",
+            };
+            print(&format!("{}'s answers {text}\n", person.name))?;
+        }
+        Users::Include { name } => {
+            let person = known(&ctx, &name).await?;
+            let text = match ctx.store.include(&ctx.sprint, &person.id, now()).await? {
+                true => "count again; those whose pairs others have filled are kept as surplus",
+                false => "did count already",
+            };
+            print(&format!("{}'s answers {text}\n", person.name))?;
+        }
         Users::Token { name } => {
             let person = ctx.store.person(&checked(&name)?, PersonKind::Person, now()).await?;
             let token = diptych_web::new_secret();
@@ -57,6 +74,15 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
     }
     ctx.store.close().await;
     Ok(())
+}
+
+/// Somebody who is there already: a slip of the keyboard makes nobody.
+async fn known(ctx: &Ctx, name: &str) -> Result<Person> {
+    let wanted = checked(name)?;
+    let found = ctx.store.person_named(&wanted).await?;
+    found.ok_or_else(|| {
+        Usage(format!("nobody here is named `{}`; `diptych users list` says who is", wanted.shown())).into()
+    })
 }
 
 fn checked(name: &str) -> Result<Name> {

@@ -362,3 +362,30 @@ fn the_log_knows_requests_by_an_id_and_keeps_secrets() {
         assert!(!log.contains(secret), "{secret} stands in the log: {log}");
     }
 }
+
+#[test]
+fn an_organizer_excludes_somebody_and_takes_them_back() {
+    let (sprint, slug) = pairs(2);
+    sprint.edit("overlap = 3", "overlap = 1");
+    sprint.run();
+    let served = Served::start(&sprint);
+    let (ada, ben) = (served.person(&sprint, "Ada"), served.person(&sprint, "Ben"));
+    let held = ada.take(&slug, 2);
+    assert_eq!(ada.answer(&held[0], "left").status, 201);
+    let submitted = || sprint.status().0["responses"]["submitted"].as_u64().unwrap();
+    assert!(
+        sprint
+            .fails(&["users", "exclude", "Aba", "--reason", "a slip"], 2)
+            .contains("nobody here is named `Aba`")
+    );
+    assert!(sprint.ok(&["users", "exclude", "Ada", "--reason", "all left"]).contains("no longer count"));
+    assert_eq!(submitted(), 0);
+    assert!(ada.take(&slug, 3).is_empty());
+    ada.answer(&held[1], "left").problem(410);
+    // Others are asked: one pair was hers, and nobody else has answered it.
+    assert_eq!(ben.take(&slug, 10).len(), 4);
+    assert!(sprint.ok(&["users", "include", "Ada"]).contains("count again"));
+    assert_eq!(submitted(), 0, "Ben holds that pair by now: hers is kept as surplus");
+    let table = sprint.ok(&["sql", "SELECT answer, counts, why FROM responses", "--format", "csv"]);
+    assert!(table.contains("false,surplus"), "{table}");
+}

@@ -15,6 +15,7 @@ mod assignments;
 mod blobs;
 mod calls;
 mod crowd;
+mod exclusions;
 mod fairness;
 mod groups;
 mod model;
@@ -142,6 +143,8 @@ conformance! {
         no_category_gets_ahead_of_the_others,
         one_more_is_asked_only_where_the_first_disagree,
         what_several_people_skip_goes_to_the_moderators;
+    exclusions:
+        what_an_excluded_person_answered_is_kept_and_asked_of_others;
     privacy:
         a_person_sees_all_that_is_kept_of_them,
         names_are_shown_to_who_asks_for_it,

@@ -29,6 +29,7 @@ enum Step {
     Respond { assignment: usize, choice: Choice },
     TakeBack { assignment: usize },
     Wait { minutes: i64 },
+    Exclude { person: usize, back: bool },
     SetPairs { wanted: [bool; PAIRS], overlap: Overlap },
 }
 
@@ -39,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (any::<usize>(), choice).prop_map(|(assignment, choice)| Step::Respond { assignment, choice }),
         2 => any::<usize>().prop_map(|assignment| Step::TakeBack { assignment }),
         2 => prop::sample::select(vec![1, 9, 11, 31, 61]).prop_map(|minutes| Step::Wait { minutes }),
+        1 => (0..PEOPLE, any::<bool>()).prop_map(|(person, back)| Step::Exclude { person, back }),
         1 => (any::<[bool; PAIRS]>(), 1..=3_u32, 0..=2_u32).prop_map(|(wanted, min, more)| {
             Step::SetPairs { wanted, overlap: Overlap { min, max: min + more } }
         }),
@@ -62,12 +64,22 @@ struct Life<'s> {
     known: Vec<Known>,
     /// (person, pair) → the answer that stands; it may be a surplus one.
     answers: BTreeMap<(usize, String), Answer>,
+    excluded: [bool; PEOPLE],
     now: Millis,
 }
 
 impl Life<'_> {
     async fn step(&mut self, step: &Step) {
         match *step {
+            Step::Exclude { person, back } => {
+                let who = &self.people[person];
+                let changed = match back {
+                    true => self.store.include(&self.sprint, who, self.now).await.unwrap(),
+                    false => self.store.exclude(&self.sprint, who, "a test", self.now).await.unwrap(),
+                };
+                assert_eq!(changed, self.excluded[person] == back, "said once");
+                self.excluded[person] = !back;
+            }
             Step::Wait { minutes } => self.now += minutes * MINUTE,
             Step::SetPairs { wanted, overlap } => {
                 let pairs = self.pairs.iter().zip(wanted).filter(|(_, wanted)| *wanted);
@@ -94,6 +106,10 @@ impl Life<'_> {
         let request = take(&self.sprint, &self.people[person], count, self.now);
         let taken = self.store.take(Take { sides: vec![side; count], ..request }).await.unwrap();
         assert!(taken.held.len() <= count);
+        assert!(
+            !self.excluded[person] || taken.held.is_empty(),
+            "whose answers do not count is asked for none"
+        );
         assert!(taken.held.is_empty() || taken.free_at.is_none());
         assert!(taken.free_at.is_none_or(|at| at > self.now), "come back in the past");
         for held in taken.held {
@@ -164,7 +180,8 @@ impl Life<'_> {
             .collect();
         assert_eq!(standing, wanted, "answers that stand");
         for (pair, counters) in counters {
-            let answers = self.answers.keys().filter(|(_, answered)| *answered == pair).count();
+            let counts = |(person, answered): &&(usize, String)| *answered == pair && !self.excluded[*person];
+            let answers = self.answers.keys().filter(counts).count();
             assert!(counters.answered <= i64::try_from(answers).unwrap());
         }
     }
@@ -173,7 +190,7 @@ impl Life<'_> {
 /// The answers that stand, whether there is room for them to count or not.
 async fn standing(store: &Store, sprint: &SprintId) -> BTreeMap<(String, String), String> {
     const QUERY: &str = "SELECT person, pairs.key, answer FROM responses JOIN pairs ON pairs.id = responses.pair \
-        WHERE responses.sprint = $1 AND state IN ('submitted', 'surplus')";
+        WHERE responses.sprint = $1 AND state IN ('submitted', 'surplus', 'excluded')";
     let sprint = sprint.clone();
     let rows: Vec<(String, String, String)> = store
         .write(move |connection| {
@@ -197,8 +214,16 @@ async fn live(store: &Store, case: usize, first: Overlap, steps: &[Step]) {
     }
     let pairs: Vec<NewPair> = (0..PAIRS).map(pair).collect();
     store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), first, Logs::default(), NOW).await.unwrap();
-    let mut life =
-        Life { store, sprint, people, pairs, known: Vec::new(), answers: BTreeMap::new(), now: NOW };
+    let mut life = Life {
+        store,
+        sprint,
+        people,
+        pairs,
+        known: Vec::new(),
+        answers: BTreeMap::new(),
+        excluded: [false; PEOPLE],
+        now: NOW,
+    };
     for step in steps {
         life.step(step).await;
     }
