@@ -341,23 +341,30 @@ pub const OURS: &[&str] = &[
 /// Refuses a database that is not ours, or newer than this program.
 async fn refuse_others(backend: Backend, connection: &mut AnyConnection, shown: &str) -> Result<()> {
     let refuse = |reason: String| StoreError::Open { url: shown.to_owned(), reason };
-    let tables: Vec<String> = sqlx::query_scalar(match backend {
-        Backend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-        Backend::Postgres => {
-            "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
-        }
-    })
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(|error| open_error(shown, &error))?;
-    let has = |name: &str| tables.iter().any(|table| table == name);
-    let applied: i64 = match has("_sqlx_migrations") {
+    let tables_of = async |connection: &mut AnyConnection| -> Result<Vec<String>> {
+        sqlx::query_scalar(match backend {
+            Backend::Sqlite => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            }
+            Backend::Postgres => {
+                "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = current_schema()"
+            }
+        })
+        .fetch_all(connection)
+        .await
+        .map_err(|error| open_error(shown, &error))
+    };
+    // What was applied is read before the tables that it has made: another program may be in the midst of its first
+    // start, and a version without its tables would look like somebody else's.
+    let applied: i64 = match tables_of(connection).await?.iter().any(|table| table == "_sqlx_migrations") {
         true => sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
             .fetch_one(&mut *connection)
             .await
             .map_err(|error| open_error(shown, &error))?,
         false => 0,
     };
+    let tables = tables_of(connection).await?;
+    let has = |name: &str| tables.iter().any(|table| table == name);
     let in_the_way = |table: &str| match (backend, table) {
         // Empty, it is a first start that was cut short, or that another server is in the midst of.
         (_, "_sqlx_migrations") => applied > 0,

@@ -312,7 +312,7 @@ async fn invited(
         return over(app, person).await;
     };
     let section = sprint.config().sprint.clone();
-    let frame = Frame::new("Invitation", person, "");
+    let frame = Frame::new("Invitation", person, "").for_moderators(app, person).await?;
     Ok(page(&Invite { frame, title: section.title, question: section.question, message })?.into_response())
 }
 

@@ -126,7 +126,7 @@ pub(crate) async fn compare(
         return Ok(Redirect::to(&format!("/enter?next=/s/{slug}")).into_response());
     };
     if !has_agreed(&app, sprint, &person).await? {
-        return Ok(terms::shown(&slug, sprint, &person, None)?.into_response());
+        return Ok(terms::shown(&app, &slug, sprint, &person, None).await?.into_response());
     }
     let progress = app.store().progress(&sprint.ctx().sprint).await?;
     let since = diptych_stages::ctx::now() - 24 * 3600 * 1000;

@@ -29,7 +29,8 @@ struct Page {
 }
 
 /// The terms, for who has not agreed to them.
-pub(crate) fn shown(
+pub(crate) async fn shown(
+    app: &App,
     slug: &str,
     sprint: &HostedSprint,
     person: &Person,
@@ -37,7 +38,9 @@ pub(crate) fn shown(
 ) -> Result<Html<String>, Problem> {
     let config = sprint.config();
     page(&Page {
-        frame: Frame::new(config.sprint.title.clone(), Some(person), ""),
+        frame: Frame::new(config.sprint.title.clone(), Some(person), "")
+            .for_moderators(app, Some(person))
+            .await?,
         slug: slug.to_owned(),
         title: config.sprint.title.clone(),
         question: config.sprint.question.clone(),
@@ -66,15 +69,16 @@ pub(crate) async fn agree(
     only_from_here(&headers)?;
     let sprint = app.sprint(&slug)?;
     let terms = Terms::of(&sprint.config());
-    let again = |message: &'static str| {
+    let again = async |message: &'static str| {
         app.gates().count(Gate::Consent, Said::Refused);
-        Ok((StatusCode::BAD_REQUEST, shown(&slug, sprint, &person, Some(message))?).into_response())
+        let page = shown(&app, &slug, sprint, &person, Some(message)).await?;
+        Ok((StatusCode::BAD_REQUEST, page).into_response())
     };
     if agreed.version != terms.version {
-        return again("The text was changed while you read it. This is the new one.");
+        return again("The text was changed while you read it. This is the new one.").await;
     }
     if terms.minimum_age.is_some() && agreed.age != "yes" {
-        return again("This sprint is for people of that age only. Tick the line where it is true.");
+        return again("This sprint is for people of that age only. Tick the line where it is true.").await;
     }
     app.store().agree(&sprint.ctx().sprint, &person.id, &terms.version, &terms.text(), now()).await?;
     app.gates().count(Gate::Consent, Said::Passed);
