@@ -22,7 +22,7 @@ pub mod tls;
 
 pub use classify::{ImageClassifier, Labels, TextClassifier};
 pub use diptych_picture::Format;
-pub use error::EngineError;
+pub use error::{EngineError, chain};
 pub use pace::{Pace, Paced};
 pub use remote::classify::JUDGED;
 pub use settings::{ChatSettings, ClassifierSettings, ImageSettings, Limits};

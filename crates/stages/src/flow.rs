@@ -399,11 +399,10 @@ impl Judge<'_> {
                     .iter()
                     .find(|score| Some(score.classifier.as_str()) == version && !score.error.is_empty());
                 if let Some(score) = failed {
-                    item.unanswered |= super::screen::is_unanswered(score);
+                    item.unanswered |= crate::screen::is_unanswered(score);
                     item.errors.push((asked.name.clone(), score.error.clone()));
                 }
             }
-            item.failed = !item.errors.is_empty();
             item.outcome = decide(policy, &said, standing);
             item.standing = standing.cloned();
             item.scores = policy

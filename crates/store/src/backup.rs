@@ -106,14 +106,15 @@ impl Store {
         Ok(rows == 0)
     }
 
-    /// Brings rows back into a database that has none; all of them or none.
+    /// Brings rows back into a database that has none; all of them or none. `wanted` says how many there must be of
+    /// each table that has any.
     ///
     /// # Errors
-    /// Where a row does not fit, or the database fails; nothing is changed then.
-    pub async fn restore(&self, rows: Rows) -> Result<BTreeMap<String, u64>> {
-        let backend = self.backend();
+    /// Where a row does not fit or is missing, or the database fails; nothing is changed then.
+    pub async fn restore(&self, rows: Rows, wanted: BTreeMap<String, u64>) -> Result<()> {
+        let (backend, wanted) = (self.backend(), Arc::new(wanted));
         self.write(move |connection| {
-            let rows = Arc::clone(&rows);
+            let (rows, wanted) = (Arc::clone(&rows), Arc::clone(&wanted));
             Box::pin(async move {
                 let mut counts: BTreeMap<String, u64> = BTreeMap::new();
                 let mut some: Vec<Map<String, Value>> = Vec::new();
@@ -142,7 +143,11 @@ impl Store {
                     }
                 }
                 insert(connection, of.as_ref(), &mut some).await?;
-                Ok(counts)
+                if counts != *wanted {
+                    let what = format!("it has other rows than it says: {counts:?}, not {wanted:?}");
+                    return Err(StoreError::Backup { what });
+                }
+                Ok(())
             })
         })
         .await

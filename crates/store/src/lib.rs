@@ -25,6 +25,7 @@ pub mod settings;
 pub mod sign_in;
 pub mod simulate;
 pub mod sprints;
+pub mod standings;
 pub mod variants;
 mod writer;
 

@@ -125,21 +125,41 @@ pub(crate) async fn report(
     .fetch_one(&mut *connection)
     .await?;
     let state = if today >= i64::from(reporting.per_day) { "beyond_quota" } else { "open" };
+    note(connection, sprint, pair, person, [TOXIC, state], reporting.needed, now).await?;
+    weigh(connection, sprint, pair, now).await
+}
+
+/// What a report can be of: toxic content, or that several people have skipped the pair.
+const TOXIC: &str = "toxic";
+const SKIPPED: &str = "skipped";
+
+/// Writes a report down, in place of what the same person has said of the same kind before.
+async fn note(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    pair: &str,
+    person: &PersonId,
+    [kind, state]: [&str; 2],
+    needed: u32,
+    now: Millis,
+) -> Result<()> {
     sqlx::query(
-        "INSERT INTO reports (id, sprint, pair, person, state, needed, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (pair, person, kind) DO UPDATE SET state = excluded.state, \
-         needed = excluded.needed, created_at = excluded.created_at, ended_at = NULL, ended_by = NULL",
+        "INSERT INTO reports (id, sprint, pair, person, kind, state, needed, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (pair, person, kind) DO UPDATE SET \
+         state = excluded.state, needed = excluded.needed, created_at = excluded.created_at, ended_at = NULL, \
+         ended_by = NULL",
     )
     .bind(PairId::new().as_str())
     .bind(sprint.as_str())
     .bind(pair)
     .bind(person.as_str())
+    .bind(kind)
     .bind(state)
-    .bind(i64::from(reporting.needed))
+    .bind(i64::from(needed))
     .bind(now)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
-    weigh(connection, sprint, pair, now).await
+    Ok(())
 }
 
 /// Somebody has skipped a pair: where as many have since moderators last looked at it, it goes to them, so that no
@@ -162,18 +182,7 @@ pub(crate) async fn skipped(
     if people < i64::from(reporting.skips) {
         return Ok(());
     }
-    sqlx::query(
-        "INSERT INTO reports (id, sprint, pair, person, kind, state, needed, created_at) \
-         VALUES ($1, $2, $3, $4, 'skipped', 'open', 1, $5) ON CONFLICT (pair, person, kind) DO UPDATE SET \
-         state = excluded.state, created_at = excluded.created_at, ended_at = NULL, ended_by = NULL",
-    )
-    .bind(PairId::new().as_str())
-    .bind(sprint.as_str())
-    .bind(pair)
-    .bind(person.as_str())
-    .bind(now)
-    .execute(&mut *connection)
-    .await?;
+    note(connection, sprint, pair, person, [SKIPPED, "open"], 1, now).await?;
     weigh(connection, sprint, pair, now).await
 }
 

@@ -97,23 +97,6 @@ impl ResponseRow {
     }
 }
 
-/// One person's place on the leaderboard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// The name under which the person's answers are published.
-    pub pseudonym: String,
-    /// Their own name, where they ask for it to be shown.
-    pub name: Option<String>,
-    /// Whether the program made that person up, for the demo.
-    pub simulated: bool,
-    /// Responses that count.
-    pub responses: i64,
-    /// Of these, the ones since the moment that was asked for.
-    pub lately: i64,
-    /// Days in a row with an answer, up to the day that was asked for or the one before.
-    pub streak: i64,
-}
-
 struct Assignment {
     person: PersonId,
     sprint: SprintId,
@@ -214,101 +197,6 @@ impl Store {
         }
         Ok(by_pair)
     }
-
-    /// How many responses of this person count, in all and since `since`.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn responses_of(
-        &self,
-        sprint: &SprintId,
-        person: &PersonId,
-        since: Millis,
-    ) -> Result<(i64, i64)> {
-        Ok(sqlx::query_as(
-            "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN created_at >= $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
-             FROM responses WHERE sprint = $1 AND person = $2 AND state = 'submitted'",
-        )
-        .bind(sprint.as_str())
-        .bind(person.as_str())
-        .bind(since)
-        .fetch_one(self.readers())
-        .await?)
-    }
-
-    /// People by how many of their responses count; of those, how many since midnight (UTC) of the day of `now`.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn standings(&self, sprint: &SprintId, limit: i64, now: Millis) -> Result<Vec<Standing>> {
-        let today = now - now.rem_euclid(DAY);
-        let rows: Vec<(String, String, String, i64, String, i64, i64)> = sqlx::query_as(
-            "SELECT people.id, pseudonym, people.kind, pseudonyms.named, people.name, COUNT(*) AS responses, \
-             CAST(SUM(CASE WHEN responses.created_at >= $3 THEN 1 ELSE 0 END) AS BIGINT) FROM responses \
-             JOIN pseudonyms ON pseudonyms.person = responses.person AND pseudonyms.sprint = responses.sprint \
-             JOIN people ON people.id = responses.person WHERE responses.sprint = $1 AND state = 'submitted' \
-             GROUP BY people.id, pseudonym, people.kind, pseudonyms.named, people.name \
-             ORDER BY responses DESC, pseudonym LIMIT $2",
-        )
-        .bind(sprint.as_str())
-        .bind(limit)
-        .bind(today)
-        .fetch_all(self.readers())
-        .await?;
-        let mut standings = Vec::with_capacity(rows.len());
-        for (person, pseudonym, kind, named, name, responses, lately) in rows {
-            let days: Vec<i64> = sqlx::query_scalar(
-                "SELECT DISTINCT created_at / 86400000 AS day FROM responses WHERE sprint = $1 AND person = $2 \
-                 AND state = 'submitted' ORDER BY day DESC",
-            )
-            .bind(sprint.as_str())
-            .bind(&person)
-            .fetch_all(self.readers())
-            .await?;
-            standings.push(Standing {
-                pseudonym,
-                name: (named == 1).then_some(name),
-                simulated: kind == SIMULATED,
-                responses,
-                lately,
-                streak: streak(&days, today / DAY),
-            });
-        }
-        Ok(standings)
-    }
-
-    /// Of each category of the sprint: its pairs, the responses that count, and those that are wanted.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn progress_by_category(&self, sprint: &SprintId) -> Result<Vec<(String, i64, i64, i64)>> {
-        Ok(sqlx::query_as(
-            "SELECT category, COUNT(*), CAST(SUM(answered) AS BIGINT), CAST(SUM(overlap) AS BIGINT) FROM pairs \
-             WHERE sprint = $1 AND current GROUP BY category ORDER BY category",
-        )
-        .bind(sprint.as_str())
-        .fetch_all(self.readers())
-        .await?)
-    }
-
-    /// How many of the responses that [`Store::progress`] counts were given since `since`.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn responses_since(&self, sprint: &SprintId, since: Millis) -> Result<i64> {
-        let query = "SELECT COUNT(*) FROM responses JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 \
-             AND state = 'submitted' AND responses.created_at >= $2 AND pairs.current";
-        Ok(sqlx::query_scalar(query).bind(sprint.as_str()).bind(since).fetch_one(self.readers()).await?)
-    }
-}
-
-const DAY: Millis = 24 * 3600 * 1000;
-
-/// How many days in a row, of these from the newest on, up to today or yesterday.
-fn streak(days: &[i64], today: i64) -> i64 {
-    let Some(first) = days.first().filter(|first| today - **first <= 1) else { return 0 };
-    let row = days.iter().zip(0..).take_while(|(day, place)| **day == first - place);
-    i64::try_from(row.count()).unwrap_or(i64::MAX)
 }
 
 /// The most answers that are recorded at once: as many as fit into one statement (see `rows_at_once`).
@@ -657,18 +545,4 @@ async fn reopen(
         .await?;
     follow_answers(connection, &[&mine.pair]).await?;
     Ok(TakenBack::Open)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::streak;
-
-    #[test]
-    fn a_streak_is_broken_by_a_day_without_answers() {
-        assert_eq!(streak(&[], 100), 0);
-        assert_eq!(streak(&[100], 100), 1);
-        assert_eq!(streak(&[99, 98, 97, 95], 100), 3, "today is not over");
-        assert_eq!(streak(&[98, 97], 100), 0);
-        assert_eq!(streak(&[100, 98], 100), 1);
-    }
 }

@@ -1,5 +1,6 @@
 //! Where a request comes from, and how much anybody may ask.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Instant;
@@ -95,28 +96,24 @@ impl Limits {
     /// # Errors
     /// In how many seconds to come back.
     pub(crate) fn person(&self, person: &PersonId) -> Result<(), u64> {
-        self.people.check_key(person).map_err(|not| self.seconds(not.wait_time_from(self.clock.now())))
+        self.check(&self.people, person)
     }
 
     /// # Errors
     /// In how many seconds to come back.
     fn address(&self, address: IpAddr) -> Result<(), u64> {
-        self.addresses
-            .check_key(&network(address))
-            .map_err(|not| self.seconds(not.wait_time_from(self.clock.now())))
+        self.check(&self.addresses, &network(address))
     }
 
     /// # Errors
     /// In how many seconds to come back.
     pub(crate) fn sign_in(&self, address: IpAddr) -> Result<(), u64> {
-        self.sign_ins
-            .check_key(&network(address))
-            .map_err(|not| self.seconds(not.wait_time_from(self.clock.now())))
+        self.check(&self.sign_ins, &network(address))
     }
 
-    /// Rounded up, so that nobody comes back a moment too early.
-    fn seconds(&self, wait: std::time::Duration) -> u64 {
-        wait.as_secs() + 1
+    /// The wait is rounded up, so that nobody comes back a moment too early.
+    fn check<K: Clone + Eq + Hash>(&self, limiter: &DefaultKeyedRateLimiter<K>, key: &K) -> Result<(), u64> {
+        limiter.check_key(key).map_err(|not| not.wait_time_from(self.clock.now()).as_secs() + 1)
     }
 
     /// Forgets who has long not asked, so that memory does not grow with everybody who ever came.

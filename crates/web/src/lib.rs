@@ -9,6 +9,7 @@ mod me;
 mod openapi;
 mod openid;
 mod pages;
+mod people;
 mod pictures;
 mod problem;
 mod review;
@@ -61,7 +62,7 @@ pub fn router(app: App) -> Router {
         .route("/me", get(me::show))
         .route("/me/name", post(me::name))
         .route("/me/leave", post(me::leave))
-        .route("/s/{slug}/people", get(pages::people))
+        .route("/s/{slug}/people", get(people::show))
         .route("/s/{slug}/agree", post(terms::agree))
         .route("/s/{slug}/results", get(pages::results))
         .route("/s/{slug}/review", get(pages::review))

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use diptych_core::Name;
 use diptych_core::config::OpenIdConfig;
+use diptych_engine::chain;
 use openidconnect::core::{
     CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreProviderMetadata, CoreUserInfoClaims,
 };
@@ -231,16 +232,4 @@ impl Provider {
 /// A provider's name for somebody, cut to what names are here.
 fn shortened(name: &str) -> Option<Name> {
     Name::parse(&name.chars().take(diptych_core::name::LONGEST_NAME).collect::<String>()).ok()
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

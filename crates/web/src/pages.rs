@@ -9,7 +9,6 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::config::{Overlap, SprintConfig};
-use diptych_stages::annotate;
 use diptych_stages::results::Report;
 use diptych_stages::safety::{Change, Safety, Share};
 use diptych_store::people::Person;
@@ -98,7 +97,7 @@ pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Re
 }
 
 /// Rounded down, so that 100 is said only when it is.
-fn percent(part: i64, whole: i64) -> i64 {
+pub(crate) fn percent(part: i64, whole: i64) -> i64 {
     if whole > 0 { part * 100 / whole } else { 0 }
 }
 
@@ -144,77 +143,6 @@ pub(crate) async fn compare(
         today,
     })?;
     Ok(html.into_response())
-}
-
-struct CategoryRow {
-    category: String,
-    pairs: i64,
-    responses: i64,
-    wanted: i64,
-    percent: i64,
-}
-
-#[derive(Template)]
-#[template(path = "people.html")]
-struct People {
-    frame: Frame,
-    slug: String,
-    sprint: String,
-    percent: i64,
-    pace: String,
-    categories: Vec<CategoryRow>,
-    people: Vec<PersonRow>,
-}
-
-struct PersonRow {
-    who: String,
-    named: bool,
-    simulated: bool,
-    responses: String,
-    today: String,
-    streak: i64,
-}
-
-/// Who takes part, and how far the sprint is.
-pub(crate) async fn people(
-    State(app): State<App>,
-    Visitor(person): Visitor,
-    Path(slug): Path<String>,
-) -> Result<Response, Problem> {
-    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref()).await) };
-    let (ctx, now) = (sprint.ctx(), diptych_stages::ctx::now());
-    let progress = app.store().progress(&ctx.sprint).await?;
-    let a_day = app.store().responses_since(&ctx.sprint, now - 24 * 3600 * 1000).await?;
-    let categories = app.store().progress_by_category(&ctx.sprint).await?;
-    let categories = categories
-        .into_iter()
-        .map(|(category, pairs, responses, wanted)| CategoryRow {
-            percent: percent(responses, wanted),
-            category: if category.is_empty() { "No category".to_owned() } else { category },
-            pairs,
-            responses,
-            wanted,
-        })
-        .collect();
-    let rounded = |number: i64| {
-        if number < 10 { "under 10".to_owned() } else { thousands(annotate::rounded(number) as u64) }
-    };
-    let people = app.store().standings(&ctx.sprint, 100, now).await?.into_iter().map(|standing| PersonRow {
-        named: standing.name.is_some(),
-        who: standing.name.unwrap_or(standing.pseudonym),
-        simulated: standing.simulated,
-        responses: rounded(standing.responses),
-        today: if standing.lately == 0 { "–".to_owned() } else { rounded(standing.lately) },
-        streak: standing.streak,
-    });
-    let people = people.collect();
-    let title = sprint.config().sprint.title.clone();
-    let frame = Frame::new(format!("People · {title}"), person.as_ref(), "")
-        .for_moderators(&app, person.as_ref())
-        .await?;
-    let pace = annotate::pace(progress.submitted, progress.wanted, a_day);
-    let percent = percent(progress.submitted, progress.wanted);
-    Ok(page(&People { frame, slug, sprint: title, percent, pace, categories, people })?.into_response())
 }
 
 /// One category's line in the chart: where the first model stands between 0 and 100 %.
@@ -429,7 +357,7 @@ fn shown_percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.0}\u{a0}%", share * 100.0))
 }
 
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

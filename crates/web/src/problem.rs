@@ -5,6 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use diptych_engine::chain;
 use diptych_stages::StageError;
 use diptych_store::StoreError;
 use serde::Serialize;
@@ -115,13 +116,7 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let mut causes = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            causes.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        tracing::error!(error = causes, "a request failed at the store");
+        tracing::error!(error = chain(&error), "a request failed at the store");
         match error {
             StoreError::Full => Self::unavailable(
                 "The server's disk is full. Nothing was changed; tell the organizer and try again.",

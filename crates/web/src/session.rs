@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use diptych_stages::ctx::now;
+use diptych_store::StoreError;
 use diptych_store::people::Person;
 
 use crate::client::Client;
@@ -44,7 +45,8 @@ where
                 .ok()
                 .and_then(|value| value.strip_prefix("Bearer "))
                 .ok_or_else(|| Problem::sign_in("The Authorization header must be `Bearer TOKEN`."))?;
-            let person = app.store().person_of_token(token.trim()).await?;
+            let person =
+                app.store().person_of_token(token.trim()).await.map_err(|error| cannot_tell(&app, error))?;
             return match person {
                 Some(person) => within_share(&app, &parts.method, person).map(|person| Self(Some(person))),
                 None => Err(Problem::sign_in(
@@ -57,12 +59,16 @@ where
         if !parts.method.is_safe() && !same_origin(&parts.headers) {
             return Err(Problem::forbidden("This request came from another site."));
         }
-        let person = app.store().person_of_session(&secret, now()).await.map_err(|error| {
-            app.gates().unknown(Gate::SignIn, "the database does not say whose session it is");
-            Problem::from(error)
-        })?;
+        let person = app.store().person_of_session(&secret, now()).await;
+        let person = person.map_err(|error| cannot_tell(&app, error))?;
         person.map(|person| within_share(&app, &parts.method, person)).transpose().map(Self)
     }
+}
+
+/// Nobody was refused: the database does not say who asks.
+fn cannot_tell(app: &App, error: StoreError) -> Problem {
+    app.gates().unknown(Gate::SignIn, "the database does not say who asks");
+    error.into()
 }
 
 /// The person, unless they change more than their share. Looking counts for their address alone: a moderator's

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use diptych_core::UnitKey;
+use diptych_engine::chain;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 
@@ -121,16 +122,4 @@ fn client(fail: &impl Fn(String) -> StageError) -> Result<reqwest::Client> {
         .read_timeout(std::time::Duration::from_secs(60))
         .build()
         .map_err(|error| fail(chain(&error)))
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -34,8 +34,6 @@ pub struct Item {
     pub model: String,
     /// What became of it.
     pub outcome: Outcome,
-    /// Whether a classifier failed on it.
-    pub failed: bool,
     /// Whether one of them failed in passing: it is asked again by the next run.
     pub unanswered: bool,
     /// Why classifiers failed on it: the name, and what they said.
@@ -57,7 +55,6 @@ impl Item {
             category: String::new(),
             model: String::new(),
             outcome: Outcome::Pending,
-            failed: false,
             unanswered: false,
             errors: Vec::new(),
             scores: Vec::new(),
@@ -92,7 +89,7 @@ impl Item {
 
     /// Whether a classifier failed on it.
     pub fn is_failed(&self) -> bool {
-        self.failed
+        !self.errors.is_empty()
     }
 
     /// What was decided, where something was.

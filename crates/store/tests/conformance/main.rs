@@ -12,6 +12,7 @@
 )]
 
 mod assignments;
+mod backup;
 mod blobs;
 mod calls;
 mod crowd;
@@ -143,6 +144,8 @@ conformance! {
         no_category_gets_ahead_of_the_others,
         one_more_is_asked_only_where_the_first_disagree,
         what_several_people_skip_goes_to_the_moderators;
+    backup:
+        what_does_not_fit_leaves_nothing;
     exclusions:
         what_an_excluded_person_answered_is_kept_and_asked_of_others;
     privacy:

@@ -7,7 +7,8 @@ use diptych_store::assignments::Take;
 use diptych_store::pairs::Logs;
 use diptych_store::people::{PersonKind, PersonSummary};
 use diptych_store::reports::Reporting;
-use diptych_store::responses::{Respond, Responded, ResponseRow, Standing};
+use diptych_store::responses::{Respond, Responded, ResponseRow};
+use diptych_store::standings::Standing;
 
 use crate::sample::{LEASE, MINUTE, NOW, Scene, audit, everything_in, named, respond, take};
 
