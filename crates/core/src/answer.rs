@@ -94,6 +94,29 @@ impl Choice {
     }
 }
 
+impl Answer {
+    /// What was pressed for this answer where image 1 stood on `side_of_image_1`.
+    pub fn choice(self, side_of_image_1: Side) -> Choice {
+        match (self, side_of_image_1) {
+            (Answer::Image1, Side::Left) | (Answer::Image2, Side::Right) => Choice::Left,
+            (Answer::Image1 | Answer::Image2, _) => Choice::Right,
+            (Answer::BothGood, _) => Choice::BothGood,
+            (Answer::BothBad, _) => Choice::BothBad,
+            (Answer::ToxicContent, _) => Choice::ToxicContent,
+        }
+    }
+}
+
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Side::Left => Side::Right,
+            Side::Right => Side::Left,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +128,9 @@ mod tests {
         assert_eq!(Choice::Right.answer(Side::Left), Some(Answer::Image2));
         assert_eq!(Choice::Right.answer(Side::Right), Some(Answer::Image1));
         assert_eq!(Choice::Skip.answer(Side::Left), None);
+        for (answer, side) in Answer::ALL.iter().zip([Side::Left, Side::Right].into_iter().cycle()) {
+            assert_eq!(answer.choice(side).answer(side), Some(*answer));
+        }
     }
 
     #[test]

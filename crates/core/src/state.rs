@@ -53,3 +53,13 @@ words! {
         TakenBack = "taken_back",
     }
 }
+
+words! {
+    /// How a showing measures a person.
+    CheckKind {
+        /// A pair that the person has answered, with the sides swapped.
+        Repeat = "repeat",
+        /// A pair with a known answer.
+        Gold = "gold",
+    }
+}

@@ -1,8 +1,9 @@
 //! Annotate: who gets which pair next, and what becomes of an answer. No HTTP here.
 
-use diptych_core::config::{AnnotateConfig, ReviewConfig, SprintConfig};
-use diptych_core::{AssignmentId, Choice, PersonId, Side, SprintId};
+use diptych_core::config::{AnnotateConfig, ChecksConfig, ReviewConfig, SprintConfig};
+use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side, SprintId};
 use diptych_store::assignments::{Take, Taken};
+use diptych_store::checks::CheckDraw;
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Respond, Responded, TakenBack};
 use diptych_store::{Millis, Store};
@@ -26,30 +27,52 @@ fn millis(seconds: u64) -> Millis {
 }
 
 /// This person's live assignments first, then new ones up to `count` (1 to [`MOST_AT_ONCE`]).
-/// The side of each is drawn here, by a fair coin.
+/// The side of each is drawn here, by a fair coin; and whether a check is mixed in.
 ///
 /// # Errors
 /// Where the store fails.
 pub async fn take(
     store: &Store,
     sprint: &SprintId,
-    config: &AnnotateConfig,
+    config: &SprintConfig,
     person: &PersonId,
     count: usize,
     now: Millis,
 ) -> Result<Taken> {
     let count = count.clamp(1, MOST_AT_ONCE);
-    let sides = (0..count).map(|_| if rand::random() { Side::Left } else { Side::Right }).collect();
     let take = Take {
         sprint: sprint.clone(),
         person: person.clone(),
         count,
-        sides,
+        sides: (0..count).map(|_| coin()).collect(),
         now,
-        lease: millis(config.lease_s),
-        skip_cooldown: millis(config.skip_cooldown_s),
+        lease: millis(config.annotate.lease_s),
+        skip_cooldown: millis(config.annotate.skip_cooldown_s),
+        checks: config.checks.are_on().then(|| draw_check(config.checks, count, rand::random)),
     };
     Ok(store.take(take).await?)
+}
+
+fn coin() -> Side {
+    if rand::random() { Side::Left } else { Side::Right }
+}
+
+/// Whether a check comes before one of `count` new pairs, and which; at most one, so that two never follow each
+/// other closely. `random` gives numbers from 0 to 1.
+fn draw_check(config: ChecksConfig, count: usize, mut random: impl FnMut() -> f64) -> Option<CheckDraw> {
+    // Of what is shown, not of the pairs: with a share of 1 in 20, one check comes to 19 pairs.
+    let before_each = |share: f64| share / (1.0 - config.repeats - config.gold);
+    (0..count).find_map(|before| {
+        let drawn = random();
+        let kind = if drawn < before_each(config.repeats) {
+            CheckKind::Repeat
+        } else if drawn < before_each(config.repeats) + before_each(config.gold) {
+            CheckKind::Gold
+        } else {
+            return None;
+        };
+        Some(CheckDraw { kind, before, side: coin(), lot: rand::random() })
+    })
 }
 
 /// What a person has given as an answer.
@@ -133,6 +156,26 @@ pub fn pace(given: i64, wanted: i64, last_day: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checks_come_at_the_rate_that_was_stated() {
+        let mut numbers = (0..).map(|number: u32| f64::from(number * 7919 % 10_007) / 10_007.0);
+        let config = ChecksConfig { repeats: 0.05, gold: 0.1 };
+        let (mut shown, mut of) = (0, [0; 2]);
+        for _ in 0..10_007 {
+            let check = draw_check(config, 1, || numbers.next().unwrap());
+            shown += 1 + usize::from(check.is_some());
+            if let Some(check) = check {
+                assert_eq!(check.before, 0);
+                of[usize::from(check.kind == CheckKind::Gold)] += 1;
+            }
+        }
+        let share = |number: i32| (f64::from(number) / shown as f64 * 1000.0).round();
+        assert_eq!(of.map(share), [50.0, 100.0]);
+        assert_eq!(draw_check(ChecksConfig::default(), 10, || 0.0), None);
+        let first = draw_check(config, 3, || 0.0).map(|check| (check.kind, check.before));
+        assert_eq!(first, Some((CheckKind::Repeat, 0)), "one at the most");
+    }
 
     #[test]
     fn what_is_shown_of_a_person_is_rounded_down() {

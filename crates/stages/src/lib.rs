@@ -4,7 +4,9 @@
 //! `run(&Ctx) -> Result<()>`: it asks [`flow`] which units are pending, does them, and records each
 //! in one transaction; to resume is to run again. The counts of all stages come from [`flow`] too.
 
+pub mod alerts;
 pub mod annotate;
+pub mod annotators;
 pub mod backup;
 pub mod clean;
 pub mod collect;

@@ -181,7 +181,7 @@ impl Life {
 
     async fn step(&mut self, step: &Step) {
         let ctx = &self.ctx;
-        let annotated = &ctx.config.annotate;
+        let annotated = &ctx.config;
         match step {
             Step::Score { image, score } => self.score(*image, *score).await,
             Step::Review { item, text, who, verdict, settles } => {
@@ -225,7 +225,9 @@ impl Life {
             }
             Step::TakeBack { hold } if !self.holds.is_empty() => {
                 let (person, hold) = &self.holds[hold % self.holds.len()];
-                annotate::take_back(&ctx.store, annotated, &self.people[*person], hold, now()).await.unwrap();
+                annotate::take_back(&ctx.store, &annotated.annotate, &self.people[*person], hold, now())
+                    .await
+                    .unwrap();
             }
             Step::Answer { .. } | Step::TakeBack { .. } => {}
         }
@@ -297,7 +299,7 @@ impl Life {
         }
         // Nobody holds a pair that is not among those, and no picture of another one is given.
         for person in &self.people {
-            let taken = annotate::take(&ctx.store, &ctx.sprint, &ctx.config.annotate, person, 1, now());
+            let taken = annotate::take(&ctx.store, &ctx.sprint, &ctx.config, person, 1, now());
             for held in taken.await.unwrap().held {
                 for name in [held.left, held.right] {
                     let picture = ctx.store.picture(&name).await.unwrap().unwrap();

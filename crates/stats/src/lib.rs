@@ -90,6 +90,24 @@ pub fn wilson(part: u64, whole: u64) -> Option<(f64, f64)> {
     Some(((middle - half).max(0.0), (middle + half).min(1.0)))
 }
 
+/// The middle value, or the lower one of the two in the middle; none of nothing.
+pub fn median<T: Copy + Ord>(values: &[T]) -> Option<T> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+}
+
+/// The longest stretch of equal values, and which value that is of; the first such stretch. None of nothing.
+pub fn longest_run<T: Copy + Eq>(values: &[T]) -> Option<(T, usize)> {
+    let mut longest: Option<(T, usize)> = None;
+    for run in values.chunk_by(|one, next| one == next) {
+        if longest.is_none_or(|(_, length)| run.len() > length) {
+            longest = run.first().map(|value| (*value, run.len()));
+        }
+    }
+    longest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +159,16 @@ mod tests {
             prop_assert!((0.0..=1.0).contains(&p));
             prop_assert_eq!(p, sign_test(losses, wins));
         }
+    }
+
+    #[test]
+    fn medians_and_runs_of_known_rows() {
+        assert_eq!(median::<i64>(&[]), None);
+        assert_eq!(median(&[5]), Some(5));
+        assert_eq!(median(&[9, 1, 5]), Some(5));
+        assert_eq!(median(&[4, 1, 3, 2]), Some(2));
+        assert_eq!(longest_run::<char>(&[]), None);
+        assert_eq!(longest_run(&['a', 'b', 'b', 'c', 'c']), Some(('b', 2)));
     }
 
     #[test]

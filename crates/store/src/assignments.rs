@@ -10,6 +10,7 @@ use diptych_core::{AssignmentId, AssignmentState, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::checks::{self, CheckDraw};
 use crate::exclusions::excluded;
 use crate::line::{Line, free_for_person};
 use crate::{
@@ -61,6 +62,8 @@ pub struct Take {
     pub lease: Millis,
     /// How long a skipped pair stays away from the person who skipped it.
     pub skip_cooldown: Millis,
+    /// Where the sprint measures people: whether this time.
+    pub checks: Option<Option<CheckDraw>>,
 }
 
 impl Store {
@@ -111,7 +114,12 @@ async fn take_in<'t>(
     let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
     let mut held: HashMap<PersonId, Vec<Hold>> = HashMap::new();
     for (person, hold) in live(connection, sprint, &people).await? {
-        held.entry(person).or_default().push(Hold::Live(hold));
+        held.entry(person).or_default().push(Hold::Given(hold));
+    }
+    if let Some(now) = takes.iter().filter(|take| take.checks.is_some()).map(|take| take.now).max() {
+        for (person, check) in of_people(checks::live(connection, sprint, &people, now).await?)? {
+            held.entry(person).or_default().insert(0, Hold::Given(check));
+        }
     }
     let missing = |take: &Take, held: Option<&Vec<Hold>>| take.count.saturating_sub(held.map_or(0, Vec::len));
     let wanted: usize = takes.iter().map(|take| missing(take, held.get(&take.person))).sum();
@@ -145,6 +153,21 @@ async fn take_in<'t>(
     }
     write_down(connection, &new[written..], &mut rows).await?;
 
+    // A check comes only with a new pair, so that nobody is measured who has nothing more to do.
+    for take in takes {
+        let Some(draw) = take.checks.flatten() else { continue };
+        let mine = held.entry(take.person.clone()).or_default();
+        let Some(place) =
+            mine.iter().enumerate().filter(|(_, hold)| matches!(hold, Hold::New(_))).nth(draw.before)
+        else {
+            continue;
+        };
+        let place = place.0;
+        if let Some(check) = checks::make(connection, take, draw).await? {
+            mine.insert(place, Hold::Given(check));
+        }
+    }
+
     let mut all = Vec::with_capacity(takes.len());
     for take in takes {
         let mine = held.get(&take.person).map_or(&[][..], Vec::as_slice);
@@ -157,8 +180,8 @@ async fn take_in<'t>(
 
 /// One of a person's holds while takes are served.
 enum Hold {
-    /// It was there before.
-    Live(Held),
+    /// It is ready to be shown: it was there before, or is a check.
+    Given(Held),
     /// It is the one of this number among the new ones.
     New(usize),
 }
@@ -166,7 +189,7 @@ enum Hold {
 impl Hold {
     fn shown(&self, new: &[NewHold<'_>], rows: &HashMap<String, AnyRow>) -> Result<Held> {
         match self {
-            Self::Live(held) => Ok(held.clone()),
+            Self::Given(held) => Ok(held.clone()),
             Self::New(number) => {
                 let hold = &new[*number];
                 let row = rows.get(&hold.pair).ok_or(sqlx::Error::RowNotFound)?;
@@ -289,7 +312,11 @@ async fn live(
     for person in padded(people) {
         query = query.bind(person);
     }
-    let rows = query.fetch_all(connection).await?;
+    of_people(query.fetch_all(connection).await?)
+}
+
+/// What each of these rows shows to whom.
+fn of_people(rows: Vec<AnyRow>) -> Result<Vec<(PersonId, Held)>> {
     rows.iter()
         .map(|row| {
             let side: String = row.try_get("side")?;
@@ -373,10 +400,10 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn sprint_of_assignment(&self, assignment: &AssignmentId) -> Result<Option<SprintId>> {
-        let sprint: Option<String> = sqlx::query_scalar("SELECT sprint FROM assignments WHERE id = $1")
-            .bind(assignment.as_str())
-            .fetch_optional(self.readers())
-            .await?;
+        let query =
+            "SELECT sprint FROM assignments WHERE id = $1 UNION ALL SELECT sprint FROM checks WHERE id = $1";
+        let sprint: Option<String> =
+            sqlx::query_scalar(query).bind(assignment.as_str()).fetch_optional(self.readers()).await?;
         Ok(sprint.map(SprintId::from_text))
     }
 }

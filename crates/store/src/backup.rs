@@ -33,6 +33,7 @@ pub const IN_ORDER: &[&str] = &[
     "exclusions",
     "assignments",
     "responses",
+    "checks",
     "scores",
     "reviews",
     "reports",

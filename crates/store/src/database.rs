@@ -311,6 +311,7 @@ fn migrations(backend: Backend) -> &'static Migrator {
 pub const OURS: &[&str] = &[
     "assignments",
     "calls",
+    "checks",
     "consents",
     "diptych",
     "exclusions",

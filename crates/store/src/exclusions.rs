@@ -61,6 +61,15 @@ impl Store {
                 for pair in held {
                     crate::assignments::give_back(connection, &pair).await?;
                 }
+                sqlx::query(
+                    "UPDATE checks SET state = 'withdrawn', ended_at = $3 WHERE sprint = $1 AND person = $2 \
+                     AND state = 'open'",
+                )
+                .bind(sprint.as_str())
+                .bind(person.as_str())
+                .bind(now)
+                .execute(&mut *connection)
+                .await?;
                 let pairs: Vec<String> = sqlx::query_scalar(
                     "UPDATE responses SET state = 'excluded' WHERE sprint = $1 AND person = $2 \
                      AND state IN ('submitted', 'surplus') RETURNING pair",

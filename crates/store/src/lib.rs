@@ -8,6 +8,7 @@ pub mod assignments;
 pub mod backup;
 pub mod blobs;
 pub mod calls;
+pub mod checks;
 pub mod database;
 pub mod exclusions;
 pub mod images;

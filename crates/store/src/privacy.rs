@@ -55,7 +55,7 @@ pub struct OwnResponse {
     pub duration_ms: Option<i64>,
     /// What was added.
     pub comment: Option<String>,
-    /// Whether it counts, or why not: a word of `ResponseState`.
+    /// Whether it counts, or why not: a word of `ResponseState`, or `check`.
     pub state: String,
 }
 
@@ -101,9 +101,11 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
             let rows = sqlx::query(
-                "SELECT prompt, answer, side, responses.created_at, duration_ms, comment, state FROM responses \
-                 JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 AND person = $2 \
-                 ORDER BY responses.created_at, responses.id",
+                "SELECT prompt, answer, side, responses.created_at AS at, duration_ms, comment, state FROM responses \
+                 JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 AND person = $2 UNION ALL \
+                 SELECT prompt, answer, side, ended_at AS at, duration_ms, NULL AS comment, 'check' AS state FROM checks \
+                 JOIN pairs ON pairs.id = checks.pair WHERE checks.sprint = $1 AND person = $2 AND state = 'answered' \
+                 ORDER BY at",
             )
             .bind(&id)
             .bind(who)
@@ -116,12 +118,8 @@ impl Store {
                 let answer = Answer::from_word(&answer).ok_or_else(|| unknown(answer))?;
                 Ok(OwnResponse {
                     prompt: row.try_get("prompt")?,
-                    answer: match (answer, side) {
-                        (Answer::Image1, Side::Left) | (Answer::Image2, Side::Right) => "left".to_owned(),
-                        (Answer::Image1 | Answer::Image2, _) => "right".to_owned(),
-                        (other, _) => other.as_str().to_owned(),
-                    },
-                    at: row.try_get("created_at")?,
+                    answer: answer.choice(side).as_str().to_owned(),
+                    at: row.try_get("at")?,
                     duration_ms: row.try_get("duration_ms")?,
                     comment: row.try_get("comment")?,
                     state: row.try_get("state")?,
@@ -188,6 +186,8 @@ impl Store {
                     "DELETE FROM identities WHERE person = $1",
                     "DELETE FROM roles WHERE person = $1",
                     "DELETE FROM consents WHERE person = $1",
+                    // They measure this person, and nobody any more.
+                    "DELETE FROM checks WHERE person = $1",
                     "UPDATE pseudonyms SET named = 0 WHERE person = $1",
                     "UPDATE responses SET comment = NULL WHERE person = $1",
                 ] {

@@ -10,6 +10,7 @@ use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::assignments::give_back;
+use crate::checks;
 use crate::pairs::follow_answers;
 use crate::people::SIMULATED;
 use crate::reports::{self, Reporting};
@@ -365,7 +366,7 @@ async fn answer_holds(
 /// Records one answer, whatever has become of its assignment.
 async fn record(connection: &mut Connection, respond: &Respond) -> Result<Responded> {
     let Some(mine) = find_one(connection, &respond.person, &respond.assignment).await? else {
-        return Ok(Responded::Unknown);
+        return checks::record(connection, respond).await;
     };
     if mine.state == AssignmentState::Answered {
         return replace(connection, respond, &mine).await;
@@ -504,7 +505,7 @@ async fn reopen(
     lease: Millis,
 ) -> Result<TakenBack> {
     let Some(mut mine) = find_one(connection, person, assignment).await? else {
-        return Ok(TakenBack::Unknown);
+        return checks::reopen(connection, person, assignment, now, lease).await;
     };
     let answered = mine.state == AssignmentState::Answered;
     if !answered && mine.state != AssignmentState::Skipped {

@@ -24,8 +24,52 @@ pub struct Standing {
     pub streak: i64,
 }
 
+/// Somebody who has answered, as the sprint's organizers see them.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Annotator {
+    /// The name under which their answers are published.
+    pub pseudonym: String,
+    /// Their own name.
+    pub name: String,
+    /// `person`, `guest`, `simulated` or `gone`.
+    pub kind: String,
+    /// Why their answers do not count; none where they do.
+    pub excluded: Option<String>,
+}
+
 impl Store {
-    /// How many responses of this person count, in all and since `since`.
+    /// Everybody who has a pseudonym in the sprint, by name.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn annotators(&self, sprint: &SprintId) -> Result<Vec<Annotator>> {
+        Ok(sqlx::query_as(
+            "SELECT pseudonym, people.name, people.kind, exclusions.reason AS excluded FROM pseudonyms \
+             JOIN people ON people.id = pseudonyms.person LEFT JOIN exclusions ON exclusions.sprint = pseudonyms.sprint \
+             AND exclusions.person = pseudonyms.person AND exclusions.ended_at IS NULL WHERE pseudonyms.sprint = $1 \
+             ORDER BY people.handle",
+        )
+        .bind(sprint.as_str())
+        .fetch_all(self.readers())
+        .await?)
+    }
+
+    /// Who answers in the sprint under this pseudonym.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn person_of_pseudonym(&self, sprint: &SprintId, pseudonym: &str) -> Result<Option<PersonId>> {
+        let query = "SELECT person FROM pseudonyms WHERE sprint = $1 AND pseudonym = $2";
+        let person: Option<String> = sqlx::query_scalar(query)
+            .bind(sprint.as_str())
+            .bind(pseudonym)
+            .fetch_optional(self.readers())
+            .await?;
+        Ok(person.map(PersonId::from_text))
+    }
+
+    /// How many answers this person has given that count for them, in all and since `since`: responses that count,
+    /// and checks, so that no figure on their page tells the two apart.
     ///
     /// # Errors
     /// Where the database fails.
@@ -37,7 +81,8 @@ impl Store {
     ) -> Result<(i64, i64)> {
         Ok(sqlx::query_as(
             "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN created_at >= $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
-             FROM responses WHERE sprint = $1 AND person = $2 AND state = 'submitted'",
+             FROM (SELECT created_at FROM responses WHERE sprint = $1 AND person = $2 AND state = 'submitted' UNION ALL \
+             SELECT ended_at AS created_at FROM checks WHERE sprint = $1 AND person = $2 AND state = 'answered') AS mine",
         )
         .bind(sprint.as_str())
         .bind(person.as_str())
@@ -108,6 +153,42 @@ impl Store {
     pub async fn responses_since(&self, sprint: &SprintId, since: Millis) -> Result<i64> {
         let query = "SELECT COUNT(*) FROM responses JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 \
              AND state = 'submitted' AND responses.created_at >= $2 AND pairs.current";
+        Ok(sqlx::query_scalar(query).bind(sprint.as_str()).bind(since).fetch_one(self.readers()).await?)
+    }
+}
+
+impl Store {
+    /// When the sprint's first response was given that counts.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn first_response(&self, sprint: &SprintId) -> Result<Option<Millis>> {
+        let query = "SELECT MIN(created_at) FROM responses WHERE sprint = $1 AND state = 'submitted'";
+        Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_one(self.readers()).await?)
+    }
+
+    /// Who has given most of the responses since `since` that count, by name, and how many.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn most_answers(&self, sprint: &SprintId, since: Millis) -> Result<Option<(String, i64)>> {
+        Ok(sqlx::query_as(
+            "SELECT people.name, COUNT(*) AS answers FROM responses JOIN people ON people.id = responses.person \
+             WHERE responses.sprint = $1 AND responses.created_at >= $2 AND state = 'submitted' \
+             GROUP BY people.id, people.name ORDER BY answers DESC LIMIT 1",
+        )
+        .bind(sprint.as_str())
+        .bind(since)
+        .fetch_optional(self.readers())
+        .await?)
+    }
+
+    /// How many people have answered since `since`.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn people_since(&self, sprint: &SprintId, since: Millis) -> Result<i64> {
+        let query = "SELECT COUNT(DISTINCT person) FROM responses WHERE sprint = $1 AND created_at >= $2";
         Ok(sqlx::query_scalar(query).bind(sprint.as_str()).bind(since).fetch_one(self.readers()).await?)
     }
 }

@@ -194,8 +194,8 @@ pub(crate) async fn take(
         )));
     }
     let now = now();
-    let (id, config) = (&sprint.ctx().sprint, &sprint.config().annotate);
-    let taken = annotate::take(app.store(), id, config, &person.id, body.count, now).await?;
+    let ctx = sprint.ctx();
+    let taken = annotate::take(app.store(), &ctx.sprint, &ctx.config, &person.id, body.count, now).await?;
     let picture = |name: &str, (width, height): (i64, i64)| PictureOnSide {
         url: format!("/pictures/{name}"),
         width,

@@ -2,6 +2,7 @@
 //!
 //! Files and environment variables are handed in as text; this crate opens nothing itself.
 
+mod annotate;
 pub mod edit;
 mod overlap;
 mod overrides;
@@ -14,6 +15,7 @@ use std::fmt::Write as _;
 
 use serde::de::DeserializeOwned;
 
+pub use annotate::{AlertsConfig, AnnotateConfig, ChecksConfig, Leaving};
 pub use overlap::Overlap;
 pub use overrides::{Overrides, VARIABLE_PREFIX};
 pub use screen::{
@@ -21,8 +23,8 @@ pub use screen::{
 };
 pub use server::{LimitsConfig, Names, OpenIdConfig, ServeConfig, ServerConfig, SignInConfig, StorageConfig};
 pub use sprint::{
-    AnnotateConfig, BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LANGUAGES, Leaving,
-    LengthConfig, ModelConfig, ModelPairs, PairConfig, Price, SprintConfig, SprintSection, is_name,
+    BudgetConfig, ChatConfig, CleanConfig, CollectConfig, EnhanceConfig, LANGUAGES, LengthConfig,
+    ModelConfig, ModelPairs, PairConfig, Price, SprintConfig, SprintSection, is_name,
 };
 
 /// A configuration that cannot be used. Its text names the file, the line where there is one, and

@@ -6,8 +6,9 @@ use std::fmt;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::annotate::{AlertsConfig, AnnotateConfig, ChecksConfig};
 use super::screen::{ClassifierConfig, ReviewConfig, ScreenConfig};
-use super::{Checked, Overlap, Problem};
+use super::{Checked, Problem};
 use crate::Evolution;
 
 /// A sprint's configuration.
@@ -41,6 +42,12 @@ pub struct SprintConfig {
     /// How people answer.
     #[serde(default)]
     pub annotate: AnnotateConfig,
+    /// How people's answers are measured.
+    #[serde(default)]
+    pub checks: ChecksConfig,
+    /// When organizers hear of something by themselves.
+    #[serde(default)]
+    pub alerts: AlertsConfig,
     /// Classifiers besides the known ones, by name.
     #[serde(default)]
     pub classifiers: BTreeMap<String, ClassifierConfig>,
@@ -329,54 +336,6 @@ impl<'de> Deserialize<'de> for ModelPairs {
     }
 }
 
-/// How people answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AnnotateConfig {
-    /// How many people answer each pair.
-    pub overlap: Overlap,
-    /// How long a person may hold a pair before it goes back, in seconds.
-    pub lease_s: u64,
-    /// How long after a skip the same pair stays away from that person, in seconds.
-    pub skip_cooldown_s: u64,
-    /// So many people who skip a pair bring it to the moderators.
-    pub skips_to_review: u32,
-    /// Whether everybody may see the results before the sprint closes.
-    pub public_results: bool,
-    /// What the answers are for, in a sentence or two that people read before they begin.
-    pub about: String,
-    /// The age that people say they have before they begin, in years; none where it does not matter.
-    pub minimum_age: Option<u8>,
-    /// What becomes of the answers of who has their data removed.
-    pub leaving: Leaving,
-}
-
-/// What becomes of the answers of somebody who has their data removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Leaving {
-    /// They stay under a pseudonym that nothing joins to the person any more.
-    #[default]
-    Keep,
-    /// They are removed, and others are asked in their place.
-    Remove,
-}
-
-impl Default for AnnotateConfig {
-    fn default() -> Self {
-        Self {
-            overlap: Overlap::of(3),
-            lease_s: 600,
-            skip_cooldown_s: 86_400,
-            skips_to_review: 3,
-            public_results: false,
-            about: String::new(),
-            minimum_age: None,
-            leaving: Leaving::Keep,
-        }
-    }
-}
-
 impl SprintConfig {
     /// The pairs of model keys that are compared, in the order of the configuration.
     pub fn model_pairs(&self) -> Vec<(String, String)> {
@@ -600,22 +559,9 @@ impl Checked for SprintConfig {
             );
         }
         check(self.budget.max.unwrap_or(0.0) >= 0.0, &["budget", "max"], "cannot be negative".to_owned());
-        check(
-            (1..=1000).contains(&self.annotate.overlap.min) && self.annotate.overlap.max <= 1000,
-            &["annotate", "overlap"],
-            format!("{} people a pair: it must be 1 to 1000", self.annotate.overlap),
-        );
-        check(
-            self.annotate.overlap.min <= self.annotate.overlap.max,
-            &["annotate", "overlap"],
-            "`min` is more than `max`".to_owned(),
-        );
-        check(
-            self.annotate.skips_to_review > 0,
-            &["annotate", "skips_to_review"],
-            "must be at least 1".to_owned(),
-        );
-        check(self.annotate.lease_s > 0, &["annotate", "lease_s"], "must be at least 1 second".to_owned());
+        found.extend(self.annotate.problems());
+        found.extend(self.checks.problems());
+        found.extend(self.alerts.problems());
         found.extend(super::screen::problems(self));
         found
     }

@@ -15,6 +15,7 @@ mod assignments;
 mod backup;
 mod blobs;
 mod calls;
+mod checks;
 mod crowd;
 mod exclusions;
 mod fairness;
@@ -124,6 +125,11 @@ conformance! {
         an_answer_to_a_withdrawn_pair_is_gone,
         standings_count_by_pseudonym,
         a_pseudonym_is_stable_and_tells_nothing;
+    checks:
+        a_repeat_comes_with_its_sides_swapped_and_counts_nowhere,
+        a_gold_check_shows_a_picture_of_another_prompt,
+        who_has_nothing_more_to_do_is_not_measured,
+        a_check_of_a_withdrawn_pair_is_gone;
     safety:
         a_report_takes_the_pair_from_everybody_until_both_images_are_approved,
         a_rejected_image_takes_its_pairs_away_for_good,

@@ -122,6 +122,7 @@ pub fn take(sprint: &SprintId, person: &PersonId, count: usize, now: Millis) -> 
         now,
         lease: LEASE,
         skip_cooldown: COOLDOWN,
+        checks: None,
     }
 }
 

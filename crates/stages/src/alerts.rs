@@ -1,0 +1,113 @@
+//! Alerts: what organizers hear of without looking for it.
+
+use diptych_core::config::AlertsConfig;
+use diptych_store::Millis;
+
+use crate::annotate::rounded;
+use crate::{Ctx, Result};
+
+const HOUR: Millis = 3600 * 1000;
+
+/// Below so many answers a day, a share of them says nothing.
+const ENOUGH_A_DAY: i64 = 100;
+
+/// Below so many answers an hour, a fall says nothing.
+const ENOUGH_AN_HOUR: f64 = 20.0;
+
+/// What the last day looks like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastDay {
+    /// Answers of the last 24 hours.
+    pub answers: i64,
+    /// Who has given most of them, and how many.
+    pub most_by: Option<(String, i64)>,
+    /// Answers of the last hour.
+    pub hour: i64,
+    /// Hours before the last one, up to 24, since the first answer.
+    pub hours_before: i64,
+    /// Answers of those hours.
+    pub before: i64,
+}
+
+/// What stands out in the sprint's last day. `address` says how many of this server's answers came in that time
+/// from the one address that has sent most, and how many there were.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn alerts(ctx: &Ctx, address: (i64, i64), now: Millis) -> Result<Vec<String>> {
+    let store = &ctx.store;
+    let Some(first) = store.first_response(&ctx.sprint).await? else { return Ok(Vec::new()) };
+    let since = async |ago: Millis| store.responses_since(&ctx.sprint, now - ago).await;
+    let (hour, day) = (since(HOUR).await?, since(24 * HOUR).await?);
+    let last = LastDay {
+        answers: day,
+        most_by: store.most_answers(&ctx.sprint, now - 24 * HOUR).await?,
+        hour,
+        hours_before: ((now - first) / HOUR - 1).clamp(0, 24),
+        before: since(25 * HOUR).await? - hour,
+    };
+    Ok(of_day(ctx.config.alerts, &last, address))
+}
+
+fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all): (i64, i64)) -> Vec<String> {
+    let mut alerts = Vec::new();
+    let too_much = |part: i64, whole: i64| whole >= ENOUGH_A_DAY && part as f64 > config.share * whole as f64;
+    if let Some((name, count)) = &last.most_by
+        && too_much(*count, last.answers)
+    {
+        alerts.push(format!(
+            "“{name}” has given {} of the {} answers of the last 24 hours.",
+            count, last.answers
+        ));
+    }
+    if too_much(from_one, from_all) {
+        alerts.push(format!(
+            "One address has sent about {} of the {from_all} answers that this server took in the last 24 hours; \
+             it may be a network that many share.",
+            rounded(from_one)
+        ));
+    }
+    if last.hours_before > 0 {
+        let usual = last.before as f64 / last.hours_before as f64;
+        if usual >= ENOUGH_AN_HOUR && (last.hour as f64) < config.fall * usual {
+            alerts.push(format!(
+                "The last hour brought {} answers; an hour of the day before brought {usual:.0}.",
+                last.hour
+            ));
+        }
+    }
+    alerts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_share_and_a_sudden_fall_are_said() {
+        let calm = LastDay {
+            answers: 1000,
+            most_by: Some(("Ana".to_owned(), 250)),
+            hour: 40,
+            hours_before: 24,
+            before: 960,
+        };
+        let said = |last: &LastDay, address| of_day(AlertsConfig::default(), last, address);
+        assert_eq!(said(&calm, (250, 1000)), Vec::<String>::new());
+        assert_eq!(said(&LastDay::default(), (0, 0)), Vec::<String>::new());
+        let many = LastDay { most_by: Some(("Ana".to_owned(), 251)), ..calm.clone() };
+        assert_eq!(said(&many, (0, 0)), ["“Ana” has given 251 of the 1000 answers of the last 24 hours."]);
+        assert!(said(&calm, (900, 1000))[0].contains("One address has sent about 900 of the 1000"));
+        assert_eq!(said(&calm, (90, 99)), Vec::<String>::new(), "too few to say anything");
+        let quiet = LastDay { hour: 7, ..calm.clone() };
+        assert_eq!(
+            said(&quiet, (0, 0)),
+            ["The last hour brought 7 answers; an hour of the day before brought 40."]
+        );
+        assert_eq!(
+            said(&LastDay { hours_before: 0, ..quiet }, (0, 0)),
+            Vec::<String>::new(),
+            "it has only begun"
+        );
+    }
+}

@@ -1,0 +1,403 @@
+//! Checks: showings that measure a person, kept in a table of their own, outside overlap, results and exports
+//! (DESIGN: the words). The page gets them as it gets assignments, and cannot tell them apart.
+//!
+//! A repeat is a pair that the person has answered, with the sides swapped. A gold one has a known answer: it shows
+//! a picture of its prompt beside one of another prompt, of another category, by the same model. Both are made of
+//! pairs that this person will not be asked about: what they have answered, or what others have filled.
+
+use diptych_core::{Answer, AssignmentId, AssignmentState, CheckKind, PersonId, Side, SprintId};
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use crate::assignments::{Held, Take};
+use crate::reports;
+use crate::responses::{Respond, Responded, SECOND_THOUGHTS, TakenBack};
+use crate::{Connection, Millis, Result, Store, StoreError, padded, places};
+
+/// Before a pair comes again, in milliseconds: long enough to have seen others meanwhile.
+pub const REPEAT_AFTER: Millis = 2 * 60 * 1000;
+
+/// A check that is to be mixed in, drawn by the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckDraw {
+    /// Which kind.
+    pub kind: CheckKind,
+    /// Before which of the new holds it comes; with fewer of them there is none.
+    pub before: usize,
+    /// Where its first image stands; a repeat stands the other way round than before.
+    pub side: Side,
+    /// Decides what is shown.
+    pub lot: u64,
+}
+
+/// How a person has done in one kind of check.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct CheckCount {
+    /// The name under which the person's answers are published.
+    pub pseudonym: String,
+    /// A word of [`CheckKind`].
+    pub kind: String,
+    /// So many times the answer was the expected one.
+    pub passed: i64,
+    /// So many times it was another that cannot be right: for a gold one, that the other prompt's picture is
+    /// better or as good.
+    pub failed: i64,
+}
+
+impl Store {
+    /// How everybody has done in the sprint's checks.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn check_counts(&self, sprint: &SprintId) -> Result<Vec<CheckCount>> {
+        Ok(sqlx::query_as(
+            "SELECT pseudonym, checks.kind, \
+             CAST(SUM(CASE WHEN answer = expected THEN 1 ELSE 0 END) AS BIGINT) AS passed, \
+             CAST(SUM(CASE WHEN answer = expected OR answer = 'toxic_content' THEN 0 \
+              WHEN checks.kind = 'gold' AND answer = 'both_bad' THEN 0 ELSE 1 END) AS BIGINT) AS failed \
+             FROM checks JOIN pseudonyms ON pseudonyms.person = checks.person AND pseudonyms.sprint = checks.sprint \
+             WHERE checks.sprint = $1 AND state = 'answered' GROUP BY pseudonym, checks.kind \
+             ORDER BY pseudonym, checks.kind",
+        )
+        .bind(sprint.as_str())
+        .fetch_all(self.readers())
+        .await?)
+    }
+}
+
+const SHOWN: &str = "checks.id, checks.person, checks.side, checks.expires_at, pairs.prompt, pairs.category, \
+    checks.picture_1, checks.picture_2, pairs.canvas_width, pairs.canvas_height";
+
+/// The live checks of these people, each person's oldest first.
+pub(crate) async fn live(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    people: &[&str],
+    now: Millis,
+) -> Result<Vec<AnyRow>> {
+    let query = format!(
+        "SELECT {SHOWN} FROM checks JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
+         WHERE checks.sprint = $1 AND checks.state = 'open' AND checks.expires_at > $2 AND pairs.current \
+         AND others.current AND checks.person IN ({}) ORDER BY checks.created_at, checks.id",
+        places(3, people.len())
+    );
+    let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(now);
+    for person in padded(people) {
+        query = query.bind(person);
+    }
+    Ok(query.fetch_all(connection).await?)
+}
+
+/// What a check is made of.
+struct Made {
+    pair: String,
+    other: String,
+    pictures: (String, String),
+    side: Side,
+    expected: Answer,
+    shown: Held,
+}
+
+/// Makes the check that was drawn, where there is anything to make it of.
+pub(crate) async fn make(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Held>> {
+    let made = match draw.kind {
+        CheckKind::Repeat => repeat(connection, take, draw).await?,
+        CheckKind::Gold => gold(connection, take, draw).await?,
+    };
+    let Some(made) = made else { return Ok(None) };
+    sqlx::query(
+        "INSERT INTO checks (id, sprint, person, kind, pair, other, picture_1, picture_2, side, expected, state, \
+         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11, $12)",
+    )
+    .bind(made.shown.id.as_str())
+    .bind(take.sprint.as_str())
+    .bind(take.person.as_str())
+    .bind(draw.kind.as_str())
+    .bind(&made.pair)
+    .bind(&made.other)
+    .bind(&made.pictures.0)
+    .bind(&made.pictures.1)
+    .bind(made.side.as_str())
+    .bind(made.expected.as_str())
+    .bind(take.now)
+    .bind(made.shown.expires_at)
+    .execute(connection)
+    .await?;
+    Ok(Some(made.shown))
+}
+
+/// How many rows are looked at for something to show.
+const LOOK_AT: i64 = 32;
+
+/// What this person has answered some time ago, from a moment on that the lot decides.
+async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
+    let until = take.now - REPEAT_AFTER;
+    let first: Option<Millis> =
+        sqlx::query_scalar("SELECT MIN(created_at) FROM responses WHERE sprint = $1 AND person = $2")
+            .bind(take.sprint.as_str())
+            .bind(take.person.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
+    let Some(first) = first.filter(|first| *first <= until) else { return Ok(Vec::new()) };
+    let from = first + i64::try_from(lot % (until - first + 1).unsigned_abs()).unwrap_or(0);
+    // From there on, and where that is near the end, from before it.
+    let mut rows = Vec::new();
+    for (from, until) in [(from, until), (first, from)] {
+        let query = format!(
+            "SELECT pairs.id, pairs.prompt, pairs.category, pairs.prompt_idx, picture_1, picture_2, canvas_width, \
+             canvas_height, mine.answer, mine.side FROM (SELECT pair, answer, side, created_at FROM responses \
+              WHERE sprint = $1 AND person = $2 AND created_at >= $3 AND created_at <= $4 AND state <> 'taken_back' \
+              ORDER BY created_at LIMIT {LOOK_AT}) AS mine JOIN pairs ON pairs.id = mine.pair WHERE pairs.current \
+             AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
+              AND checks.pair = pairs.id) = 0 ORDER BY mine.created_at"
+        );
+        rows.extend(
+            sqlx::query(AssertSqlSafe(query))
+                .bind(take.sprint.as_str())
+                .bind(take.person.as_str())
+                .bind(from)
+                .bind(until)
+                .fetch_all(&mut *connection)
+                .await?,
+        );
+        if rows.len() > 1 {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+async fn repeat(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Made>> {
+    for row in answered(connection, take, draw.lot).await? {
+        let (answer, side) = (answer(&row, "answer")?, side(&row, "side")?);
+        if answer != Answer::ToxicContent {
+            let pictures = (row.try_get("picture_1")?, row.try_get("picture_2")?);
+            return made(take, &row, row.try_get("id")?, pictures, side.other(), answer).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Pairs that others have filled and in which this person has no part, near a prompt that the lot decides.
+async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
+    let last: Option<i64> = sqlx::query_scalar("SELECT MAX(prompt_idx) FROM pairs WHERE sprint = $1")
+        .bind(take.sprint.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+    let from = i64::try_from(lot % (last.unwrap_or(0) + 1).unsigned_abs()).unwrap_or(0);
+    // From there on, and where that is near the end, from the beginning.
+    let mut rows = Vec::new();
+    for from in [from, 0] {
+        let query = format!(
+            "SELECT id, prompt, category, prompt_idx, picture_1, picture_2, canvas_width, canvas_height FROM \
+             (SELECT * FROM pairs WHERE sprint = $1 AND prompt_idx >= $3 ORDER BY prompt_idx LIMIT {LOOK_AT}) AS near \
+             WHERE current AND slots = 0 AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
+             AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
+              AND checks.pair = near.id) = 0 ORDER BY prompt_idx, id"
+        );
+        rows.extend(
+            sqlx::query(AssertSqlSafe(query))
+                .bind(take.sprint.as_str())
+                .bind(take.person.as_str())
+                .bind(from)
+                .fetch_all(&mut *connection)
+                .await?,
+        );
+        if rows.len() > 1 {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+async fn gold(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Made>> {
+    let mut rows = filled(connection, take, draw.lot).await?;
+    rows.extend(answered(connection, take, draw.lot).await?);
+    let fits = |one: &AnyRow, other: &AnyRow| -> Result<bool> {
+        let same = |column: &str| Ok::<_, StoreError>(number(one, column)? == number(other, column)?);
+        let category = |row: &AnyRow| row.try_get::<String, _>("category");
+        Ok(same("canvas_width")?
+            && same("canvas_height")?
+            && !same("prompt_idx")?
+            && category(one)? != category(other)?)
+    };
+    let Some(own) = rows.first() else { return Ok(None) };
+    for other in &rows[1..] {
+        if fits(own, other)? {
+            // The same model's, so that no style gives the answer away.
+            let column = if draw.lot >> 63 == 0 { "picture_1" } else { "picture_2" };
+            let pictures = (own.try_get(column)?, other.try_get(column)?);
+            return made(take, own, other.try_get("id")?, pictures, draw.side, Answer::Image1).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn made(
+    take: &Take,
+    row: &AnyRow,
+    other: String,
+    pictures: (String, String),
+    side: Side,
+    expected: Answer,
+) -> Result<Made> {
+    let (left, right) = match side {
+        Side::Left => pictures.clone(),
+        Side::Right => (pictures.1.clone(), pictures.0.clone()),
+    };
+    let shown = Held {
+        id: AssignmentId::new(),
+        prompt: row.try_get("prompt")?,
+        category: row.try_get("category")?,
+        left,
+        right,
+        canvas: (number(row, "canvas_width")?, number(row, "canvas_height")?),
+        expires_at: take.now + take.lease,
+    };
+    Ok(Made { pair: row.try_get("id")?, other, pictures, side, expected, shown })
+}
+
+fn number(row: &AnyRow, column: &str) -> Result<i64> {
+    Ok(row.try_get(column)?)
+}
+
+fn answer(row: &AnyRow, column: &str) -> Result<Answer> {
+    let word: String = row.try_get(column)?;
+    Answer::from_word(&word).ok_or(StoreError::UnknownWord { table: "checks", word })
+}
+
+fn side(row: &AnyRow, column: &str) -> Result<Side> {
+    let word: String = row.try_get(column)?;
+    Side::from_word(&word).ok_or(StoreError::UnknownWord { table: "checks", word })
+}
+
+/// A check of a person, as its row says.
+struct Check {
+    sprint: SprintId,
+    pair: String,
+    other: String,
+    side: Side,
+    state: AssignmentState,
+    answer: Option<Answer>,
+    ended_at: Option<Millis>,
+    current: bool,
+}
+
+async fn find(connection: &mut Connection, person: &PersonId, id: &AssignmentId) -> Result<Option<Check>> {
+    let row = sqlx::query(
+        "SELECT checks.sprint, pair, other, side, state, COALESCE(answer, '') AS answer, ended_at, \
+         CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END AS current FROM checks \
+         JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
+         WHERE checks.id = $1 AND person = $2",
+    )
+    .bind(id.as_str())
+    .bind(person.as_str())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let state: String = row.try_get("state")?;
+    Ok(Some(Check {
+        sprint: SprintId::from_text(row.try_get::<String, _>("sprint")?),
+        pair: row.try_get("pair")?,
+        other: row.try_get("other")?,
+        side: side(&row, "side")?,
+        state: AssignmentState::from_word(&state)
+            .ok_or(StoreError::UnknownWord { table: "checks", word: state })?,
+        answer: Answer::from_word(&row.try_get::<String, _>("answer")?),
+        ended_at: row.try_get("ended_at")?,
+        current: number(&row, "current")? == 1,
+    }))
+}
+
+impl Check {
+    /// Tells the moderators of both pairs that it shows pictures of, or takes that back.
+    async fn report(&self, connection: &mut Connection, respond: &Respond, takes_back: bool) -> Result<()> {
+        let Respond { reporting, person, now, .. } = respond;
+        let other = (self.other != self.pair).then_some(&self.other);
+        for pair in std::iter::once(&self.pair).chain(other) {
+            if takes_back {
+                reports::take_back(connection, &self.sprint, pair, person, *now).await?;
+            } else {
+                reports::report(connection, *reporting, &self.sprint, pair, person, *now).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes an answer to a check in, if that is what the id stands for: by the rules for any other answer.
+pub(crate) async fn record(connection: &mut Connection, respond: &Respond) -> Result<Responded> {
+    let Some(check) = find(connection, &respond.person, &respond.assignment).await? else {
+        return Ok(Responded::Unknown);
+    };
+    let given = respond.choice.answer(check.side);
+    let first = match (check.state, given) {
+        (AssignmentState::Withdrawn, _) => return Ok(Responded::Gone),
+        (AssignmentState::Answered, given) if given.is_some() && given == check.answer => {
+            return Ok(Responded::Repeated);
+        }
+        (AssignmentState::Skipped, None) => return Ok(Responded::Repeated),
+        (AssignmentState::Answered, _) if respond.now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS => {
+            return Ok(Responded::Settled);
+        }
+        (AssignmentState::Answered, _) => false,
+        _ if !check.current => return Ok(Responded::Gone),
+        _ => true,
+    };
+    if check.answer == Some(Answer::ToxicContent) {
+        check.report(connection, respond, true).await?;
+    }
+    let state = if given.is_some() { AssignmentState::Answered } else { AssignmentState::Skipped };
+    sqlx::query(
+        "UPDATE checks SET state = $2, answer = $3, duration_ms = COALESCE($4, duration_ms), \
+         ended_at = COALESCE($5, ended_at) WHERE id = $1",
+    )
+    .bind(respond.assignment.as_str())
+    .bind(state.as_str())
+    .bind(given.map(Answer::as_str))
+    .bind(respond.duration_ms)
+    .bind(first.then_some(respond.now))
+    .execute(&mut *connection)
+    .await?;
+    if first && given.is_some() {
+        Store::pseudonym(connection, &check.sprint, &respond.person).await?;
+    }
+    if given == Some(Answer::ToxicContent) {
+        check.report(connection, respond, false).await?;
+    }
+    Ok(if first { Responded::Recorded } else { Responded::Replaced })
+}
+
+/// Takes an answer to a check back, if that is what the id stands for.
+pub(crate) async fn reopen(
+    connection: &mut Connection,
+    person: &PersonId,
+    id: &AssignmentId,
+    now: Millis,
+    lease: Millis,
+) -> Result<TakenBack> {
+    let Some(check) = find(connection, person, id).await? else { return Ok(TakenBack::Unknown) };
+    if !matches!(check.state, AssignmentState::Answered | AssignmentState::Skipped) {
+        return Ok(TakenBack::Nothing);
+    }
+    if now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
+        return Ok(TakenBack::Settled);
+    }
+    if check.answer == Some(Answer::ToxicContent) {
+        for pair in [&check.pair, &check.other] {
+            reports::take_back(connection, &check.sprint, pair, person, now).await?;
+        }
+    }
+    match find(connection, person, id).await? {
+        Some(check) if check.current => {}
+        _ => return Ok(TakenBack::Gone),
+    }
+    sqlx::query(
+        "UPDATE checks SET state = 'open', answer = NULL, ended_at = NULL, expires_at = $2 WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(now + lease)
+    .execute(connection)
+    .await?;
+    Ok(TakenBack::Open)
+}
