@@ -21,5 +21,5 @@ pub use id::{AssignmentId, ImageHash, PairId, PersonId, PromptIndex, SprintId, U
 pub use name::{Name, NameError};
 pub use role::Role;
 pub use stage::Stage;
-pub use state::{AssignmentState, CheckKind, CleanState, ResponseState, Split};
+pub use state::{AssignmentState, CheckKind, CleanState, ResponseState, Split, SprintState};
 pub use variant::Evolution;

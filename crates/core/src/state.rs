@@ -63,3 +63,24 @@ words! {
         Gold = "gold",
     }
 }
+
+words! {
+    /// Whether people are asked in a sprint.
+    SprintState {
+        /// They are.
+        Open = "open",
+        /// Not now; what they hold they may still answer.
+        Paused = "paused",
+        /// No more: the results are for everybody.
+        Closed = "closed",
+        /// The same, and it stands in no list any more.
+        Archived = "archived",
+    }
+}
+
+impl SprintState {
+    /// Whether nobody will be asked any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Closed | Self::Archived)
+    }
+}

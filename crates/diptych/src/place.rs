@@ -21,6 +21,8 @@ pub struct Server {
     pub config: ServerConfig,
     /// What the environment says in place of the files.
     pub overrides: Overrides,
+    /// Whether the folder has a `diptych.toml`: then sprints below it share its storage.
+    pub hosts_many: bool,
 }
 
 /// A sprint's folder and configuration.
@@ -43,11 +45,11 @@ impl Server {
             let file = candidate.join("diptych.toml");
             if file.is_file() {
                 let config = ServerConfig::parse(&shown(&file), &read(&file)?, &overrides)?;
-                return Ok(Self { folder: candidate.to_owned(), config, overrides });
+                return Ok(Self { folder: candidate.to_owned(), config, overrides, hosts_many: true });
             }
         }
         let config = ServerConfig::parse("diptych.toml", "", &overrides)?;
-        Ok(Self { folder: start, config, overrides })
+        Ok(Self { folder: start, config, overrides, hosts_many: false })
     }
 
     /// The sprint of this folder.

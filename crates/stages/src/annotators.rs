@@ -121,6 +121,9 @@ pub async fn figures(ctx: &Ctx) -> Result<Vec<Figures>> {
     Ok(of_rows(&pairs, &responses, people, &checks))
 }
 
+/// A response, with its pair and all that were given to it.
+type Given<'a> = (&'a PairRow, &'a [ResponseRow], &'a ResponseRow);
+
 fn of_rows(
     pairs: &[PairRow],
     responses: &HashMap<PairId, Vec<ResponseRow>>,
@@ -128,7 +131,7 @@ fn of_rows(
     checks: &[CheckCount],
 ) -> Vec<Figures> {
     let totals = wins(pairs, |pair| responses.get(&pair.id).map(|given| tally(given)));
-    let mut of: HashMap<&str, Vec<(&PairRow, &[ResponseRow], &ResponseRow)>> = HashMap::new();
+    let mut of: HashMap<&str, Vec<Given>> = HashMap::new();
     for pair in pairs {
         let given = responses.get(&pair.id).map(Vec::as_slice).unwrap_or_default();
         for response in given {
@@ -176,12 +179,7 @@ fn add<'a>(wins: &mut Wins<'a>, pair: &'a PairRow, first: u64, second: u64) {
     }
 }
 
-fn of_person(
-    person: Annotator,
-    mine: &[(&PairRow, &[ResponseRow], &ResponseRow)],
-    checks: &[&CheckCount],
-    totals: &Wins<'_>,
-) -> Figures {
+fn of_person(person: Annotator, mine: &[Given], checks: &[&CheckCount], totals: &Wins<'_>) -> Figures {
     let (mut left, mut agreement, mut change) = (Share::default(), Share::default(), Change::default());
     let (mut pressed, mut times, mut won) = (Vec::new(), Vec::new(), Wins::new());
     for (pair, given, response) in mine {

@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod annotate;
 pub mod annotators;
 pub mod backup;
+pub mod begin;
 pub mod clean;
 pub mod collect;
 pub mod contact_sheet;

@@ -117,7 +117,7 @@ async fn take_in<'t>(
         held.entry(person).or_default().push(Hold::Given(hold));
     }
     if let Some(now) = takes.iter().filter(|take| take.checks.is_some()).map(|take| take.now).max() {
-        for (person, check) in of_people(checks::live(connection, sprint, &people, now).await?)? {
+        for (person, check) in of_people(&checks::live(connection, sprint, &people, now).await?)? {
             held.entry(person).or_default().insert(0, Hold::Given(check));
         }
     }
@@ -312,11 +312,11 @@ async fn live(
     for person in padded(people) {
         query = query.bind(person);
     }
-    of_people(query.fetch_all(connection).await?)
+    of_people(&query.fetch_all(connection).await?)
 }
 
 /// What each of these rows shows to whom.
-fn of_people(rows: Vec<AnyRow>) -> Result<Vec<(PersonId, Held)>> {
+fn of_people(rows: &[AnyRow]) -> Result<Vec<(PersonId, Held)>> {
     rows.iter()
         .map(|row| {
             let side: String = row.try_get("side")?;

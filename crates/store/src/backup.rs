@@ -39,6 +39,8 @@ pub const IN_ORDER: &[&str] = &[
     "reports",
     "publications",
     "settings",
+    "announcements",
+    "proposals",
 ];
 
 /// One row: its table, and its columns as a JSON object.
@@ -51,6 +53,8 @@ pub type Rows = Arc<dyn Fn() -> std::io::Result<Box<dyn Iterator<Item = RowOfTab
 struct Column {
     name: String,
     kind: Kind,
+    /// Whether a row may do without: a backup of an older version has no column that came later.
+    has_default: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,20 +192,28 @@ async fn dump_table(
 
 async fn columns(connection: &mut Connection, backend: Backend, table: &str) -> Result<Vec<Column>> {
     let query = match backend {
-        Backend::Sqlite => format!("SELECT name, type FROM pragma_table_info('{table}') ORDER BY cid"),
+        Backend::Sqlite => format!(
+            "SELECT name, type, CASE WHEN dflt_value IS NULL THEN 0 ELSE 1 END FROM pragma_table_info('{table}') ORDER BY cid"
+        ),
         Backend::Postgres => format!(
-            "SELECT CAST(column_name AS TEXT), CAST(data_type AS TEXT) FROM information_schema.columns \
+            "SELECT CAST(column_name AS TEXT), CAST(data_type AS TEXT), \
+             CAST(CASE WHEN column_default IS NULL THEN 0 ELSE 1 END AS BIGINT) FROM information_schema.columns \
              WHERE table_schema = current_schema() AND table_name = '{table}' ORDER BY ordinal_position"
         ),
     };
-    let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(connection).await?;
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(AssertSqlSafe(query)).fetch_all(connection).await?;
     let kind = |name: &str| match name.to_lowercase().as_str() {
         "bigint" => Kind::Integer,
         "double precision" => Kind::Number,
         "boolean" => Kind::Truth,
         _ => Kind::Text,
     };
-    Ok(rows.into_iter().map(|(name, of)| Column { kind: kind(&of), name }).collect())
+    let column = |(name, of, has_default): (String, String, i64)| Column {
+        kind: kind(&of),
+        name,
+        has_default: has_default == 1,
+    };
+    Ok(rows.into_iter().map(column).collect())
 }
 
 /// Inserts what was gathered of one table, and forgets it.
@@ -212,6 +224,11 @@ async fn insert(
 ) -> Result<()> {
     let (Some((table, columns)), false) = (of, some.is_empty()) else { return Ok(()) };
     let misfit = |what: String| StoreError::Backup { what: format!("a row of {table}: {what}") };
+    // All rows of a table are of one version.
+    let lacks = |column: &&Column| {
+        column.has_default && some.first().is_some_and(|row| !row.contains_key(&column.name))
+    };
+    let columns: Vec<&Column> = columns.iter().filter(|column| !lacks(column)).collect();
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let query = format!(
         "INSERT INTO {table} ({}) VALUES {}",
@@ -220,8 +237,7 @@ async fn insert(
     );
     let mut query = sqlx::query(AssertSqlSafe(query));
     for mut row in some.drain(..) {
-        for Column { name, kind } in columns {
-            // A column that an older version did not have would have its default; there is none to be guessed.
+        for Column { name, kind, .. } in &columns {
             let value = row.remove(name).ok_or_else(|| misfit(format!("it has no `{name}`")))?;
             let bad = |value: &Value| misfit(format!("`{name}` is {value}"));
             query = match (kind, value) {

@@ -309,6 +309,7 @@ fn migrations(backend: Backend) -> &'static Migrator {
 
 /// All our tables. `conformance/opening.rs` compares them with what the migrations make.
 pub const OURS: &[&str] = &[
+    "announcements",
     "assignments",
     "calls",
     "checks",
@@ -321,6 +322,7 @@ pub const OURS: &[&str] = &[
     "pairs",
     "people",
     "prompts",
+    "proposals",
     "pseudonyms",
     "publications",
     "reports",

@@ -17,6 +17,7 @@ pub mod pairs;
 pub mod people;
 pub mod privacy;
 pub mod prompts;
+pub mod proposals;
 pub mod publications;
 pub mod reports;
 pub mod responses;

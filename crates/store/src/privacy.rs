@@ -20,6 +20,8 @@ pub struct OwnData {
     pub sessions: i64,
     /// Tokens that stand for them.
     pub tokens: i64,
+    /// Titles of sprints that they have proposed.
+    pub proposals: Vec<String>,
     /// What there is of them in each sprint.
     pub sprints: Vec<OwnSprint>,
 }
@@ -129,7 +131,8 @@ impl Store {
             let id = SprintId::from_text(id);
             sprints.push(OwnSprint { id, sprint, pseudonym, named: named == Some(1), agreed, responses });
         }
-        Ok(OwnData { name, known_since, providers, sessions, tokens, sprints })
+        let proposals = self.proposals_of(person).await?.into_iter().map(|proposal| proposal.title).collect();
+        Ok(OwnData { name, known_since, providers, sessions, tokens, proposals, sprints })
     }
 
     /// Shows the person's name on the sprint's leaderboard in place of the pseudonym, or no longer.
@@ -188,6 +191,7 @@ impl Store {
                     "DELETE FROM consents WHERE person = $1",
                     // They measure this person, and nobody any more.
                     "DELETE FROM checks WHERE person = $1",
+                    "DELETE FROM proposals WHERE person = $1",
                     "UPDATE pseudonyms SET named = 0 WHERE person = $1",
                     "UPDATE responses SET comment = NULL WHERE person = $1",
                 ] {

@@ -1,8 +1,10 @@
 //! Sprints, and what their in-process stages were last run with.
 
-use diptych_core::{SprintId, Stage};
+use std::collections::HashMap;
 
-use crate::{Millis, Result, Store};
+use diptych_core::{PersonId, SprintId, SprintState, Stage};
+
+use crate::{Millis, Result, Store, StoreError};
 
 /// What an in-process stage was last run with, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -13,7 +15,95 @@ pub struct StageMark {
     pub report: String,
 }
 
+/// How a sprint is run at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Whether people are asked.
+    pub state: SprintState,
+    /// What its organizers tell everybody, with its id.
+    pub announcement: Option<(String, String)>,
+}
+
 impl Store {
+    /// How every sprint is run.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn running(&self) -> Result<HashMap<SprintId, Running>> {
+        let rows: Vec<(String, String, Option<String>, Option<String>)> = sqlx::query_as(
+            "SELECT sprints.id, sprints.state, announcements.id, announcements.text FROM sprints \
+             LEFT JOIN announcements ON announcements.sprint = sprints.id AND announcements.id = \
+             (SELECT MAX(id) FROM announcements WHERE sprint = sprints.id AND ended_at IS NULL)",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let row = |(sprint, state, id, text): (String, String, Option<String>, Option<String>)| {
+            let state = SprintState::from_word(&state)
+                .ok_or(StoreError::UnknownWord { table: "sprints", word: state })?;
+            Ok((SprintId::from_text(sprint), Running { state, announcement: id.zip(text) }))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    /// Says whether people are asked in the sprint.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn set_sprint_state(&self, sprint: &SprintId, state: SprintState) -> Result<()> {
+        let sprint = sprint.clone();
+        self.write(move |connection| {
+            let sprint = sprint.clone();
+            Box::pin(async move {
+                sqlx::query("UPDATE sprints SET state = $2 WHERE id = $1")
+                    .bind(sprint.as_str())
+                    .bind(state.as_str())
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Tells everybody in the sprint something, in place of what was told before; nothing, where the text is empty.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn announce(
+        &self,
+        sprint: &SprintId,
+        person: &PersonId,
+        text: &str,
+        now: Millis,
+    ) -> Result<()> {
+        let (sprint, person, text) = (sprint.clone(), person.clone(), text.to_owned());
+        self.write(move |connection| {
+            let (sprint, person, text) = (sprint.clone(), person.clone(), text.clone());
+            Box::pin(async move {
+                sqlx::query("UPDATE announcements SET ended_at = $2 WHERE sprint = $1 AND ended_at IS NULL")
+                    .bind(sprint.as_str())
+                    .bind(now)
+                    .execute(&mut *connection)
+                    .await?;
+                if text.is_empty() {
+                    return Ok(());
+                }
+                sqlx::query(
+                    "INSERT INTO announcements (id, sprint, person, text, created_at) VALUES ($1, $2, $3, $4, $5)",
+                )
+                .bind(uuid::Uuid::now_v7().to_string())
+                .bind(sprint.as_str())
+                .bind(person.as_str())
+                .bind(text)
+                .bind(now)
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// The sprint with this slug, made where there is none.
     ///
     /// # Errors

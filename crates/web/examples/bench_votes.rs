@@ -141,7 +141,8 @@ async fn serve(
     // All clients come from one address, and each answers as fast as it can.
     let mut config = ServerConfig::default();
     (config.limits.per_address, config.limits.per_person) = (1_000_000, 1_000_000);
-    let app = App::new(store, blobs, [HostedSprint::new(ctx.clone(), Overrides::none())], &config, |_| None)?;
+    let app =
+        App::new(store, blobs, [HostedSprint::new(ctx.clone(), Overrides::none())], &config, None, |_| None)?;
     let stop = ctx.stop.clone();
     tokio::spawn(diptych_web::serve(listener, app, async move { stop.cancelled().await }));
     Ok((address, tokens, ctx))

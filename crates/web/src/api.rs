@@ -1,25 +1,32 @@
 //! The API: from requests to the stages, and from their words to statuses.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use diptych_core::{AssignmentId, Choice, Role};
+use axum::{Extension, Json};
+use diptych_core::{AssignmentId, Choice, Role, SprintState};
 use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
 use diptych_stages::ctx::now;
+use diptych_store::people::Person;
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Responded, TakenBack};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::client::Client;
 use crate::gates::{Gate, Said};
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, by_token};
 use crate::state::{App, HostedSprint};
 use crate::terms::has_agreed;
+
+/// In how many seconds to ask again in a sprint that is paused.
+const PAUSE: i64 = 30;
 
 /// A sprint, as people may see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -31,6 +38,8 @@ pub(crate) struct SprintSummary {
     completed: i64,
     responses: i64,
     wanted: i64,
+    /// `open`, `paused`, `closed` or `archived`.
+    state: &'static str,
     /// What a reader must know, for instance that images were not screened.
     notes: Vec<String>,
 }
@@ -133,9 +142,22 @@ pub(crate) struct Progress {
     completed: i64,
     responses: i64,
     wanted: i64,
+    /// `open`, `paused`, `closed` or `archived`.
+    state: &'static str,
+    /// What the organizers tell everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    announcement: Option<Told>,
     /// This person's own, where somebody is signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     mine: Option<Mine>,
+}
+
+/// What organizers tell everybody.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Told {
+    /// Another one has another id.
+    id: String,
+    text: String,
 }
 
 /// One's own answers.
@@ -146,11 +168,34 @@ pub(crate) struct Mine {
     today: i64,
 }
 
+/// The sprints that stand in this person's lists: those that are archived are for their organizers.
+pub(crate) async fn visible(
+    app: &App,
+    person: Option<&Person>,
+) -> Result<Vec<(String, Arc<HostedSprint>)>, Problem> {
+    let mut sprints = app.sprints();
+    let mut hidden = Vec::new();
+    for (slug, sprint) in sprints.iter().filter(|(_, sprint)| sprint.state() == SprintState::Archived) {
+        let role = match person {
+            Some(person) => app.store().role(&sprint.ctx().sprint, &person.id).await?,
+            None => Role::Annotator,
+        };
+        if role != Role::Organizer {
+            hidden.push(slug.clone());
+        }
+    }
+    sprints.retain(|(slug, _)| !hidden.contains(slug));
+    Ok(sprints)
+}
+
 /// The sprints that this person may see.
 #[utoipa::path(get, path = "/api/v1/sprints", responses((status = 200, body = Sprints)))]
-pub(crate) async fn sprints(State(app): State<App>) -> Result<Json<Sprints>, Problem> {
+pub(crate) async fn sprints(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+) -> Result<Json<Sprints>, Problem> {
     let mut sprints = Vec::new();
-    for (slug, sprint) in app.sprints() {
+    for (slug, sprint) in visible(&app, person.as_ref()).await? {
         let progress = app.store().progress(&sprint.ctx().sprint).await?;
         sprints.push(SprintSummary {
             slug: slug.clone(),
@@ -160,6 +205,7 @@ pub(crate) async fn sprints(State(app): State<App>) -> Result<Json<Sprints>, Pro
             completed: progress.completed,
             responses: progress.submitted,
             wanted: progress.wanted,
+            state: sprint.state().as_str(),
             notes: diptych_stages::results::notes(&sprint.ctx()),
         });
     }
@@ -180,7 +226,7 @@ pub(crate) async fn take(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Assignments>, Problem> {
     let sprint = app.sprint(&slug)?;
-    if !by_token(&headers) && !has_agreed(&app, sprint, &person).await? {
+    if !by_token(&headers) && !has_agreed(&app, &sprint, &person).await? {
         app.gates().count(Gate::Consent, Said::Refused);
         return Err(Problem::agree_first(format!(
             "Read what this sprint is for at /s/{slug}, and agree to it there."
@@ -192,6 +238,15 @@ pub(crate) async fn take(
             "`count` is {}: it must be 1 to {MOST_AT_ONCE}.",
             body.count
         )));
+    }
+    match sprint.state() {
+        SprintState::Open => {}
+        SprintState::Paused => {
+            return Ok(Json(Assignments { assignments: Vec::new(), retry_after_s: Some(PAUSE) }));
+        }
+        SprintState::Closed | SprintState::Archived => {
+            return Ok(Json(Assignments { assignments: Vec::new(), retry_after_s: None }));
+        }
     }
     let now = now();
     let ctx = sprint.ctx();
@@ -226,6 +281,7 @@ pub(crate) async fn take(
     (status = 413, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub(crate) async fn respond(
     State(app): State<App>,
+    Extension(client): Extension<Client>,
     SignedIn(person): SignedIn,
     Path(id): Path<String>,
     body: Result<Bytes, BytesRejection>,
@@ -256,7 +312,10 @@ pub(crate) async fn respond(
     .await?;
     let saved = |status: StatusCode, saved: &'static str| Ok((status, Json(Saved { saved })).into_response());
     match responded {
-        Responded::Recorded => saved(StatusCode::CREATED, "recorded"),
+        Responded::Recorded => {
+            app.pulse().answer(client.address, now());
+            saved(StatusCode::CREATED, "recorded")
+        }
         Responded::Repeated => saved(StatusCode::OK, "repeated"),
         Responded::Replaced => saved(StatusCode::OK, "replaced"),
         Responded::Settled => {
@@ -339,6 +398,8 @@ pub(crate) async fn progress(
         completed: progress.completed,
         responses: progress.submitted,
         wanted: progress.wanted,
+        state: sprint.state().as_str(),
+        announcement: sprint.running().announcement.map(|(id, text)| Told { id, text }),
         mine,
     }))
 }
@@ -353,7 +414,7 @@ pub(crate) async fn results(
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
     let sprint = app.sprint(&slug)?;
-    may_see_results(&app, sprint, person.as_ref()).await?;
+    may_see_results(&app, &sprint, person.as_ref()).await?;
     Ok(Json(&*sprint.report().await?).into_response())
 }
 
@@ -361,7 +422,7 @@ pub(crate) async fn results(
 pub(crate) async fn may_see_results(
     app: &App,
     sprint: &HostedSprint,
-    person: Option<&diptych_store::people::Person>,
+    person: Option<&Person>,
 ) -> Result<(), Problem> {
     if sprint.config().annotate.public_results {
         return Ok(());
@@ -371,8 +432,7 @@ pub(crate) async fn may_see_results(
     {
         return Ok(());
     }
-    let progress = app.store().progress(&sprint.ctx().sprint).await?;
-    if progress.pairs > 0 && progress.completed == progress.pairs {
+    if sprint.is_done().await? {
         return Ok(());
     }
     Err(Problem::forbidden(
@@ -416,6 +476,15 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
             text.push_str(&format!("diptych_{name}{{sprint=\"{slug}\"}} {value}\n"));
         }
     }
+    text.push_str("# HELP diptych_alerts What organizers should look at.\n# TYPE diptych_alerts gauge\n");
+    for (slug, sprint) in app.sprints() {
+        text.push_str(&format!("diptych_alerts{{sprint=\"{slug}\"}} {}\n", sprint.alerts().len()));
+    }
+    text.push_str("# HELP diptych_errors_total Requests that the server could not serve.\n");
+    text.push_str(&format!(
+        "# TYPE diptych_errors_total counter\ndiptych_errors_total {}\n",
+        app.pulse().errors()
+    ));
     text.push_str(&app.gates().metrics());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

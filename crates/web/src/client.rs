@@ -148,8 +148,12 @@ pub(crate) async fn meet(
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
     let span = tracing::error_span!("request", id, method = %request.method(), route);
     let begun = Instant::now();
+    let pulse = app.clone();
     let mut response = let_in(app, peer, request, next).instrument(span.clone()).await;
     let status = response.status().as_u16();
+    if status >= 500 {
+        pulse.pulse().error();
+    }
     span.in_scope(|| tracing::info!(status, ms = begun.elapsed().as_secs_f64() * 1e3, "answered"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);

@@ -18,6 +18,8 @@ pub(crate) struct Frame {
     pub(crate) here: &'static str,
     /// Where this person reviews, and how many reports wait there; for moderators.
     pub(crate) review: Option<(String, i64)>,
+    /// The sprint that this person organizes.
+    pub(crate) organize: Option<String>,
     /// What organizers must hear of at once.
     pub(crate) alarm: Option<String>,
     /// The style sheet, for a page that is a file by itself.
@@ -32,6 +34,7 @@ impl Frame {
             person: person.map(|person| person.name.clone()),
             here,
             review: None,
+            organize: None,
             alarm: None,
             inline: None,
         }
@@ -48,7 +51,11 @@ impl Frame {
             let id = &sprint.ctx().sprint;
             let role = app.store().role(id, &person.id).await?;
             if role == Role::Organizer {
-                self.alarm = app.gates().alarm();
+                self.alarm = self.alarm.or_else(|| app.gates().alarm()).or_else(|| {
+                    // The organizers' page of that sprint has them all.
+                    sprint.alerts().first().map(|alert| format!("{slug}: {alert}"))
+                });
+                self.organize.get_or_insert_with(|| slug.clone());
             }
             if role != Role::Annotator {
                 let waiting = app.store().waiting_reports(id).await?;

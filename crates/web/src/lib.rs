@@ -8,10 +8,13 @@ mod gates;
 mod me;
 mod openapi;
 mod openid;
+mod organize;
 mod pages;
 mod people;
 mod pictures;
 mod problem;
+mod propose;
+mod pulse;
 mod review;
 mod session;
 mod state;
@@ -31,6 +34,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::problem::Problem;
+use crate::propose::LARGEST_PROPOSAL;
 use crate::session::Visitor;
 
 pub use openapi::document as openapi_document;
@@ -51,6 +55,8 @@ pub fn router(app: App) -> Router {
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
+    // With a file of prompts, which is larger than anything else that is sent.
+    let propose = get(propose::show).post(propose::propose).layer(DefaultBodyLimit::max(LARGEST_PROPOSAL));
     Router::new()
         .route("/", get(pages::home))
         .route("/enter", get(enter::show).post(enter::enter))
@@ -63,6 +69,14 @@ pub fn router(app: App) -> Router {
         .route("/me/name", post(me::name))
         .route("/me/leave", post(me::leave))
         .route("/s/{slug}/people", get(people::show))
+        .route("/s/{slug}/organize", get(organize::show))
+        .route("/s/{slug}/organize/live", get(organize::live))
+        .route("/s/{slug}/organize/state", post(organize::set_state))
+        .route("/s/{slug}/organize/announce", post(organize::announce))
+        .route("/s/{slug}/organize/people", post(organize::set_counts))
+        .route("/s/{slug}/export/{file}", get(organize::export))
+        .route("/propose", propose)
+        .route("/proposals/{id}", post(propose::decide))
         .route("/s/{slug}/agree", post(terms::agree))
         .route("/s/{slug}/results", get(pages::results))
         .route("/s/{slug}/review", get(pages::review))
@@ -117,8 +131,9 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
 /// Refuses a body that says that it is too large before any of it is read; the limit above stops the rest.
 async fn refuse_large(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let most = if request.uri().path() == "/propose" { LARGEST_PROPOSAL } else { LARGEST_BODY };
     match length.and_then(|length| length.parse::<u64>().ok()) {
-        Some(length) if length > LARGEST_BODY as u64 => Problem::too_large(TOO_LARGE).into_response(),
+        Some(length) if length > most as u64 => Problem::too_large(TOO_LARGE).into_response(),
         _ => next.run(request).await,
     }
 }
@@ -132,12 +147,23 @@ pub async fn serve(
     app: App,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let watch = tokio::spawn(app.clone().watch());
-    let forget = tokio::spawn(app.clone().forget());
+    // Before the first request: a sprint that is closed asks nobody.
+    if let Err(problem) = app.read_running().await {
+        return Err(std::io::Error::other(problem.detail));
+    }
+    let duties = [
+        tokio::spawn(app.clone().watch()),
+        tokio::spawn(app.clone().forget()),
+        tokio::spawn(app.clone().look_out()),
+    ];
+    let stopping = app.stopping().clone();
+    let shutdown = async move {
+        shutdown.await;
+        stopping.cancel();
+    };
     let served = axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
         .with_graceful_shutdown(shutdown)
         .await;
-    watch.abort();
-    forget.abort();
+    duties.iter().for_each(tokio::task::JoinHandle::abort);
     served
 }

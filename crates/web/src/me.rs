@@ -15,7 +15,7 @@ use crate::frame::{Frame, message, page};
 use crate::pages::moment;
 use crate::problem::Problem;
 use crate::session::{COOKIE, SignedIn, Visitor, only_from_here, with_cookie};
-use crate::state::App;
+use crate::state::{App, HostedSprint};
 
 /// A sprint, as the page shows what is kept of a person there.
 struct Kept {
@@ -55,6 +55,7 @@ async fn shown(
     let mut own = app.store().own_data(&person.id).await?;
     let kept = std::mem::take(&mut own.sprints).into_iter().map(|sprint| {
         let hosted = app.sprint_of(Some(&sprint.id));
+        let hosted = hosted.as_deref();
         Kept {
             title: hosted
                 .map_or_else(|| sprint.sprint.clone(), |hosted| hosted.config().sprint.title.clone()),
@@ -127,12 +128,12 @@ pub(crate) async fn leave(
         let page = shown(&app, Visitor(Some(person)), Some(again)).await?;
         return Ok((StatusCode::BAD_REQUEST, page).into_response());
     }
-    let removes = |hosted: &&crate::state::HostedSprint| hosted.config().annotate.leaving == Leaving::Remove;
-    let remove: Vec<_> = app
-        .sprints()
-        .map(|(_, hosted)| hosted)
-        .filter(removes)
-        .map(|hosted| hosted.ctx().sprint.clone())
+    let removes = |hosted: &HostedSprint| hosted.config().annotate.leaving == Leaving::Remove;
+    let sprints = app.sprints();
+    let remove: Vec<_> = sprints
+        .iter()
+        .filter(|(_, hosted)| removes(hosted))
+        .map(|(_, hosted)| hosted.ctx().sprint.clone())
         .collect();
     app.store().forget(&person.id, &remove, now()).await?;
     let says = ["You are forgotten", "The server no longer knows who you are. Thank you for what you did."];

@@ -1,6 +1,6 @@
 //! The pages: home, sign-in, annotate, results. Each is a template and the plain data that it shows.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use askama::Template;
 use axum::Form;
@@ -8,6 +8,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use diptych_core::SprintState;
 use diptych_core::config::{Overlap, SprintConfig};
 use diptych_stages::results::Report;
 use diptych_stages::safety::{Change, Safety, Share};
@@ -15,7 +16,7 @@ use diptych_store::people::Person;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::api::may_see_results;
+use crate::api::{may_see_results, visible};
 use crate::frame::{Frame, message, page};
 use crate::problem::{Problem, Query};
 use crate::review::{Choices, LogLine, Proposed, ThresholdBody, organizer, reviewer, sees_models};
@@ -26,6 +27,7 @@ use crate::terms::{self, has_agreed};
 const CSS: &str = include_str!("../assets/design.css");
 const ANNOTATE_JS: &str = include_str!("../assets/annotate.js");
 const REVIEW_JS: &str = include_str!("../assets/review.js");
+const ORGANIZE_JS: &str = include_str!("../assets/organize.js");
 const PAGE_JS: &str = include_str!("../assets/page.js");
 const LOGO: &str = include_str!("../assets/logo.svg");
 
@@ -33,7 +35,7 @@ const LOGO: &str = include_str!("../assets/logo.svg");
 pub(crate) fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
-        let digest = Sha256::digest([CSS, ANNOTATE_JS, REVIEW_JS, PAGE_JS].concat().as_bytes());
+        let digest = Sha256::digest([CSS, ANNOTATE_JS, REVIEW_JS, ORGANIZE_JS, PAGE_JS].concat().as_bytes());
         hex::encode(&digest[..6])
     })
 }
@@ -43,6 +45,7 @@ pub(crate) async fn asset(Path((_, name)): Path<(String, String)>) -> Result<Res
         "design.css" => ("text/css; charset=utf-8", CSS),
         "annotate.js" => ("text/javascript; charset=utf-8", ANNOTATE_JS),
         "review.js" => ("text/javascript; charset=utf-8", REVIEW_JS),
+        "organize.js" => ("text/javascript; charset=utf-8", ORGANIZE_JS),
         "page.js" => ("text/javascript; charset=utf-8", PAGE_JS),
         _ => return Err(Problem::not_found("There is no such file.")),
     };
@@ -63,37 +66,47 @@ struct SprintCard {
     pairs: i64,
     responses: i64,
     percent: i64,
-    done: bool,
     notes: String,
     results: bool,
+    paused: bool,
 }
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
     frame: Frame,
-    sprints: Vec<SprintCard>,
+    /// The sprints that ask people now, those that will, and those that are done.
+    shelves: [(&'static str, Vec<SprintCard>); 3],
+    proposes: bool,
 }
 
 pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Result<Html<String>, Problem> {
-    let mut sprints = Vec::new();
-    for (slug, sprint) in app.sprints() {
+    let (mut open, mut coming, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    for (slug, sprint) in visible(&app, person.as_ref()).await? {
         let progress = app.store().progress(&sprint.ctx().sprint).await?;
-        sprints.push(SprintCard {
-            slug: slug.clone(),
+        let complete = progress.pairs > 0 && progress.completed == progress.pairs;
+        let shelf = match sprint.state() {
+            SprintState::Closed | SprintState::Archived => &mut done,
+            _ if complete => &mut done,
+            _ if progress.pairs == 0 => &mut coming,
+            _ => &mut open,
+        };
+        shelf.push(SprintCard {
             title: sprint.config().sprint.title.clone(),
             question: sprint.config().sprint.question.clone(),
             pairs: progress.pairs,
             responses: progress.submitted,
             percent: percent(progress.submitted, progress.wanted),
-            done: progress.pairs > 0 && progress.completed == progress.pairs,
             notes: diptych_stages::results::notes(&sprint.ctx()).join(" "),
-            results: may_see_results(&app, sprint, person.as_ref()).await.is_ok(),
+            results: may_see_results(&app, &sprint, person.as_ref()).await.is_ok(),
+            paused: sprint.state() == SprintState::Paused,
+            slug,
         });
     }
     let frame =
         Frame::new("Diptych", person.as_ref(), "sprints").for_moderators(&app, person.as_ref()).await?;
-    page(&Home { frame, sprints })
+    let shelves = [("Open", open), ("Coming", coming), ("Done", done)];
+    page(&Home { frame, shelves, proposes: app.folder().is_some() })
 }
 
 /// Rounded down, so that 100 is said only when it is.
@@ -124,8 +137,8 @@ pub(crate) async fn compare(
     let Some(person) = person else {
         return Ok(Redirect::to(&format!("/enter?next=/s/{slug}")).into_response());
     };
-    if !has_agreed(&app, sprint, &person).await? {
-        return Ok(terms::shown(&app, &slug, sprint, &person, None).await?.into_response());
+    if !has_agreed(&app, &sprint, &person).await? {
+        return Ok(terms::shown(&app, &slug, &sprint, &person, None).await?.into_response());
     }
     let progress = app.store().progress(&sprint.ctx().sprint).await?;
     let since = diptych_stages::ctx::now() - 24 * 3600 * 1000;
@@ -198,7 +211,7 @@ pub(crate) async fn results(
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref()).await) };
-    if let Err(problem) = may_see_results(&app, sprint, person.as_ref()).await {
+    if let Err(problem) = may_see_results(&app, &sprint, person.as_ref()).await {
         let says = ["Not open yet", &problem.detail];
         let page = message(&app, person.as_ref(), says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
@@ -379,16 +392,16 @@ struct Review {
 }
 
 /// The sprint, where this person moderates it; otherwise the page that says why not.
-async fn moderated<'a>(
-    app: &'a App,
+async fn moderated(
+    app: &App,
     slug: &str,
     person: Option<&Person>,
-) -> Result<Result<&'a HostedSprint, Response>, Problem> {
+) -> Result<Result<Arc<HostedSprint>, Response>, Problem> {
     let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person).await)) };
     let Some(person) = person else {
         return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/review")).into_response()));
     };
-    let Err(problem) = reviewer(app, sprint, person).await else { return Ok(Ok(sprint)) };
+    let Err(problem) = reviewer(app, &sprint, person).await else { return Ok(Ok(sprint)) };
     let says = ["For moderators", problem.detail.as_str()];
     let page = message(app, Some(person), says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
@@ -408,10 +421,10 @@ pub(crate) async fn review(
     let frame = Frame::new(format!("Review · {title}"), person.as_ref(), "review");
     let frame = frame.for_moderators(&app, person.as_ref()).await?;
     let sees_models = match &person {
-        Some(person) => sees_models(&app, sprint, &reviewer(&app, sprint, person).await?).await?,
+        Some(person) => sees_models(&sprint, &reviewer(&app, &sprint, person).await?).await?,
         None => false,
     };
-    Ok(page(&Review { frame, slug, sprint: title, choices: Choices::of(sprint, sees_models) })?
+    Ok(page(&Review { frame, slug, sprint: title, choices: Choices::of(&sprint, sees_models) })?
         .into_response())
 }
 
@@ -457,7 +470,7 @@ pub(crate) async fn review_log(
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
-    let mut all = crate::review::lines(&app, sprint).await?;
+    let mut all = crate::review::lines(&app, &sprint).await?;
     all.retain(|line| of.content.is_empty() || line.content == of.content);
     let total = all.len();
     let shown = |line: LogLine| ShownLine {
@@ -550,7 +563,7 @@ pub(crate) async fn safety(
     let threshold = proposed.threshold.map_or_else(|| "0.5".to_owned(), |threshold| threshold.to_string());
     let proposed = (proposed.classifier.unwrap_or_default(), threshold);
     let may_apply = match &person {
-        Some(person) => reviewer(&app, sprint, person).await?.organizer,
+        Some(person) => reviewer(&app, &sprint, person).await?.organizer,
         None => false,
     };
     Ok(page(&SafetyPage { frame, slug, report, proposed, changes, may_apply })?.into_response())
@@ -564,7 +577,7 @@ pub(crate) async fn set_threshold(
     form: Result<Form<ThresholdBody>, FormRejection>,
 ) -> Result<Redirect, Problem> {
     let sprint = app.sprint(&slug)?;
-    let organizer = organizer(&app, sprint, &person).await?;
+    let organizer = organizer(&app, &sprint, &person).await?;
     let Form(ThresholdBody { classifier, threshold }) =
         form.map_err(|error| Problem::bad_request(error.to_string()))?;
     sprint.set_threshold(&organizer, &classifier, threshold).await?;

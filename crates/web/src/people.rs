@@ -26,6 +26,8 @@ struct People {
     slug: String,
     sprint: String,
     percent: i64,
+    /// Whether nobody will be asked any more.
+    over: bool,
     pace: String,
     categories: Vec<CategoryRow>,
     people: Vec<PersonRow>,
@@ -79,5 +81,15 @@ pub(crate) async fn show(
         .await?;
     let pace = annotate::pace(progress.submitted, progress.wanted, a_day);
     let percent = percent(progress.submitted, progress.wanted);
-    Ok(page(&People { frame, slug, sprint: title, percent, pace, categories, people })?.into_response())
+    Ok(page(&People {
+        frame,
+        slug,
+        sprint: title,
+        percent,
+        over: sprint.state().is_over(),
+        pace,
+        categories,
+        people,
+    })?
+    .into_response())
 }

@@ -175,14 +175,14 @@ pub(crate) async fn items(
     Query(mut filter): Query<Filter>,
 ) -> Result<Json<ReviewItems>, Problem> {
     let sprint = app.sprint(&slug)?;
-    let reviewer = reviewer(&app, sprint, &person).await?;
+    let reviewer = reviewer(&app, &sprint, &person).await?;
     filter.check()?;
     let mut all = review::items(&sprint.ctx(), Some(&person.id)).await?;
-    if !sees_models(&app, sprint, &reviewer).await? {
+    if !sees_models(&sprint, &reviewer).await? {
         all.iter_mut().for_each(|item| item.model.clear());
         filter.model.clear();
     }
-    let counts = counts(&app, sprint, &person, &all).await?;
+    let counts = counts(&app, &sprint, &person, &all).await?;
     let reason = std::mem::take(&mut filter.reason);
     let mut items: Vec<Reviewable> = all.into_iter().filter(|item| filter.takes(item)).collect();
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
@@ -202,13 +202,8 @@ pub(crate) async fn items(
 
 /// Whether the person may hear which model made what: an organizer, and everybody who reviews when the sprint is
 /// done. A moderator may be an annotator as well.
-pub(crate) async fn sees_models(
-    app: &App,
-    sprint: &HostedSprint,
-    reviewer: &Reviewer,
-) -> Result<bool, Problem> {
-    let progress = app.store().progress(&sprint.ctx().sprint).await?;
-    Ok(reviewer.organizer || progress.pairs > 0 && progress.completed == progress.pairs)
+pub(crate) async fn sees_models(sprint: &HostedSprint, reviewer: &Reviewer) -> Result<bool, Problem> {
+    Ok(reviewer.organizer || sprint.is_done().await?)
 }
 
 async fn counts(
@@ -261,7 +256,7 @@ pub(crate) async fn decide(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Problem> {
     let sprint = app.sprint(&slug)?;
-    let reviewer = reviewer(&app, sprint, &person).await?;
+    let reviewer = reviewer(&app, &sprint, &person).await?;
     let body: ReviewBody = crate::api::read(body)?;
     let kind = Kind::from_word(&body.kind)
         .ok_or_else(|| Problem::bad_request("`kind` must be `image` or `text`."))?;
@@ -304,8 +299,8 @@ pub(crate) async fn log(
     Path(slug): Path<String>,
 ) -> Result<Json<Log>, Problem> {
     let sprint = app.sprint(&slug)?;
-    reviewer(&app, sprint, &person).await?;
-    Ok(Json(Log { log: lines(&app, sprint).await? }))
+    reviewer(&app, &sprint, &person).await?;
+    Ok(Json(Log { log: lines(&app, &sprint).await? }))
 }
 
 /// The whole log, the newest line first.
@@ -351,7 +346,7 @@ pub(crate) async fn safety(
     Query(proposed): Query<Proposed>,
 ) -> Result<Response, Problem> {
     let sprint = app.sprint(&slug)?;
-    reviewer(&app, sprint, &person).await?;
+    reviewer(&app, &sprint, &person).await?;
     let report = diptych_stages::safety::report(&sprint.ctx()).await?;
     let failed = |_| Problem::internal("The report cannot be written.");
     let mut document = serde_json::to_value(report).map_err(failed)?;
@@ -384,7 +379,7 @@ pub(crate) async fn set_threshold(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Problem> {
     let sprint = app.sprint(&slug)?;
-    let organizer = organizer(&app, sprint, &person).await?;
+    let organizer = organizer(&app, &sprint, &person).await?;
     let ThresholdBody { classifier, threshold } = crate::api::read(body)?;
     sprint.set_threshold(&organizer, &classifier, threshold).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -427,7 +422,7 @@ pub(crate) async fn thumbnail(
     Query(size): Query<Size>,
 ) -> Result<Response, Problem> {
     let sprint = app.sprint(&slug)?;
-    reviewer(&app, sprint, &person).await?;
+    reviewer(&app, &sprint, &person).await?;
     let nothing = || Problem::not_found("There is no such image.");
     let plain = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !plain || !app.store().has_image(&sprint.ctx().sprint, &hash).await? {

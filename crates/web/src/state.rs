@@ -1,25 +1,30 @@
 //! What handlers share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as PlainMutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, header};
 use diptych_core::config::{Names, Overrides, ServerConfig, SprintConfig};
-use diptych_core::{PersonId, SprintId};
+use diptych_core::{PersonId, SprintId, SprintState};
+use diptych_stages::annotators::Figures;
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
 use diptych_stages::terms::Terms;
 use diptych_stages::{Ctx, StageError, open, review, safety};
+use diptych_store::sprints::Running;
 use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, Limits};
 use crate::gates::Gates;
 use crate::openid::Provider;
 use crate::problem::Problem;
+use crate::pulse::Pulse;
 
 /// How old a report may be before it is made again.
 const REPORT_AGE: Duration = Duration::from_secs(5);
@@ -30,18 +35,54 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long after their last call a moderator is taken to be here.
 const HERE: Duration = Duration::from_secs(120);
 
+/// What takes a while to make: one request makes it, the others wait, and it serves for a while.
+struct Kept<T>(Mutex<Option<(Instant, Arc<T>)>>);
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> Kept<T> {
+    async fn get(
+        &self,
+        age: Duration,
+        make: impl Future<Output = diptych_stages::Result<T>>,
+    ) -> Result<Arc<T>, Problem> {
+        let mut kept = self.0.lock().await;
+        if let Some((made, value)) = &*kept
+            && made.elapsed() < age
+        {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(make.await?);
+        *kept = Some((Instant::now(), Arc::clone(&value)));
+        Ok(value)
+    }
+
+    async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+}
+
 /// A sprint that the server hosts.
 pub struct HostedSprint {
     ctx: RwLock<Arc<Ctx>>,
     /// Computed once a configuration: it is asked for at every taking of pairs.
     terms: RwLock<String>,
-    overrides: Overrides,
+    pub(crate) overrides: Overrides,
     /// Held while the configuration changes; shared by decisions, which plan pairs by it. So none puts back what
     /// a newer configuration has just removed, and no change of the file is lost to another.
     changing: tokio::sync::RwLock<()>,
     /// Whether what follows from the configuration could not be recorded yet.
     unsettled: AtomicBool,
-    report: Mutex<Option<(Instant, Arc<Report>)>>,
+    report: Kept<Report>,
+    figures: Kept<Vec<Figures>>,
+    /// Whether people are asked, and what they are told: at most a second old.
+    running: RwLock<Running>,
+    /// What organizers must hear of, as of the last look.
+    alerts: RwLock<Vec<String>>,
     /// When each moderator was last heard of, by this server.
     moderators: PlainMutex<HashMap<PersonId, Instant>>,
 }
@@ -58,7 +99,10 @@ impl HostedSprint {
             overrides,
             changing: Default::default(),
             unsettled,
-            report: Mutex::new(None),
+            report: Kept::default(),
+            figures: Kept::default(),
+            running: RwLock::new(Running { state: SprintState::Open, announcement: None }),
+            alerts: RwLock::default(),
             moderators,
         }
     }
@@ -173,7 +217,8 @@ impl HostedSprint {
         let (before, ctx) = (self.ctx(), Arc::new(ctx));
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Terms::of(&ctx.config).version;
         *self.ctx.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&ctx);
-        *self.report.lock().await = None;
+        self.report.forget().await;
+        self.figures.forget().await;
         if screens_otherwise(&before.config, &ctx.config) || before.settings != ctx.settings {
             self.unsettled.store(true, Ordering::Relaxed);
         }
@@ -188,17 +233,54 @@ impl HostedSprint {
         Ok(())
     }
 
-    /// The report, at most a few seconds old. One request makes it, the others wait.
+    /// The report, at most a few seconds old.
     pub(crate) async fn report(&self) -> Result<Arc<Report>, Problem> {
-        let mut kept = self.report.lock().await;
-        if let Some((made, report)) = &*kept
-            && made.elapsed() < REPORT_AGE
-        {
-            return Ok(Arc::clone(report));
+        let ctx = self.ctx();
+        self.report.get(REPORT_AGE, diptych_stages::results::report(&ctx)).await
+    }
+
+    /// What everybody's answers look like, at most a few seconds old.
+    pub(crate) async fn figures(&self) -> Result<Arc<Vec<Figures>>, Problem> {
+        let ctx = self.ctx();
+        self.figures.get(REPORT_AGE, diptych_stages::annotators::figures(&ctx)).await
+    }
+
+    /// Forgets what was made of answers, because others count now.
+    pub(crate) async fn forget_figures(&self) {
+        self.report.forget().await;
+        self.figures.forget().await;
+    }
+
+    pub(crate) fn running(&self) -> Running {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn state(&self) -> SprintState {
+        self.running.read().unwrap_or_else(PoisonError::into_inner).state
+    }
+
+    fn set_running(&self, running: Running) {
+        *self.running.write().unwrap_or_else(PoisonError::into_inner) = running;
+    }
+
+    pub(crate) fn alerts(&self) -> Vec<String> {
+        self.alerts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_alerts(&self, alerts: Vec<String>) {
+        let mut before = self.alerts.write().unwrap_or_else(PoisonError::into_inner);
+        if alerts.iter().any(|alert| !before.contains(alert)) {
+            // The log has no names: the words stand on the organizers' page.
+            tracing::warn!(sprint = %self.config().sprint.slug, alerts = alerts.len(), "organizers should look");
         }
-        let report = Arc::new(diptych_stages::results::report(&self.ctx()).await?);
-        *kept = Some((Instant::now(), Arc::clone(&report)));
-        Ok(report)
+        *before = alerts;
+    }
+
+    /// Whether nobody will be asked any more, or all is answered.
+    pub(crate) async fn is_done(&self) -> Result<bool, Problem> {
+        let ctx = self.ctx();
+        let progress = ctx.store.progress(&ctx.sprint).await?;
+        Ok(self.state().is_over() || progress.pairs > 0 && progress.completed == progress.pairs)
     }
 }
 
@@ -231,7 +313,12 @@ pub struct App {
 struct Inner {
     store: Store,
     blobs: Blobs,
-    sprints: BTreeMap<String, HostedSprint>,
+    sprints: RwLock<BTreeMap<String, Arc<HostedSprint>>>,
+    /// Where new sprints are put: the folder of `diptych.toml`, where there is one.
+    folder: Option<PathBuf>,
+    pulse: Pulse,
+    /// Cancelled when the server is to end: what never ends by itself ends then.
+    stopping: CancellationToken,
     config: ServerConfig,
     providers: Vec<Provider>,
     limits: Limits,
@@ -243,7 +330,8 @@ struct Inner {
 }
 
 impl App {
-    /// A server of these sprints. `secret` says what stands in an environment variable.
+    /// A server of these sprints. `folder` is the one in which new sprints are begun, where that is wanted; `secret`
+    /// says what stands in an environment variable.
     ///
     /// # Errors
     /// Where a provider's secret is not there, or no HTTPS client can be made.
@@ -252,10 +340,12 @@ impl App {
         blobs: Blobs,
         sprints: impl IntoIterator<Item = HostedSprint>,
         config: &ServerConfig,
+        folder: Option<&Path>,
         secret: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SetUpError> {
         let sprints =
-            sprints.into_iter().map(|sprint| (sprint.config().sprint.slug.clone(), sprint)).collect();
+            sprints.into_iter().map(|sprint| (sprint.config().sprint.slug.clone(), Arc::new(sprint)));
+        let sprints = RwLock::new(sprints.collect());
         let encoders =
             tokio::sync::Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from));
         let mut providers = Vec::new();
@@ -272,8 +362,36 @@ impl App {
         }
         let (limits, gates, agreed) = (Limits::new(&config.limits), Gates::default(), RwLock::default());
         let config = config.clone();
-        let inner = Inner { store, blobs, sprints, config, providers, limits, gates, agreed, encoders };
+        let (folder, pulse, stopping) =
+            (folder.map(Path::to_owned), Pulse::default(), CancellationToken::new());
+        let inner = Inner {
+            store,
+            blobs,
+            sprints,
+            folder,
+            pulse,
+            stopping,
+            config,
+            providers,
+            limits,
+            gates,
+            agreed,
+            encoders,
+        };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.inner.pulse
+    }
+
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.inner.stopping
+    }
+
+    /// Where new sprints are put, where people may propose any.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.inner.folder.as_deref()
     }
 
     pub(crate) fn gates(&self) -> &Gates {
@@ -359,7 +477,10 @@ impl App {
     pub(crate) async fn watch(self) {
         let mut seen: BTreeMap<String, Option<SystemTime>> = BTreeMap::new();
         loop {
-            for (slug, sprint) in &self.inner.sprints {
+            if let Err(problem) = self.read_running().await {
+                tracing::error!(?problem, "the database does not say which sprints are open");
+            }
+            for (slug, sprint) in &self.sprints() {
                 let file = sprint.ctx().folder.join("sprint.toml");
                 let changed = tokio::fs::metadata(&file).await.and_then(|file| file.modified()).ok();
                 let before = seen.insert(slug.clone(), changed);
@@ -374,19 +495,59 @@ impl App {
         }
     }
 
-    pub(crate) fn sprints(&self) -> impl Iterator<Item = (&String, &HostedSprint)> {
-        self.inner.sprints.iter()
+    /// Takes up which sprints are open, and what is announced.
+    pub(crate) async fn read_running(&self) -> Result<(), Problem> {
+        let mut running = self.store().running().await?;
+        for (_, sprint) in self.sprints() {
+            if let Some(running) = running.remove(&sprint.ctx().sprint) {
+                sprint.set_running(running);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks, now and then, whether organizers must hear of something. Never ends.
+    pub(crate) async fn look_out(self) {
+        loop {
+            let now = diptych_stages::ctx::now();
+            let addresses = self.pulse().most_from_one(now);
+            for (slug, sprint) in self.sprints() {
+                if sprint.state() != SprintState::Open {
+                    sprint.set_alerts(Vec::new());
+                    continue;
+                }
+                match diptych_stages::alerts::alerts(&sprint.ctx(), addresses, now).await {
+                    Ok(alerts) => sprint.set_alerts(alerts),
+                    Err(error) => {
+                        tracing::error!(%error, slug, "it cannot be told whether something stands out");
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    }
+
+    /// The sprints by slug.
+    pub(crate) fn sprints(&self) -> Vec<(String, Arc<HostedSprint>)> {
+        let sprints = self.inner.sprints.read().unwrap_or_else(PoisonError::into_inner);
+        sprints.iter().map(|(slug, sprint)| (slug.clone(), Arc::clone(sprint))).collect()
+    }
+
+    /// Begins to host another one.
+    pub(crate) fn host(&self, sprint: HostedSprint) {
+        let slug = sprint.config().sprint.slug.clone();
+        let mut sprints = self.inner.sprints.write().unwrap_or_else(PoisonError::into_inner);
+        sprints.insert(slug, Arc::new(sprint));
     }
 
     /// The sprint with this id, where this server hosts it.
-    pub(crate) fn sprint_of(&self, id: Option<&SprintId>) -> Option<&HostedSprint> {
-        self.inner.sprints.values().find(|sprint| Some(&sprint.ctx().sprint) == id)
+    pub(crate) fn sprint_of(&self, id: Option<&SprintId>) -> Option<Arc<HostedSprint>> {
+        self.sprints().into_iter().map(|(_, sprint)| sprint).find(|sprint| Some(&sprint.ctx().sprint) == id)
     }
 
-    pub(crate) fn sprint(&self, slug: &str) -> Result<&HostedSprint, Problem> {
-        self.inner
-            .sprints
-            .get(slug)
-            .ok_or_else(|| Problem::not_found(format!("There is no sprint `{slug}`.")))
+    pub(crate) fn sprint(&self, slug: &str) -> Result<Arc<HostedSprint>, Problem> {
+        let sprints = self.inner.sprints.read().unwrap_or_else(PoisonError::into_inner);
+        let found = sprints.get(slug).map(Arc::clone);
+        found.ok_or_else(|| Problem::not_found(format!("There is no sprint `{slug}`.")))
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn agree(
     let terms = Terms::of(&sprint.config());
     let again = async |message: &'static str| {
         app.gates().count(Gate::Consent, Said::Refused);
-        let page = shown(&app, &slug, sprint, &person, Some(message)).await?;
+        let page = shown(&app, &slug, &sprint, &person, Some(message)).await?;
         Ok((StatusCode::BAD_REQUEST, page).into_response())
     };
     if agreed.version != terms.version {

@@ -1,8 +1,41 @@
 //! Changing one value of a `sprint.toml` that people have written: all the rest stays as it stands.
 
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
-use super::ConfigError;
+use super::{ConfigError, ModelConfig};
+
+/// The text with this title, question, and image models; with what the answers are for, where that is said.
+///
+/// # Errors
+/// Where the text is no TOML, or a model cannot be written as such.
+pub fn with_words(
+    text: &str,
+    [title, question, about]: [&str; 3],
+    models: &[ModelConfig],
+) -> Result<String, ConfigError> {
+    let wrong = |error: &dyn std::fmt::Display| ConfigError(format!("sprint.toml: {error}"));
+    let mut document: DocumentMut = text.parse().map_err(|error| wrong(&error))?;
+    document["sprint"]["title"] = value(title);
+    document["sprint"]["question"] = value(question);
+    if !about.is_empty() {
+        document["annotate"]["about"] = value(about);
+    }
+    // They stand where the first one stood.
+    let place = document["models"].as_array_of_tables().and_then(|tables| tables.get(0)?.position());
+    let mut tables = ArrayOfTables::new();
+    for model in models {
+        let text = toml::to_string(model).map_err(|error| wrong(&error))?;
+        let mut table = text.parse::<DocumentMut>().map_err(|error| wrong(&error))?.as_table().clone();
+        for (_, item) in table.iter_mut() {
+            item.make_value();
+        }
+        table.decor_mut().set_prefix("\n");
+        table.set_position(place.unwrap_or(usize::MAX));
+        tables.push(table);
+    }
+    document["models"] = Item::ArrayOfTables(tables);
+    Ok(document.to_string())
+}
 
 /// The text with another threshold for this classifier, wherever `[screen]` lists it.
 ///

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use diptych_core::config::template;
-use diptych_text::templates;
+use diptych_stages::begin;
 
 use super::print;
 use crate::Usage;
@@ -35,18 +35,7 @@ pub fn run(folder: &Path, prompts: &[PathBuf], template: Template) -> Result<()>
         Template::Plain => plain,
         Template::Screened => template::screened(&plain),
     };
-    write(&file, &text)?;
-    let instructions = folder.join("templates");
-    std::fs::create_dir_all(&instructions)
-        .with_context(|| format!("{} cannot be made", instructions.display()))?;
-    for (name, text) in
-        [("style", templates::STYLE), ("simplified", templates::SIMPLIFIED), ("quality", templates::QUALITY)]
-    {
-        let file = instructions.join(format!("{name}.txt"));
-        if !file.exists() {
-            write(&file, text)?;
-        }
-    }
+    begin::write(folder, &text)?;
     let folder = folder.display();
     print(&format!(
         "{} is written; {}.\nNext:\n  diptych run -C {folder} --first 10    # and look at the contact sheet\n  diptych run -C {folder}\n  diptych serve -C {folder}\n",
@@ -84,10 +73,6 @@ fn title_of(slug: &str) -> String {
     let words = slug.replace('-', " ");
     let mut chars = words.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 #[cfg(test)]

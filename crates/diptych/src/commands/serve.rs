@@ -38,7 +38,8 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
         }
         hosted.push(HostedSprint::new(ctx, server.overrides.clone()));
     }
-    let app = App::new(store.clone(), blobs, hosted, &server.config, variable)
+    let begins_in = server.hosts_many.then_some(server.folder.as_path());
+    let app = App::new(store.clone(), blobs, hosted, &server.config, begins_in, variable)
         .map_err(|error| Usage(error.to_string()))?;
     let listener = tokio::net::TcpListener::bind(addr)
         .await

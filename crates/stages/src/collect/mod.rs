@@ -120,6 +120,20 @@ fn fingerprint(ctx: &Ctx, sources: &[Source]) -> Result<String> {
     Ok(UnitKey::of(&parts).to_string())
 }
 
+/// How many rows of a file hold a prompt in the field `prompt`, and how many do not.
+///
+/// # Errors
+/// Where the file as a whole cannot be used.
+pub(crate) fn count(name: &str, path: &Path) -> Result<(u64, u64)> {
+    let (mut prompts, mut others) = (0, 0);
+    rows::read(name, path, "prompt", &mut |row| {
+        let count = if row.outcome.is_ok() { &mut prompts } else { &mut others };
+        *count += 1;
+        true
+    })?;
+    Ok((prompts, others))
+}
+
 pub(crate) fn unreadable(name: &str, error: &std::io::Error) -> StageError {
     StageError::Source { name: name.to_owned(), reason: format!("it cannot be read: {error}") }
 }

@@ -1,0 +1,256 @@
+//! What organizers do with a sprint while it runs: open and close it, tell people something, measure them, leave
+//! somebody out, take the data along; and sprints that people propose.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::kit::{Client, Served, Sprint, signal, until};
+
+/// A browser that says of its requests that they come from our own pages.
+fn from_a_page(client: Client) -> Client {
+    client.with("sec-fetch-site", "same-origin")
+}
+
+fn organized(edit: &[(&str, &str)]) -> (Sprint, String, Served, Client) {
+    let sprint = Sprint::new(12);
+    for (from, to) in edit {
+        sprint.edit(from, to);
+    }
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    sprint.ok(&["users", "token", "Org"]);
+    sprint.ok(&["users", "role", "Org", "organizer"]);
+    let served = Served::start(&sprint);
+    let organizer = from_a_page(served.person(&sprint, "Org"));
+    (sprint, slug, served, organizer)
+}
+
+#[test]
+fn a_sprint_is_paused_opened_and_closed() {
+    let (sprint, slug, served, organizer) = organized(&[]);
+    let ada = served.person(&sprint, "Ada");
+    let set = |state: &str| organizer.form(&format!("/s/{slug}/organize/state"), &format!("state={state}"));
+    let take = || ada.post(&format!("/api/v1/sprints/{slug}/assignments"), &json!({"count": 2})).json();
+    let held = ada.take(&slug, 1).remove(0);
+
+    assert_eq!(set("paused").status, 303);
+    assert_eq!(
+        (take()["assignments"].as_array().unwrap().len(), take()["retry_after_s"].is_number()),
+        (0, true)
+    );
+    assert_eq!(ada.answer(&held, "left").status, 201, "what she holds is not lost");
+    let progress = ada.get(&format!("/api/v1/sprints/{slug}/progress")).json();
+    assert_eq!(progress["state"], "paused");
+    assert!(served.client().get("/").text().contains("Paused"));
+
+    assert_eq!(set("open").status, 303);
+    assert_eq!(take()["assignments"].as_array().unwrap().len(), 2);
+    assert_eq!(ada.get(&format!("/api/v1/sprints/{slug}/results")).status, 403);
+    assert_eq!(set("closed").status, 303);
+    assert_eq!(
+        (take()["assignments"].as_array().unwrap().len(), take()["retry_after_s"].is_null()),
+        (0, true)
+    );
+    assert_eq!(
+        ada.get(&format!("/api/v1/sprints/{slug}/results")).status,
+        200,
+        "closed: they are for everybody"
+    );
+    assert!(served.client().get(&format!("/s/{slug}/people")).text().contains("Final standings"));
+    assert!(set("gone").text().contains("open, paused, closed, archived"));
+
+    assert_eq!(set("archived").status, 303);
+    let listed = |client: &Client| client.get("/api/v1/sprints").json()["sprints"].as_array().unwrap().len();
+    assert_eq!((listed(&ada), listed(&organizer)), (0, 1));
+    // A server that starts anew knows.
+    drop(served);
+    let served = Served::start(&sprint);
+    assert_eq!(served.client().get("/api/v1/sprints").json()["sprints"], json!([]));
+}
+
+#[test]
+fn an_announcement_reaches_everybody_until_it_is_taken_down() {
+    let (_sprint, slug, served, organizer) = organized(&[]);
+    let told =
+        || served.client().get(&format!("/api/v1/sprints/{slug}/progress")).json()["announcement"].clone();
+    let tell = |text: &str| organizer.form(&format!("/s/{slug}/organize/announce"), &format!("text={text}"));
+    assert!(told().is_null());
+    assert_eq!(tell("Half+way+%3Cb%3E+there").status, 303);
+    let first = told();
+    assert_eq!(first["text"], "Half way <b> there");
+    assert!(organizer.get(&format!("/s/{slug}/organize")).text().contains("Half way &#60;b&#62; there"));
+    assert_eq!(tell("Done").status, 303);
+    assert_ne!(told()["id"], first["id"]);
+    assert_eq!(tell("").status, 303);
+    assert!(told().is_null());
+    tell(&"x".repeat(501)).problem(400);
+}
+
+/// Whoever answers a check cannot tell it from a pair, and what they answer counts for nobody else.
+#[test]
+fn checks_are_mixed_in_and_stand_on_the_organizers_page_alone() {
+    let checks = ("repeats = 0.0 ", "repeats = 0.25");
+    let gold = ("gold = 0.0 ", "gold = 0.25");
+    let (sprint, slug, served, organizer) = organized(&[checks, gold, ("overlap = 3", "overlap = 1")]);
+    let ben = served.person(&sprint, "Ben");
+    let held = ben.take(&slug, 10);
+    held.iter().take(8).for_each(|one| assert_eq!(ben.answer(one, "left").status, 201));
+    let ada = served.person(&sprint, "Ada");
+    // Of pairs that are full she is shown some as checks; all of them look alike.
+    let mut shown = Vec::new();
+    until("checks come", || {
+        for one in ada.take(&slug, 3) {
+            let keys: Vec<&String> = one.as_object().unwrap().keys().collect();
+            assert_eq!(keys, ["category", "expires_at", "id", "left", "prompt", "right"]);
+            assert_eq!(ada.answer(&one, "left").status, 201);
+            shown.push(one);
+        }
+        ada.take(&slug, 1).is_empty()
+    });
+    let report: serde_json::Value = serde_json::from_str(&sprint.ok(&["report", "--json"])).unwrap();
+    let mine =
+        ada.get(&format!("/api/v1/sprints/{slug}/progress")).json()["mine"]["responses"].as_u64().unwrap();
+    assert_eq!(mine, shown.len() as u64, "her own count tells no difference");
+    let bens =
+        ben.get(&format!("/api/v1/sprints/{slug}/progress")).json()["mine"]["responses"].as_u64().unwrap();
+    let responses = report["responses"].as_u64().unwrap();
+    assert!(responses <= mine + bens, "{report}");
+    let csv = organizer.get(&format!("/s/{slug}/export/responses.csv"));
+    assert_eq!(csv.text().lines().count() as u64, responses + 1, "no check is exported");
+    assert_eq!(organizer.get(&format!("/s/{slug}/export/responses.parquet")).body[..4], *b"PAR1");
+    assert_eq!(organizer.get(&format!("/s/{slug}/export/people.csv")).status, 404);
+
+    // Somebody is left out, with a reason, and counted again.
+    let page = organizer.get(&format!("/s/{slug}/organize")).text();
+    let row = page.split("<tr>").find(|row| row.contains("<bdi>Ben</bdi>")).unwrap();
+    let pseudonym = row.split("name=\"pseudonym\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let count = |text: &str| {
+        organizer.form(&format!("/s/{slug}/organize/people"), &format!("pseudonym={pseudonym}&{text}"))
+    };
+    count("counts=no").problem(400);
+    assert_eq!(count("counts=no&reason=a+bot").status, 303);
+    assert!(organizer.get(&format!("/s/{slug}/organize")).text().contains("Does not count: a bot"));
+    let report: serde_json::Value = serde_json::from_str(&sprint.ok(&["report", "--json"])).unwrap();
+    assert_eq!(report["responses"].as_u64().unwrap(), responses - 8);
+    assert_eq!(count("counts=yes").status, 303);
+    let report: serde_json::Value = serde_json::from_str(&sprint.ok(&["report", "--json"])).unwrap();
+    assert_eq!(report["responses"].as_u64().unwrap(), responses);
+}
+
+#[test]
+fn the_live_page_ends_with_the_server() {
+    let (sprint, slug, mut served, _) = organized(&[]);
+    let token = sprint.ok(&["users", "token", "Org"]);
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let request = format!(
+        "GET /s/{slug}/organize/live HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
+        served.address,
+        token.trim()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let (mut heard, mut some) = (String::new(), [0; 4096]);
+    while !heard.contains("\"unanimous\"") {
+        let length = stream.read(&mut some).unwrap();
+        assert_ne!(length, 0, "{heard}");
+        heard.push_str(&String::from_utf8_lossy(&some[..length]));
+    }
+    assert!(heard.contains("content-type: text/event-stream"), "{heard}");
+    let asked = Instant::now();
+    signal(&served.child, "TERM");
+    assert!(served.child.wait().unwrap().success());
+    assert!(asked.elapsed() < Duration::from_secs(10), "it does not wait for who looks");
+}
+
+/// A form with a file in it, as a browser sends it.
+fn proposal(fields: &[(&str, &str)], file: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        body.extend(
+            format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes(),
+        );
+    }
+    let head =
+        format!("--b\r\ncontent-disposition: form-data; name=\"prompts\"; filename=\"{file}\"\r\n\r\n");
+    body.extend(head.bytes());
+    body.extend(bytes);
+    body.extend(b"\r\n--b--\r\n");
+    body
+}
+
+#[test]
+fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("diptych.toml"), "").unwrap();
+    let sprint = Sprint::below(root.path(), 3);
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    sprint.ok(&["users", "token", "Org"]);
+    sprint.ok(&["users", "role", "Org", "organizer"]);
+    let served = Served::start(&sprint);
+    let organizer = from_a_page(served.person(&sprint, "Org"));
+    let ada = from_a_page(served.person(&sprint, "Ada"));
+    let (dev, sd) = (format!("{slug}/dev"), format!("{slug}/sd"));
+    let propose = |client: &Client, slug: &str, models: &[&str], file: &str, bytes: &[u8]| {
+        let mut fields = vec![("title", "Birds <b>"), ("slug", slug), ("question", "Which bird?")];
+        fields.extend(models.iter().map(|model| ("model", *model)));
+        client.send("POST", "/propose", "multipart/form-data; boundary=b", &proposal(&fields, file, bytes))
+    };
+    let models = [dev.as_str(), sd.as_str()];
+    // What is not as it should be is said, and nothing is kept.
+    for (slug, models, file, bytes, says) in [
+        ("../up", &models[..], "p.txt", &b"a heron\n"[..], "short name"),
+        (&slug, &models, "p.txt", b"a heron\n", "already"),
+        ("birds", &["x/y", "x/z"], "p.txt", b"a heron\n", "no engine"),
+        ("birds", &models[..1], "p.txt", b"a heron\n", "two image models"),
+        ("birds", &models, "../../p.exe", b"MZ", "must be a file"),
+        ("birds", &models, "p.txt", b"\xff\xfe\x00", "no text"),
+        ("birds", &models, "p.jsonl", b"not json\nat all\n", "No prompt"),
+        ("birds", &models, "", b"", "Choose a file"),
+    ] {
+        let answer = propose(&ada, slug, models, file, bytes);
+        assert_eq!((answer.status, answer.text().contains(says)), (400, true), "{says}: {}", answer.text());
+    }
+    let large = propose(&ada, "birds", &models, "p.txt", &vec![b'a'; 3 << 20]);
+    assert_eq!(large.status, 413);
+    assert!(!ada.get("/propose").text().contains("id=\"mine\""));
+
+    assert_eq!(propose(&ada, "birds", &models, "p.txt", b"a heron\na crane at dusk\n").status, 303);
+    assert_eq!(propose(&ada, "herons", &models, "p.csv", b"prompt\na heron\n").status, 303);
+    assert_eq!(propose(&ada, "cranes", &models, "p.csv", b"prompt\na crane\n").status, 303);
+    let fourth = propose(&ada, "storks", &models, "p.csv", b"prompt\na stork\n");
+    assert!(fourth.status == 400 && fourth.text().contains("3 proposals waiting"), "10,000 of one person's");
+    assert!(!ada.get("/propose").text().contains("Waiting for you"), "she decides about none");
+    let page = organizer.get("/propose").text();
+    let ids: Vec<String> = page
+        .split("action=\"/proposals/")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids.len(), 3);
+    assert!(page.contains("Birds &#60;b&#62;") && page.contains("2 prompts"), "{page}");
+    assert_eq!(ada.form(&format!("/proposals/{}", ids[0]), "decision=accept").status, 403);
+
+    assert_eq!(organizer.form(&format!("/proposals/{}", ids[0]), "decision=accept").status, 303);
+    assert_eq!(
+        organizer.form(&format!("/proposals/{}", ids[1]), "decision=decline&note=too+like").status,
+        303
+    );
+    organizer.form(&format!("/proposals/{}", ids[1]), "decision=accept").problem(404);
+    assert!(ada.get("/propose").text().contains("too like"));
+    // It stands there at once, and is a sprint like any other.
+    assert!(served.client().get("/").text().contains("Birds &#60;b&#62;"));
+    let folder = root.path().join("birds");
+    let text = std::fs::read_to_string(folder.join("sprint.toml")).unwrap();
+    assert!(
+        text.contains("question = \"Which bird?\"") && text.contains("name = \"rehearsal/noto\""),
+        "{text}"
+    );
+    let command = |args: &[&str]| crate::kit::program(&folder).args(args).output().unwrap();
+    let run = command(&["run", "--quiet"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let listed = String::from_utf8(command(&["users", "list"]).stdout).unwrap();
+    assert!(listed.contains("organizer") && listed.contains("moderator"), "{listed}");
+    assert_eq!(ada.take("birds", 1).len(), 1);
+}
