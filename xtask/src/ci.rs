@@ -433,7 +433,7 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
     let tests = root.join("tests").join("browser");
     let place = folder.join("browser");
     fs::create_dir_all(&place)?;
-    for file in ["package.json", "journey.mjs", "sign_in.mjs"] {
+    for file in ["package.json", "kit.mjs", "journey.mjs", "people.mjs", "sign_in.mjs"] {
         fs::copy(tests.join(file), place.join(file)).with_context(|| format!("tests/browser/{file}"))?;
     }
     let wanted = fs::read_to_string(tests.join("package.json"))?;
@@ -472,6 +472,8 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
     let _server = Running(server);
     wait_for(port, "the server")?;
     let address = format!("http://127.0.0.1:{port}");
-    check(Command::new("node").current_dir(&place).args(["journey.mjs", &address]))?;
+    for journey in ["journey.mjs", "people.mjs"] {
+        check(Command::new("node").current_dir(&place).args([journey, &address]))?;
+    }
     check(Command::new("node").current_dir(&place).args(["sign_in.mjs", &address, &provider.to_string()]))
 }

@@ -19,8 +19,8 @@ const ENOUGH_AN_HOUR: f64 = 20.0;
 pub struct LastDay {
     /// Answers of the last 24 hours.
     pub answers: i64,
-    /// Who has given most of them, and how many.
-    pub most_by: Option<(String, i64)>,
+    /// Who has given most of them, how many, and how many people have given any.
+    pub most_by: Option<(String, i64, i64)>,
     /// Answers of the last hour.
     pub hour: i64,
     /// Hours before the last one, up to 24, since the first answer.
@@ -29,12 +29,15 @@ pub struct LastDay {
     pub before: i64,
 }
 
-/// What stands out in the sprint's last day. `address` says how many of this server's answers came in that time
-/// from the one address that has sent most, and how many there were.
+/// Where answers of a day come from: how many from the one address that has sent most, how many in all, and from how
+/// many addresses.
+pub type Addresses = (i64, i64, i64);
+
+/// What stands out in the sprint's last day. `addresses` are those of this server's answers in that time.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn alerts(ctx: &Ctx, address: (i64, i64), now: Millis) -> Result<Vec<String>> {
+pub async fn alerts(ctx: &Ctx, addresses: Addresses, now: Millis) -> Result<Vec<String>> {
     let store = &ctx.store;
     let Some(first) = store.first_response(&ctx.sprint).await? else { return Ok(Vec::new()) };
     let since = async |ago: Millis| store.responses_since(&ctx.sprint, now - ago).await;
@@ -46,21 +49,25 @@ pub async fn alerts(ctx: &Ctx, address: (i64, i64), now: Millis) -> Result<Vec<S
         hours_before: ((now - first) / HOUR - 1).clamp(0, 24),
         before: since(25 * HOUR).await? - hour,
     };
-    Ok(of_day(ctx.config.alerts, &last, address))
+    Ok(of_day(ctx.config.alerts, &last, addresses))
 }
 
-fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all): (i64, i64)) -> Vec<String> {
+fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all, addresses): Addresses) -> Vec<String> {
     let mut alerts = Vec::new();
-    let too_much = |part: i64, whole: i64| whole >= ENOUGH_A_DAY && part as f64 > config.share * whole as f64;
-    if let Some((name, count)) = &last.most_by
-        && too_much(*count, last.answers)
+    // Of a few people each gives a large share: only twice a fair one stands out.
+    let too_much = |part: i64, whole: i64, givers: i64| {
+        let share = config.share.max(2.0 / givers.max(1) as f64);
+        whole >= ENOUGH_A_DAY && part as f64 > share * whole as f64
+    };
+    if let Some((name, count, people)) = &last.most_by
+        && too_much(*count, last.answers, *people)
     {
         alerts.push(format!(
             "“{name}” has given {} of the {} answers of the last 24 hours.",
             count, last.answers
         ));
     }
-    if too_much(from_one, from_all) {
+    if too_much(from_one, from_all, addresses) {
         alerts.push(format!(
             "One address has sent about {} of the {from_all} answers that this server took in the last 24 hours; \
              it may be a network that many share.",
@@ -87,25 +94,27 @@ mod tests {
     fn a_large_share_and_a_sudden_fall_are_said() {
         let calm = LastDay {
             answers: 1000,
-            most_by: Some(("Ana".to_owned(), 250)),
+            most_by: Some(("Ana".to_owned(), 250, 40)),
             hour: 40,
             hours_before: 24,
             before: 960,
         };
         let said = |last: &LastDay, address| of_day(AlertsConfig::default(), last, address);
-        assert_eq!(said(&calm, (250, 1000)), Vec::<String>::new());
-        assert_eq!(said(&LastDay::default(), (0, 0)), Vec::<String>::new());
-        let many = LastDay { most_by: Some(("Ana".to_owned(), 251)), ..calm.clone() };
-        assert_eq!(said(&many, (0, 0)), ["“Ana” has given 251 of the 1000 answers of the last 24 hours."]);
-        assert!(said(&calm, (900, 1000))[0].contains("One address has sent about 900 of the 1000"));
-        assert_eq!(said(&calm, (90, 99)), Vec::<String>::new(), "too few to say anything");
+        assert_eq!(said(&calm, (250, 1000, 30)), Vec::<String>::new());
+        assert_eq!(said(&LastDay::default(), (0, 0, 0)), Vec::<String>::new());
+        let many = LastDay { most_by: Some(("Ana".to_owned(), 251, 40)), ..calm.clone() };
+        assert_eq!(said(&many, (0, 0, 0)), ["“Ana” has given 251 of the 1000 answers of the last 24 hours."]);
+        let few = LastDay { most_by: Some(("Ana".to_owned(), 600, 3)), ..calm.clone() };
+        assert_eq!(said(&few, (1000, 1000, 1)), Vec::<String>::new(), "three people, at one desk");
+        assert!(said(&calm, (900, 1000, 30))[0].contains("One address has sent about 900 of the 1000"));
+        assert_eq!(said(&calm, (90, 99, 30)), Vec::<String>::new(), "too few to say anything");
         let quiet = LastDay { hour: 7, ..calm.clone() };
         assert_eq!(
-            said(&quiet, (0, 0)),
+            said(&quiet, (0, 0, 0)),
             ["The last hour brought 7 answers; an hour of the day before brought 40."]
         );
         assert_eq!(
-            said(&LastDay { hours_before: 0, ..quiet }, (0, 0)),
+            said(&LastDay { hours_before: 0, ..quiet }, (0, 0, 0)),
             Vec::<String>::new(),
             "it has only begun"
         );

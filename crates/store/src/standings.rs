@@ -158,6 +158,16 @@ impl Store {
 }
 
 impl Store {
+    /// How many responses of each person count, the most first.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn answer_counts(&self, sprint: &SprintId) -> Result<Vec<i64>> {
+        let query = "SELECT COUNT(*) AS answers FROM responses WHERE sprint = $1 AND state = 'submitted' \
+                     GROUP BY person ORDER BY answers DESC";
+        Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_all(self.readers()).await?)
+    }
+
     /// When the sprint's first response was given that counts.
     ///
     /// # Errors
@@ -167,18 +177,20 @@ impl Store {
         Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_one(self.readers()).await?)
     }
 
-    /// Who has given most of the responses since `since` that count, by name, and how many.
+    /// Who has given most of the responses since `since` that count, by name, how many, and how many people have
+    /// given any; people whom the program made up are left out.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn most_answers(&self, sprint: &SprintId, since: Millis) -> Result<Option<(String, i64)>> {
+    pub async fn most_answers(&self, sprint: &SprintId, since: Millis) -> Result<Option<(String, i64, i64)>> {
         Ok(sqlx::query_as(
-            "SELECT people.name, COUNT(*) AS answers FROM responses JOIN people ON people.id = responses.person \
-             WHERE responses.sprint = $1 AND responses.created_at >= $2 AND state = 'submitted' \
-             GROUP BY people.id, people.name ORDER BY answers DESC LIMIT 1",
+            "SELECT people.name, COUNT(*) AS answers, COUNT(*) OVER () FROM responses \
+             JOIN people ON people.id = responses.person WHERE responses.sprint = $1 AND responses.created_at >= $2 \
+             AND state = 'submitted' AND people.kind <> $3 GROUP BY people.id, people.name ORDER BY answers DESC LIMIT 1",
         )
         .bind(sprint.as_str())
         .bind(since)
+        .bind(SIMULATED)
         .fetch_optional(self.readers())
         .await?)
     }

@@ -1,83 +1,56 @@
 // The annotate page: shows a pair, takes an answer, fetches the next pairs ahead.
-//
-// An answer goes into an outbox in the browser's storage before anything else, and leaves it only
-// when the server has said that it is on disk: a lost connection or a reload loses nothing.
 "use strict";
 
-const sprint = document.body.dataset.sprint;
+import { openOutbox } from "./outbox.js";
+import { practicePairs } from "./practice.js";
+
+const { sprint, person, folder } = document.body.dataset;
 const AHEAD = 3;
+const MARKS = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000];
 const $ = (id) => document.getElementById(id);
 const buttons = [...document.querySelectorAll("[name=answer]")];
 const button = (value) => buttons.find((one) => one.value === value);
-const words = { left: "left is better", right: "right is better", both_good: "both good", both_bad: "both bad",
-  toxic_content: "reported", skip: "skipped" };
+const texts = JSON.parse($("texts").textContent);
+const say = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-let current = null; // the pair that is shown: { assignment, images, since }
+let current = null; // the pair that is shown: { assignment, images, since, practice? }
 let waiting = []; // pairs that are fetched, oldest first
 let last = null; // what undo takes back
-let done = new Set(); // assignments that were answered here
+const done = new Set(); // assignments that were answered on this browser
 let fetching = false;
 let finished = false;
 let lost = false; // whether the last try to fetch pairs has failed
+let state = document.body.dataset.state;
+let total = Number(document.body.dataset.total);
 let timer = 0;
 
-// ---- The outbox
+// ---- Answers on their way
 
-// One a person: whoever signs in next on this browser does not send it in their own name.
-const key = `diptych outbox ${sprint} ${document.body.dataset.person}`;
-const outbox = () => JSON.parse(localStorage.getItem(key) || "[]");
-const keep = (entries) => localStorage.setItem(key, JSON.stringify(entries));
-let sending = null; // the number of the entry that is under way
-let counted = new Set(); // assignments whose answer is in the count
+const counted = new Set(); // assignments whose answer is in the count
+const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, {
+  unreachable: () => notice(say("unreachable")),
+  reachable: quiet,
+  signIn: leave,
+  saved: (entry) => { if (entry.answer !== "skip") { counted.add(entry.id); count(1) } },
+  takenBack: (entry) => { if (counted.delete(entry.id)) count(-1) },
+  filled: () => toast(say("filled"), false),
+  stands: () => toast(say("stands"), false),
+  /// The server will never take it: nobody should believe that it did.
+  refused: async (reply) => {
+    let detail = "";
+    try { detail = (await reply.json()).detail } catch { /* the status says enough */ }
+    notice(say("not_saved", { status: reply.status, detail }));
+  },
+});
 
-function post(entry) {
-  const entries = outbox();
-  // An undo of something that was not sent yet only forgets it.
-  const unsent = entries.find((one) => entry.undo && one.id === entry.id && !one.undo && one.number !== sending);
-  if (unsent) return keep(entries.filter((one) => one !== unsent));
-  keep([...entries, { ...entry, number: `${Date.now()} ${Math.random()}` }]);
-  send();
-}
-
-async function send() {
-  if (sending) return;
-  let pause = 1000;
-  for (let entries = outbox(); entries.length; entries = outbox()) {
-    const entry = entries[0];
-    sending = entry.number;
-    let reply;
-    try {
-      reply = await fetch(`/api/v1/assignments/${entry.id}/response`, entry.undo ? { method: "DELETE" } : {
-        method: "PUT",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ answer: entry.answer, duration_ms: entry.duration_ms }),
-      });
-    } catch { reply = null }
-    if (reply === null || reply.status >= 500 || reply.status === 429) {
-      say("The server cannot be reached. Your answers are safe in this browser and are sent as soon as it answers.");
-      await new Promise((resume) => setTimeout(resume, pause));
-      pause = Math.min(pause * 2, 30000);
-      continue;
-    }
-    pause = 1000;
-    if (reply.status === 401) return leave();
-    keep(outbox().filter((one) => one.number !== entry.number));
-    quiet();
-    if (reply.status === 201 && entry.answer !== "skip") { counted.add(entry.id); count(1) }
-    if (reply.status === 204 && counted.delete(entry.id)) count(-1);
-    if (reply.status === 410) toast("Others had filled that pair already", false);
-    else if (reply.status === 409) toast("Your first answer stands", false);
-    else if (!reply.ok) await refused(reply);
-  }
-  sending = null;
-}
-
-/// The server will never take it: nobody should believe that it did.
-async function refused(reply) {
-  let detail = "";
-  try { detail = (await reply.json()).detail } catch { /* the status says enough */ }
-  say(`An answer was not saved (${reply.status}). ${detail}`);
-}
+// What is answered in one tab is done in the others.
+const tabs = new BroadcastChannel(`diptych ${sprint} ${person}`);
+tabs.onmessage = ({ data: { answered, open } }) => {
+  if (open) return void done.delete(open);
+  done.add(answered);
+  waiting = waiting.filter((pair) => pair.assignment.id !== answered);
+  if (current?.assignment.id === answered) { current = null; next() }
+};
 
 function leave() { location.href = "/enter?next=" + encodeURIComponent(location.pathname) }
 
@@ -90,8 +63,9 @@ async function picture(side) {
   return image;
 }
 
-function prepare(assignment) {
-  const pair = { assignment, images: Promise.all([picture(assignment.left), picture(assignment.right)]) };
+function prepare(pair) {
+  const { left, right } = pair.assignment;
+  pair.images = Promise.all([picture(left), picture(right)]);
   pair.images.catch(() => {}); // looked at when the pair is shown
   return pair;
 }
@@ -117,14 +91,14 @@ async function fetchAhead() {
     const known = new Set(waiting.map((pair) => pair.assignment.id));
     if (current) known.add(current.assignment.id);
     const fresh = assignments.filter((one) => !known.has(one.id) && !done.has(one.id));
-    waiting.push(...fresh.map(prepare));
+    waiting.push(...fresh.map((assignment) => prepare({ assignment })));
     finished = assignments.length === 0 && retry === null;
     const again = fresh.length === 0 && !finished ? Math.min(Math.max(retry ?? 2, 2), 30) : 0;
     if (again && !current && waiting.length === 0) timer = setTimeout(fetchAhead, again * 1000);
     if (!current) next();
   } catch (error) {
     lost = true;
-    say("New pairs cannot be fetched: " + error.message + ". Trying again.");
+    notice(say("no_new_pairs", { reason: error.message }));
     if (!current) empty();
     timer = setTimeout(fetchAhead, 5000);
   } finally { fetching = false }
@@ -141,16 +115,16 @@ async function next() {
   let images;
   try { images = await pair.images } catch {
     // One more try, then the pair is left to somebody else.
-    try { images = await (pair.images = prepare(pair.assignment).images) } catch {
+    try { images = await prepare(pair).images } catch {
       done.add(pair.assignment.id);
-      post({ id: pair.assignment.id, answer: "skip", duration_ms: 0 });
+      if (!pair.practice) outbox.post({ id: pair.assignment.id, answer: "skip", duration_ms: 0 });
       return next();
     }
   }
   if (current !== pair) return;
-  const { assignment } = pair;
-  images[0].alt = "First image";
-  images[1].alt = "Second image";
+  const { assignment, practice } = pair;
+  images[0].alt = say("first_image");
+  images[1].alt = say("second_image");
   // Both in the same frame, decoded.
   requestAnimationFrame(() => {
     $("pictures").replaceChildren(...images);
@@ -158,6 +132,8 @@ async function next() {
     $("prompt").classList.toggle("long", assignment.prompt.length > 160);
     $("category").textContent = assignment.category;
     $("category").hidden = !assignment.category;
+    $("coach").hidden = !practice;
+    $("coach").firstElementChild.textContent = practice?.coach ?? "";
     const zoom = $("zoom").querySelectorAll("img");
     zoom[0].src = images[0].src;
     zoom[1].src = images[1].src;
@@ -170,16 +146,16 @@ async function next() {
 function empty() {
   enable(false);
   $("pictures").replaceChildren(document.createElement("i"), document.createElement("i"));
-  $("category").hidden = true;
-  $("prompt").textContent = lost ? "The next pair comes as soon as the server answers."
-    : !document.body.dataset.pairs ? "This sprint has no pairs yet. This page looks by itself."
-    : finished ? "You have compared every pair that there is for you. Thank you."
-    : "The last pairs are with other people; one may come back to you. This page looks by itself.";
+  $("category").hidden = $("coach").hidden = true;
+  const over = state === "closed" || state === "archived";
+  $("prompt").textContent = say(lost ? "empty_lost" : over ? "empty_closed" : state === "paused" ? "empty_paused"
+    : !document.body.dataset.pairs ? "empty_none" : finished ? "empty_finished" : "empty_waiting");
   if (!finished && !fetching && !timer) fetchAhead();
 }
 
 function enable(on) {
-  for (const one of buttons) one.disabled = one.value === "undo" ? !last : !on;
+  const practice = Boolean(current?.practice);
+  for (const one of buttons) one.disabled = one.value === "undo" ? !last : !on || (practice && one.value === "toxic_content");
 }
 
 // ---- Answers
@@ -187,36 +163,49 @@ function enable(on) {
 function answer(value) {
   if (value === "undo") return undo();
   if (!current || button(value).disabled) return;
-  const { assignment, since } = current;
-  done.add(assignment.id);
-  last = { pair: current, value };
-  post({ id: assignment.id, answer: value, duration_ms: Math.round(performance.now() - since) });
-  toast((value === "skip" ? "Skipped" : value === "toxic_content" ? "Reported" : "Saved: " + side(words[value])), true);
+  const { assignment, since, practice } = current;
+  if (practice) {
+    const ends = !waiting[0]?.practice;
+    toast(say(ends ? "practice_end" : value === practice.answer || value === "skip" ? "practice_yes" : "practice_other"), false);
+    if (ends) practised();
+  } else {
+    done.add(assignment.id);
+    last = { pair: current, value };
+    outbox.post({ id: assignment.id, answer: value, duration_ms: Math.round(performance.now() - since) });
+    tabs.postMessage({ answered: assignment.id });
+    toast(say("saved_" + side(value)), true);
+  }
   current = null;
   next();
 }
 
 function undo() {
   if (!last) return;
-  const { pair, value } = last;
+  const { pair } = last;
   last = null;
   done.delete(pair.assignment.id);
-  post({ id: pair.assignment.id, undo: true });
+  outbox.post({ id: pair.assignment.id, undo: true });
+  tabs.postMessage({ open: pair.assignment.id });
   if (current) waiting.unshift(current);
   waiting.unshift(pair);
   current = null;
   finished = false;
-  toast("Taken back", false);
+  toast(say("taken_back"), false);
   next();
 }
 
 /// On a phone held upright one picture stands above the other.
-function side(text) {
-  const upright = matchMedia("(max-width: 40rem) and (orientation: portrait)").matches;
-  return upright ? text.replace("left", "upper").replace("right", "lower") : text;
+const isUpright = () => matchMedia("(max-width: 40rem) and (orientation: portrait)").matches;
+const side = (value) => (isUpright() ? { left: "upper", right: "lower" }[value] ?? value : value);
+
+function count(by) {
+  total += by;
+  $("today").textContent = Math.max(0, Number($("today").textContent) + by);
+  showTotal();
+  if (by > 0 && MARKS.includes(total)) toast(say("thanks", { count: total }), Boolean(last));
 }
 
-function count(by) { $("today").textContent = Math.max(0, Number($("today").textContent) + by) }
+function showTotal() { $("total").textContent = say("in_all", { count: total }) }
 
 let toastTimer = 0;
 function toast(text, undoable) {
@@ -228,25 +217,67 @@ function toast(text, undoable) {
   toastTimer = setTimeout(() => { box.hidden = true }, 4000);
 }
 
-function say(text) { $("notice").firstElementChild.textContent = text; $("notice").hidden = false }
+function notice(text) { $("notice").firstElementChild.textContent = text; $("notice").hidden = false }
 function quiet() { $("notice").hidden = true }
+
+// ---- How the sprint goes
 
 async function progress() {
   try {
-    const { pairs, responses, wanted, mine } = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
-    if (pairs && !document.body.dataset.pairs) {
-      document.body.dataset.pairs = pairs;
+    const now = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
+    const opened = state !== "open" && now.state === "open";
+    state = now.state;
+    if (now.pairs && (!document.body.dataset.pairs || opened)) {
+      document.body.dataset.pairs = now.pairs;
       finished = false;
       fetchAhead();
     }
     // What is on its way is not in the server's figure yet.
-    if (mine && outbox().length === 0) $("today").textContent = mine.today;
-    const percent = wanted ? Math.floor(responses * 100 / wanted) : 0;
+    if (now.mine && outbox.isEmpty()) {
+      $("today").textContent = now.mine.today;
+      total = now.mine.responses;
+      showTotal();
+      $("place").textContent = now.mine.place ? say("place", { place: now.mine.place, people: now.mine.people }) : "";
+    }
+    const percent = now.wanted ? Math.floor(now.responses * 100 / now.wanted) : 0;
     $("percent").textContent = percent;
     $("opening").setAttribute("aria-valuenow", percent);
     $("opening").style.setProperty("--done", percent + "%");
+    if (!current) empty();
+    announce(now.announcement);
   } catch { /* a figure that is late harms nobody */ }
 }
+
+function announce(announcement) {
+  const closed = localStorage.getItem(`diptych told ${sprint}`);
+  $("told").hidden = !announcement || announcement.id === closed;
+  if ($("told").hidden || $("told").dataset.id === announcement.id) return;
+  $("told").dataset.id = announcement.id;
+  $("told").firstElementChild.textContent = announcement.text;
+}
+$("told").lastElementChild.addEventListener("click", () => {
+  localStorage.setItem(`diptych told ${sprint}`, $("told").dataset.id);
+  $("told").hidden = true;
+});
+
+// ---- Practice
+
+const practiceKey = `diptych practised ${person}`;
+function practised() { localStorage.setItem(practiceKey, "yes") }
+function practise() {
+  if (current && !current.practice) waiting.unshift(current);
+  waiting = [...practicePairs(folder, say).map(prepare), ...waiting.filter((pair) => !pair.practice)];
+  current = null;
+  next();
+}
+function endPractice() {
+  practised();
+  waiting = waiting.filter((pair) => !pair.practice);
+  if (current?.practice) current = null;
+  if (!current) next();
+}
+$("coach").lastElementChild.addEventListener("click", endPractice);
+$("practise").addEventListener("click", () => { $("guidelines").hidePopover(); practise() });
 
 // ---- Hands
 
@@ -268,9 +299,32 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   answer(keys[pressed]);
 });
-addEventListener("online", send);
+
+// A swipe over the pictures answers, a tap or a click enlarges them.
+const SWIPE = 60; // pixels
+let touch = null;
+$("pictures").addEventListener("pointerdown", (event) => {
+  touch = event.isPrimary && event.pointerType !== "mouse" ? { x: event.clientX, y: event.clientY } : null;
+});
+$("pictures").addEventListener("pointercancel", () => { touch = null });
+$("pictures").addEventListener("pointerup", (event) => {
+  if (!touch || !event.isPrimary) return;
+  const [x, y] = [event.clientX - touch.x, event.clientY - touch.y];
+  touch = null;
+  if (Math.max(Math.abs(x), Math.abs(y)) < SWIPE) return;
+  const way = Math.abs(x) > Math.abs(y) ? (x < 0 ? "left" : "right") : y < 0 ? "up" : "down";
+  answer(isUpright()
+    ? { up: "left", down: "right", right: "both_good", left: "both_bad" }[way]
+    : { left: "left", right: "right", up: "both_good", down: "both_bad" }[way]);
+});
+$("pictures").addEventListener("click", () => { if (current) $("zoom").showPopover() });
+addEventListener("online", outbox.send);
 
 $("opening").style.setProperty("--done", $("opening").dataset.done + "%");
-send();
+showTotal();
+outbox.send();
+// Who has answered before needs no practice.
+if (total === 0 && document.body.dataset.pairs && state === "open" && !localStorage.getItem(practiceKey)) practise();
 fetchAhead();
+progress();
 setInterval(progress, 15000);

@@ -11,6 +11,7 @@ use axum::{Extension, Json};
 use diptych_core::{AssignmentId, Choice, Role, SprintState};
 use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
 use diptych_stages::ctx::now;
+use diptych_store::assignments::Taken;
 use diptych_store::people::Person;
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Responded, TakenBack};
@@ -25,8 +26,8 @@ use crate::session::{SignedIn, Visitor, by_token};
 use crate::state::{App, HostedSprint};
 use crate::terms::has_agreed;
 
-/// In how many seconds to ask again in a sprint that is paused.
-const PAUSE: i64 = 30;
+/// After how long to ask again in a sprint that is paused, in milliseconds.
+const PAUSE: i64 = 30_000;
 
 /// A sprint, as people may see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -166,6 +167,17 @@ pub(crate) struct Mine {
     responses: i64,
     /// In the last 24 hours.
     today: i64,
+    /// One more than there are people with more; null before the first answer.
+    place: Option<usize>,
+    /// People who have answered.
+    people: usize,
+}
+
+/// The place of who has given so many answers among all people's counts, the largest first, and how many people
+/// there are.
+fn place(counts: &[i64], mine: i64) -> (Option<usize>, usize) {
+    let place = counts.partition_point(|count| *count > mine) + 1;
+    ((mine > 0).then_some(place), counts.len().max(place))
 }
 
 /// The sprints that stand in this person's lists: those that are archived are for their organizers.
@@ -239,23 +251,9 @@ pub(crate) async fn take(
             body.count
         )));
     }
-    match sprint.state() {
-        SprintState::Open => {}
-        SprintState::Paused => {
-            return Ok(Json(Assignments { assignments: Vec::new(), retry_after_s: Some(PAUSE) }));
-        }
-        SprintState::Closed | SprintState::Archived => {
-            return Ok(Json(Assignments { assignments: Vec::new(), retry_after_s: None }));
-        }
-    }
-    let now = now();
-    let ctx = sprint.ctx();
-    let taken = annotate::take(app.store(), &ctx.sprint, &ctx.config, &person.id, body.count, now).await?;
-    let picture = |name: &str, (width, height): (i64, i64)| PictureOnSide {
-        url: format!("/pictures/{name}"),
-        width,
-        height,
-    };
+    let taken = take_for(&app, &sprint, &person, body.count).await?;
+    let picture =
+        |name: &str, (width, height): (i64, i64)| PictureOnSide { url: picture_address(name), width, height };
     let assignments = taken
         .held
         .iter()
@@ -269,8 +267,30 @@ pub(crate) async fn take(
         })
         .collect();
     // Rounded up, so that nobody comes back a moment too early.
-    let retry_after_s = taken.free_at.map(|free_at| (free_at - now).max(0) / 1000 + 1);
+    let retry_after_s = taken.free_at.map(|free_at| (free_at - now()).max(0) / 1000 + 1);
     Ok(Json(Assignments { assignments, retry_after_s }))
+}
+
+/// What this person holds in the sprint, and what they get where it is open.
+pub(crate) async fn take_for(
+    app: &App,
+    sprint: &HostedSprint,
+    person: &Person,
+    count: usize,
+) -> Result<Taken, Problem> {
+    let (ctx, now) = (sprint.ctx(), now());
+    match sprint.state() {
+        SprintState::Open => {
+            Ok(annotate::take(app.store(), &ctx.sprint, &ctx.config, &person.id, count, now).await?)
+        }
+        SprintState::Paused => Ok(Taken { held: Vec::new(), free_at: Some(now + PAUSE) }),
+        SprintState::Closed | SprintState::Archived => Ok(Taken::default()),
+    }
+}
+
+/// Where a picture of this opaque name is.
+pub(crate) fn picture_address(name: &str) -> String {
+    format!("/pictures/{name}")
 }
 
 /// Answers an assignment. The answer is on disk when this returns.
@@ -310,6 +330,7 @@ pub(crate) async fn respond(
         now(),
     )
     .await?;
+    app.pulse().change();
     let saved = |status: StatusCode, saved: &'static str| Ok((status, Json(Saved { saved })).into_response());
     match responded {
         Responded::Recorded => {
@@ -342,7 +363,9 @@ pub(crate) async fn take_back(
         .sprint_of(of.as_ref())
         .map(|sprint| sprint.config().annotate.clone())
         .ok_or_else(|| Problem::not_found("You hold no such assignment."))?;
-    match annotate::take_back(app.store(), &config, &person.id, &assignment, now()).await? {
+    let taken_back = annotate::take_back(app.store(), &config, &person.id, &assignment, now()).await?;
+    app.pulse().change();
+    match taken_back {
         // Taking back what is taken back already has the same end.
         TakenBack::Open | TakenBack::Nothing => Ok(StatusCode::NO_CONTENT),
         TakenBack::Settled => Err(Problem::settled("Your answer stands: 10 minutes have passed since.")),
@@ -383,14 +406,16 @@ pub(crate) async fn progress(
     Path(slug): Path<String>,
 ) -> Result<Json<Progress>, Problem> {
     let sprint = app.sprint(&slug)?;
-    let progress = app.store().progress(&sprint.ctx().sprint).await?;
+    let progress = sprint.progress(app.pulse().changes()).await?;
     let mine = match person {
         None => None,
         Some(person) => {
             let since = now() - 24 * 3600 * 1000;
             let (responses, today) =
                 app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
-            Some(Mine { responses, today })
+            let counts = sprint.answer_counts().await?;
+            let (place, people) = place(&counts, responses);
+            Some(Mine { responses, today, place, people })
         }
     };
     Ok(Json(Progress {
@@ -496,4 +521,17 @@ pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> 
     })?;
     serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("The body is not as described: {error}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn who_has_as_many_shares_a_place() {
+        assert_eq!(place(&[9, 5, 5, 1], 5), (Some(2), 4));
+        assert_eq!(place(&[9, 5, 5, 1], 9), (Some(1), 4));
+        assert_eq!(place(&[9, 5, 5, 1], 0), (None, 5));
+        assert_eq!(place(&[], 1), (Some(1), 1), "the counts are a moment old");
+    }
 }

@@ -13,6 +13,8 @@ use crate::state::App;
 pub(crate) struct Frame {
     pub(crate) version: &'static str,
     pub(crate) title: String,
+    /// As `lang` names it.
+    pub(crate) language: &'static str,
     pub(crate) person: Option<String>,
     /// Which of the header's links is the page itself.
     pub(crate) here: &'static str,
@@ -31,6 +33,7 @@ impl Frame {
         Self {
             version: version(),
             title: title.into(),
+            language: "en",
             person: person.map(|person| person.name.clone()),
             here,
             review: None,

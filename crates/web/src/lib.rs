@@ -1,5 +1,6 @@
 //! The web server: pages, API, sign-in, pictures. Handlers translate; rules live in the stages.
 
+mod annotate;
 mod api;
 mod client;
 mod enter;
@@ -19,6 +20,7 @@ mod review;
 mod session;
 mod state;
 mod terms;
+mod texts;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -64,7 +66,8 @@ pub fn router(app: App) -> Router {
         .route("/enter/with/{provider}/back", get(enter::come_back))
         .route("/invite/{secret}", get(enter::invitation).post(enter::accept))
         .route("/leave", post(session::leave))
-        .route("/s/{slug}", get(pages::compare))
+        .route("/s/{slug}", get(annotate::show))
+        .route("/s/{slug}/plain", get(annotate::plain).post(annotate::answer_plainly))
         .route("/me", get(me::show))
         .route("/me/name", post(me::name))
         .route("/me/leave", post(me::leave))

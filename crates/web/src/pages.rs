@@ -22,36 +22,51 @@ use crate::problem::{Problem, Query};
 use crate::review::{Choices, LogLine, Proposed, ThresholdBody, organizer, reviewer, sees_models};
 use crate::session::{SignedIn, Visitor};
 use crate::state::{App, HostedSprint};
-use crate::terms::{self, has_agreed};
 
 const CSS: &str = include_str!("../assets/design.css");
-const ANNOTATE_JS: &str = include_str!("../assets/annotate.js");
-const REVIEW_JS: &str = include_str!("../assets/review.js");
-const ORGANIZE_JS: &str = include_str!("../assets/organize.js");
-const PAGE_JS: &str = include_str!("../assets/page.js");
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+macro_rules! assets {
+    ($($name:literal: $kind:expr, $file:literal;)+) => {
+        /// What pages load: name, kind, and what it is.
+        const ASSETS: &[(&str, &str, &str)] = &[$(($name, $kind, include_str!(concat!("../assets/", $file)))),+];
+    };
+}
+
+assets! {
+    "design.css": "text/css; charset=utf-8", "design.css";
+    "annotate.js": JS, "annotate.js";
+    "outbox.js": JS, "outbox.js";
+    "practice.js": JS, "practice.js";
+    "review.js": JS, "review.js";
+    "organize.js": JS, "organize.js";
+    "page.js": JS, "page.js";
+    "practice-1a.svg": SVG, "practice/1a.svg";
+    "practice-1b.svg": SVG, "practice/1b.svg";
+    "practice-2a.svg": SVG, "practice/2a.svg";
+    "practice-2b.svg": SVG, "practice/2b.svg";
+    "practice-3a.svg": SVG, "practice/3a.svg";
+    "practice-3b.svg": SVG, "practice/3b.svg";
+}
 const LOGO: &str = include_str!("../assets/logo.svg");
 
 /// Changes with the assets, so that browsers may keep them for good.
 pub(crate) fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
-        let digest = Sha256::digest([CSS, ANNOTATE_JS, REVIEW_JS, ORGANIZE_JS, PAGE_JS].concat().as_bytes());
-        hex::encode(&digest[..6])
+        let mut digest = Sha256::new();
+        ASSETS.iter().for_each(|(_, _, text)| digest.update(text));
+        hex::encode(&digest.finalize()[..6])
     })
 }
 
 pub(crate) async fn asset(Path((_, name)): Path<(String, String)>) -> Result<Response, Problem> {
-    let (kind, text) = match name.as_str() {
-        "design.css" => ("text/css; charset=utf-8", CSS),
-        "annotate.js" => ("text/javascript; charset=utf-8", ANNOTATE_JS),
-        "review.js" => ("text/javascript; charset=utf-8", REVIEW_JS),
-        "organize.js" => ("text/javascript; charset=utf-8", ORGANIZE_JS),
-        "page.js" => ("text/javascript; charset=utf-8", PAGE_JS),
-        _ => return Err(Problem::not_found("There is no such file.")),
-    };
+    let found = ASSETS.iter().find(|(known, ..)| *known == name);
+    let (_, kind, text) = found.ok_or_else(|| Problem::not_found("There is no such file."))?;
     let headers =
-        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
-    Ok((headers, text).into_response())
+        [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    Ok((headers, *text).into_response())
 }
 
 pub(crate) async fn favicon() -> Response {
@@ -112,50 +127,6 @@ pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Re
 /// Rounded down, so that 100 is said only when it is.
 pub(crate) fn percent(part: i64, whole: i64) -> i64 {
     if whole > 0 { part * 100 / whole } else { 0 }
-}
-
-#[derive(Template)]
-#[template(path = "annotate.html")]
-struct Annotate {
-    frame: Frame,
-    slug: String,
-    /// The person's id, so that one browser keeps several people's unsent answers apart.
-    who: String,
-    pairs: i64,
-    question: String,
-    notes: String,
-    percent: i64,
-    today: i64,
-}
-
-pub(crate) async fn compare(
-    State(app): State<App>,
-    Visitor(person): Visitor,
-    Path(slug): Path<String>,
-) -> Result<Response, Problem> {
-    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref()).await) };
-    let Some(person) = person else {
-        return Ok(Redirect::to(&format!("/enter?next=/s/{slug}")).into_response());
-    };
-    if !has_agreed(&app, &sprint, &person).await? {
-        return Ok(terms::shown(&app, &slug, &sprint, &person, None).await?.into_response());
-    }
-    let progress = app.store().progress(&sprint.ctx().sprint).await?;
-    let since = diptych_stages::ctx::now() - 24 * 3600 * 1000;
-    let (_, today) = app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
-    let frame = Frame::new(sprint.config().sprint.title.clone(), Some(&person), "");
-    let frame = frame.for_moderators(&app, Some(&person)).await?;
-    let html = page(&Annotate {
-        frame,
-        slug,
-        who: person.id.to_string(),
-        pairs: progress.pairs,
-        question: sprint.config().sprint.question.clone(),
-        notes: diptych_stages::results::notes(&sprint.ctx()).join(" "),
-        percent: percent(progress.submitted, progress.wanted),
-        today,
-    })?;
-    Ok(html.into_response())
 }
 
 /// One category's line in the chart: where the first model stands between 0 and 100 %.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use diptych_stages::alerts::Addresses;
 use diptych_store::Millis;
 
 const HOUR: Millis = 3600 * 1000;
@@ -20,6 +21,8 @@ const MOST: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     errors: AtomicU64,
+    /// Answers that were given, replaced or taken back.
+    changes: AtomicU64,
     answers: Mutex<VecDeque<(i64, HashMap<IpAddr, i64>)>>,
 }
 
@@ -32,6 +35,16 @@ impl Pulse {
     /// Requests that the server could not serve, since it was started.
     pub(crate) fn errors(&self) -> u64 {
         self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Counts that an answer was given, replaced or taken back.
+    pub(crate) fn change(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// Counts an answer from this address.
@@ -50,15 +63,19 @@ impl Pulse {
         }
     }
 
-    /// How many answers of the last day came from the one address that has sent most, and how many in all.
-    pub(crate) fn most_from_one(&self, now: Millis) -> (i64, i64) {
+    /// Where the answers of the last day came from.
+    pub(crate) fn most_from_one(&self, now: Millis) -> Addresses {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         forget(&mut answers, now / HOUR);
         let mut of: HashMap<IpAddr, i64> = HashMap::new();
         for (address, count) in answers.iter().flat_map(|(_, addresses)| addresses) {
             *of.entry(*address).or_default() += count;
         }
-        (of.values().copied().max().unwrap_or(0), of.values().sum())
+        (
+            of.values().copied().max().unwrap_or(0),
+            of.values().sum(),
+            i64::try_from(of.len()).unwrap_or(i64::MAX),
+        )
     }
 }
 
@@ -89,14 +106,14 @@ mod tests {
     fn addresses_are_counted_for_a_day() {
         let pulse = Pulse::default();
         let (one, other): (IpAddr, IpAddr) = ("1.2.3.4".parse().unwrap(), "::1".parse().unwrap());
-        assert_eq!(pulse.most_from_one(0), (0, 0));
+        assert_eq!(pulse.most_from_one(0), (0, 0, 0));
         for _ in 0..3 {
             pulse.answer(one, 5 * HOUR);
         }
         pulse.answer(other, 6 * HOUR);
         pulse.answer(other, 5 * HOUR);
-        assert_eq!(pulse.most_from_one(6 * HOUR), (3, 5));
-        assert_eq!(pulse.most_from_one(29 * HOUR), (2, 2), "the first hour is a day old");
-        assert_eq!(pulse.most_from_one(100 * HOUR), (0, 0));
+        assert_eq!(pulse.most_from_one(6 * HOUR), (3, 5, 2));
+        assert_eq!(pulse.most_from_one(29 * HOUR), (2, 2, 1), "the first hour is a day old");
+        assert_eq!(pulse.most_from_one(100 * HOUR), (0, 0, 0));
     }
 }

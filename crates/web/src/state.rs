@@ -14,6 +14,7 @@ use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
 use diptych_stages::terms::Terms;
 use diptych_stages::{Ctx, StageError, open, review, safety};
+use diptych_store::pairs::Progress;
 use diptych_store::sprints::Running;
 use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
@@ -36,7 +37,21 @@ const LOOK: Duration = Duration::from_secs(1);
 const HERE: Duration = Duration::from_secs(120);
 
 /// What takes a while to make: one request makes it, the others wait, and it serves for a while.
-struct Kept<T>(Mutex<Option<(Instant, Arc<T>)>>);
+struct Kept<T>(Mutex<Option<Made<T>>>);
+
+struct Made<T> {
+    at: Instant,
+    took: Duration,
+    /// How many answers the server had taken by then.
+    answers: u64,
+    value: Arc<T>,
+}
+
+/// What is made within this time is made anew after every answer.
+const QUICK: Duration = Duration::from_millis(2);
+
+/// What takes longer serves for so many times as long: making it takes no more of the server than this.
+const SHARE: u32 = 20;
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
@@ -45,19 +60,42 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
+    /// What is no older than `age`.
     async fn get(
         &self,
         age: Duration,
         make: impl Future<Output = diptych_stages::Result<T>>,
     ) -> Result<Arc<T>, Problem> {
+        self.get_if(|made| made.at.elapsed() < age, 0, make).await
+    }
+
+    /// What knows of all answers that this server had taken, `answers` by now; where that takes a while to make, of
+    /// those a moment ago. What other servers took, it knows within a second.
+    async fn fresh(
+        &self,
+        answers: u64,
+        make: impl Future<Output = diptych_stages::Result<T>>,
+    ) -> Result<Arc<T>, Problem> {
+        let serves = |made: &Made<T>| {
+            let age = made.at.elapsed();
+            age < LOOK && made.answers == answers || made.took > QUICK && age < made.took * SHARE
+        };
+        self.get_if(serves, answers, make).await
+    }
+
+    async fn get_if(
+        &self,
+        serves: impl Fn(&Made<T>) -> bool,
+        answers: u64,
+        make: impl Future<Output = diptych_stages::Result<T>>,
+    ) -> Result<Arc<T>, Problem> {
         let mut kept = self.0.lock().await;
-        if let Some((made, value)) = &*kept
-            && made.elapsed() < age
-        {
-            return Ok(Arc::clone(value));
+        if let Some(made) = kept.as_ref().filter(|made| serves(made)) {
+            return Ok(Arc::clone(&made.value));
         }
+        let at = Instant::now();
         let value = Arc::new(make.await?);
-        *kept = Some((Instant::now(), Arc::clone(&value)));
+        *kept = Some(Made { at, took: at.elapsed(), answers, value: Arc::clone(&value) });
         Ok(value)
     }
 
@@ -79,6 +117,8 @@ pub struct HostedSprint {
     unsettled: AtomicBool,
     report: Kept<Report>,
     figures: Kept<Vec<Figures>>,
+    progress: Kept<Progress>,
+    answer_counts: Kept<Vec<i64>>,
     /// Whether people are asked, and what they are told: at most a second old.
     running: RwLock<Running>,
     /// What organizers must hear of, as of the last look.
@@ -101,6 +141,8 @@ impl HostedSprint {
             unsettled,
             report: Kept::default(),
             figures: Kept::default(),
+            progress: Kept::default(),
+            answer_counts: Kept::default(),
             running: RwLock::new(Running { state: SprintState::Open, announcement: None }),
             alerts: RwLock::default(),
             moderators,
@@ -134,6 +176,7 @@ impl HostedSprint {
             let _as_it_is = self.changing.read().await;
             review::decide(&self.ctx(), who, word).await
         };
+        self.forget_figures().await;
         match decided {
             // It is recorded, and what was rejected is gone. Another program has changed a threshold: what follows
             // from both is planned anew, by a sprint.toml that says so as soon as there is one.
@@ -217,8 +260,7 @@ impl HostedSprint {
         let (before, ctx) = (self.ctx(), Arc::new(ctx));
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Terms::of(&ctx.config).version;
         *self.ctx.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&ctx);
-        self.report.forget().await;
-        self.figures.forget().await;
+        self.forget_figures().await;
         if screens_otherwise(&before.config, &ctx.config) || before.settings != ctx.settings {
             self.unsettled.store(true, Ordering::Relaxed);
         }
@@ -245,10 +287,24 @@ impl HostedSprint {
         self.figures.get(REPORT_AGE, diptych_stages::annotators::figures(&ctx)).await
     }
 
+    /// How far the sprint is; every open page asks now and then. `answers` as [`Kept::fresh`] takes them.
+    pub(crate) async fn progress(&self, answers: u64) -> Result<Arc<Progress>, Problem> {
+        let ctx = self.ctx();
+        self.progress.fresh(answers, async { Ok(ctx.store.progress(&ctx.sprint).await?) }).await
+    }
+
+    /// How many answers each person has given that count, the most first; at most some seconds old.
+    pub(crate) async fn answer_counts(&self) -> Result<Arc<Vec<i64>>, Problem> {
+        let ctx = self.ctx();
+        self.answer_counts.get(REPORT_AGE, async { Ok(ctx.store.answer_counts(&ctx.sprint).await?) }).await
+    }
+
     /// Forgets what was made of answers, because others count now.
     pub(crate) async fn forget_figures(&self) {
         self.report.forget().await;
         self.figures.forget().await;
+        self.progress.forget().await;
+        self.answer_counts.forget().await;
     }
 
     pub(crate) fn running(&self) -> Running {

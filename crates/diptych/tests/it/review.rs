@@ -35,6 +35,8 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("POST", "/proposals/{id}", [401, 403, 403, 403]),
     ("GET", "/api/v1/me", [401, 200, 200, 200]),
     ("GET", "/s/{slug}", [303, 200, 200, 200]),
+    ("GET", "/s/{slug}/plain", [303, 200, 200, 200]),
+    ("POST", "/s/{slug}/plain", [401, 403, 403, 403]),
     ("GET", "/s/{slug}/results", [403, 403, 403, 200]),
     ("GET", "/s/{slug}/review", [303, 403, 200, 200]),
     ("GET", "/s/{slug}/review/log", [303, 403, 200, 200]),

@@ -1,0 +1,225 @@
+//! The page where people compare, and the same without JavaScript.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::{Extension, Form};
+use diptych_core::{AssignmentId, Choice, SprintState};
+use diptych_stages::annotate::{self, Given};
+use diptych_stages::ctx::now;
+use diptych_store::people::Person;
+use diptych_store::responses::Responded;
+use serde::Deserialize;
+
+use crate::api::{self, take_for};
+use crate::client::Client;
+use crate::frame::{Frame, page};
+use crate::pages::{not_found, percent};
+use crate::problem::{Path, Problem, Query};
+use crate::session::{SignedIn, Visitor, only_from_here, with_cookie};
+use crate::state::{App, HostedSprint};
+use crate::terms::{self, has_agreed};
+use crate::texts::{self, Texts};
+
+/// A year, in seconds.
+const YEAR: i64 = 365 * 24 * 3600;
+
+#[derive(Template)]
+#[template(path = "annotate.html")]
+struct Annotate {
+    frame: Frame,
+    slug: String,
+    /// The person's id, so that one browser keeps several people's unsent answers apart.
+    who: String,
+    pairs: i64,
+    question: String,
+    notes: String,
+    percent: i64,
+    today: i64,
+    total: i64,
+    state: &'static str,
+    t: &'static Texts,
+    languages: &'static [Texts],
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wishes {
+    #[serde(default)]
+    language: Option<String>,
+}
+
+/// The sprint and who compares there; or the page that comes first.
+async fn begun(
+    app: &App,
+    slug: &str,
+    person: Option<Person>,
+    here: &str,
+) -> Result<Result<(std::sync::Arc<HostedSprint>, Person), Response>, Problem> {
+    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person.as_ref()).await)) };
+    let Some(person) = person else {
+        return Ok(Err(Redirect::to(&format!("/enter?next={here}")).into_response()));
+    };
+    if !has_agreed(app, &sprint, &person).await? {
+        return Ok(Err(terms::shown(app, slug, &sprint, &person, None).await?.into_response()));
+    }
+    Ok(Ok((sprint, person)))
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+    Query(wishes): Query<Wishes>,
+) -> Result<Response, Problem> {
+    let here = format!("/s/{slug}");
+    if let Some(texts) = wishes.language.as_deref().and_then(texts::named) {
+        let back = Redirect::to(&here).into_response();
+        return Ok(with_cookie(back, texts::COOKIE, texts.code, "/", YEAR, app.is_https(client)));
+    }
+    let (sprint, person) = match begun(&app, &slug, person, &here).await? {
+        Ok(begun) => begun,
+        Err(response) => return Ok(response),
+    };
+    let (ctx, config) = (sprint.ctx(), sprint.config());
+    let progress = sprint.progress(app.pulse().changes()).await?;
+    let (total, today) = app.store().responses_of(&ctx.sprint, &person.id, now() - 24 * 3600 * 1000).await?;
+    let t = texts::wanted(&headers);
+    let mut frame = Frame::new(config.sprint.title.clone(), Some(&person), "");
+    frame.language = t.code;
+    let html = page(&Annotate {
+        frame: frame.for_moderators(&app, Some(&person)).await?,
+        slug,
+        who: person.id.to_string(),
+        pairs: progress.pairs,
+        question: config.sprint.question.clone(),
+        notes: diptych_stages::results::notes(&ctx).join(" "),
+        percent: percent(progress.submitted, progress.wanted),
+        today,
+        total,
+        state: sprint.state().as_str(),
+        t,
+        languages: texts::languages(),
+    })?;
+    Ok(html.into_response())
+}
+
+/// A pair, as the page without JavaScript shows it.
+struct PlainPair {
+    id: String,
+    prompt: String,
+    category: String,
+    left: String,
+    right: String,
+    width: i64,
+    height: i64,
+    shown_at: i64,
+}
+
+#[derive(Template)]
+#[template(path = "plain.html")]
+struct Plain {
+    frame: Frame,
+    slug: String,
+    sprint: String,
+    question: String,
+    t: &'static Texts,
+    pair: Option<PlainPair>,
+    /// The assignment that was answered before this one.
+    last: Option<String>,
+    /// What is said where there is no pair.
+    empty: &'static str,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Before {
+    #[serde(default)]
+    last: Option<String>,
+}
+
+/// One pair at a time, in a form.
+pub(crate) async fn plain(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Visitor(person): Visitor,
+    Path(slug): Path<String>,
+    Query(before): Query<Before>,
+) -> Result<Response, Problem> {
+    let (sprint, person) = match begun(&app, &slug, person, &format!("/s/{slug}/plain")).await? {
+        Ok(begun) => begun,
+        Err(response) => return Ok(response),
+    };
+    let taken = take_for(&app, &sprint, &person, 1).await?;
+    let pair = taken.held.first().map(|held| PlainPair {
+        id: held.id.to_string(),
+        prompt: held.prompt.clone(),
+        category: held.category.clone(),
+        left: api::picture_address(&held.left),
+        right: api::picture_address(&held.right),
+        width: held.canvas.0,
+        height: held.canvas.1,
+        shown_at: now(),
+    });
+    let empty = match sprint.state() {
+        SprintState::Paused => "empty_paused",
+        SprintState::Closed | SprintState::Archived => "empty_closed",
+        SprintState::Open if taken.free_at.is_some() => "empty_waiting",
+        SprintState::Open => "empty_finished",
+    };
+    let t = texts::wanted(&headers);
+    let config = sprint.config();
+    let mut frame = Frame::new(config.sprint.title.clone(), Some(&person), "");
+    frame.language = t.code;
+    let frame = frame.for_moderators(&app, Some(&person)).await?;
+    let (sprint, question) = (config.sprint.title.clone(), config.sprint.question.clone());
+    Ok(page(&Plain { frame, slug, sprint, question, t, pair, last: before.last, empty })?.into_response())
+}
+
+/// What the form sends.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PlainAnswer {
+    #[serde(default)]
+    assignment: String,
+    #[serde(default)]
+    answer: String,
+    #[serde(default)]
+    shown_at: Option<i64>,
+}
+
+pub(crate) async fn answer_plainly(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    SignedIn(person): SignedIn,
+    headers: HeaderMap,
+    Path(slug): Path<String>,
+    Form(form): Form<PlainAnswer>,
+) -> Result<Response, Problem> {
+    only_from_here(&headers)?;
+    let sprint = app.sprint(&slug)?;
+    let assignment = AssignmentId::from_text(form.assignment);
+    let again = Redirect::to(&format!("/s/{slug}/plain")).into_response();
+    if form.answer == "undo" {
+        let config = sprint.config();
+        annotate::take_back(app.store(), &config.annotate, &person.id, &assignment, now()).await?;
+        app.pulse().change();
+        return Ok(again);
+    }
+    let choice = Choice::from_word(&form.answer)
+        .ok_or_else(|| Problem::unknown_answer("Choose one of the answers on the page."))?;
+    let duration_ms = form.shown_at.map(|shown| now().saturating_sub(shown));
+    let given = Given { choice, duration_ms, comment: None };
+    let reporting = annotate::reporting(&sprint.config());
+    let responded = annotate::respond(app.store(), reporting, &person.id, &assignment, given, now()).await?;
+    app.pulse().change();
+    match responded {
+        Responded::Recorded => app.pulse().answer(client.address, now()),
+        Responded::Unknown => return Err(Problem::not_found("You hold no such pair.")),
+        // The next pair is what there is to see.
+        Responded::Repeated | Responded::Replaced | Responded::Settled | Responded::Gone => return Ok(again),
+    }
+    // What was pressed can be taken back from the next page.
+    let next = format!("/s/{slug}/plain?last={assignment}");
+    Ok((StatusCode::SEE_OTHER, Redirect::to(&next)).into_response())
+}

@@ -1,0 +1,213 @@
+// People's ways through the pages: practice, touch, several tabs, no JavaScript, a second language, an organizer,
+// somebody who proposes a sprint, and whether everybody can read and use what they see (axe-core).
+// `node people.mjs http://127.0.0.1:PORT`, behind journey.mjs, on the same server.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import { base, browser, counts, mine, newcomer, shown, sources, visitor } from "./kit.mjs";
+
+const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/// No violation of what axe-core knows, in light and dark.
+async function accessible(page, what) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.waitForTimeout(50);
+    // The page's policy allows no foreign script; the test's own runs beside it.
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    const told = violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ") + " " + (node.any[0]?.message ?? "")).join("; ")}`);
+    assert.deepEqual(told, [], `${what}, ${colorScheme}`);
+  }
+}
+
+const wide = { viewport: { width: 1280, height: 900 } };
+const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+
+await newcomer("New Person", wide, async (page) => {
+  // Three practice pairs, of which nothing is sent.
+  const sent = [];
+  page.on("request", (request) => { if (request.method() === "PUT") sent.push(request.url()) });
+  for (const [key, number] of [["1", 1], ["3", 2], ["4", 3]]) {
+    await page.waitForFunction((number) => document.querySelector("#pictures img")?.src.includes(`practice-${number}`), number);
+    await shown(page);
+    assert.ok(await page.isVisible("#coach"), "practice is said to be practice");
+    await accessible(page, `practice ${number}`);
+    if (number === 1) await page.screenshot({ path: "practice-wide.png" });
+    await page.keyboard.press(key);
+  }
+  await page.waitForFunction(() => document.getElementById("coach").hidden);
+  await shown(page);
+  assert.deepEqual(sent, []);
+  assert.match(await page.textContent("#toast"), /your answers count/);
+  await page.reload();
+  await shown(page);
+  assert.ok(await page.isHidden("#coach"), "once is enough");
+  await accessible(page, "annotate");
+  await page.keyboard.press("g");
+  await accessible(page, "guidelines");
+  await page.click("#practise");
+  await page.waitForSelector("#coach:not([hidden])");
+  await page.click("#coach button");
+  await shown(page);
+  // Ten answers from the keyboard, and a word of thanks.
+  for (let answered = 1; answered <= 10; answered++) {
+    const before = await sources(page);
+    await page.keyboard.press(["1", "2", "3", "4"][answered % 4]);
+    await counts(page, answered);
+    if (answered < 10) await page.waitForFunction((old) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() !== old, before);
+  }
+  await page.waitForFunction(() => /10 answers\. Thank you/.test(document.getElementById("toast").textContent));
+  await page.reload();
+  await page.waitForFunction(() => / of /.test(document.getElementById("place").textContent), null, { timeout: 10_000 });
+  assert.match(await page.textContent("#total"), /10 in all/);
+});
+
+await visitor("Touching Person", { ...phone, locale: "de-DE" }, async (page) => {
+  assert.equal(await page.getAttribute("html", "lang"), "de", "the language that the browser likes");
+  assert.ok(await page.isVisible("text=Oben ist besser"));
+  await accessible(page, "annotate on a phone");
+  const box = await page.locator("#pictures").boundingBox();
+  const session = await page.context().newCDPSession(page);
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  const touch = async (dx, dy) => {
+    const points = (k) => [{ x: x + dx * k, y: y + dy * k }];
+    await session.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: points(0) });
+    for (const k of [0.4, 0.8, 1]) await session.send("Input.dispatchTouchEvent", { type: "touchMove", touchPoints: points(k) });
+    await session.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+  };
+  let answered = 0;
+  for (const [dx, dy, says] of [[0, -120, "oben"], [0, 120, "unten"], [120, 0, "beide gut"], [-120, 0, "beide schlecht"]]) {
+    const before = await sources(page);
+    await touch(dx, dy);
+    await page.waitForFunction((says) => document.getElementById("toast").textContent.includes(says), says);
+    await counts(page, ++answered);
+    await page.waitForFunction((old) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() !== old, before);
+    await shown(page);
+  }
+  await touch(0, -30);
+  await page.waitForTimeout(300);
+  assert.equal(await mine(page), answered, "a small slip is no answer");
+  await page.tap("#pictures img");
+  assert.ok(await page.isVisible("#zoom"), "a tap enlarges");
+  await accessible(page, "enlarged");
+  await page.tap("#zoom button");
+  const small = await page.$$eval("button, a.btn", (all) => all.filter((one) => one.offsetParent).map((one) => [one.textContent.trim(), one.getBoundingClientRect().height]).filter(([, height]) => height < 44));
+  assert.deepEqual(small, [], "everything to press is a thumb high");
+  // Another language, for good.
+  await page.goto(base + "/s/demo?language=en");
+  await shown(page);
+  assert.equal(await page.getAttribute("html", "lang"), "en");
+});
+
+// Two tabs of one person: what is answered in one is not asked again in the other, and counts once.
+await visitor("Two Tabs", wide, async (page, context, complaints, listen) => {
+  const other = await context.newPage();
+  listen(other);
+  await other.goto(base + "/s/demo");
+  await shown(other);
+  assert.equal(await sources(other), await sources(page), "both show what this person holds");
+  const before = await sources(page);
+  await page.bringToFront();
+  await page.keyboard.press("1");
+  for (const tab of [page, other]) {
+    await tab.waitForFunction((old) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() !== old, before);
+    await shown(tab);
+  }
+  await counts(page, 1);
+  await Promise.all([page.keyboard.press("2"), other.keyboard.press("2")]);
+  await page.waitForTimeout(500);
+  const answered = await mine(page);
+  assert.ok(answered === 2 || answered === 3, `each pair counts once: ${answered}`);
+  const state = await page.evaluate(() => Object.entries(localStorage).filter(([key]) => key.startsWith("diptych outbox")).map(([, value]) => value));
+  assert.deepEqual(state, ["[]"], "nothing is left to send");
+});
+
+// Without JavaScript one can still answer.
+{
+  const context = await browser.newContext({ ...wide, javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto(base + "/s/demo");
+  await page.fill("#name", "Plain Person");
+  await page.click("form.enter button[type=submit]");
+  await page.click("form.enter button.main");
+  await page.waitForURL(/\/plain$/);
+  const prompt = await page.textContent(".prompt");
+  await page.screenshot({ path: "plain-wide.png", fullPage: true });
+  await page.click("button[value=left]");
+  await page.waitForURL(/last=/);
+  assert.notEqual(await page.textContent(".prompt"), prompt);
+  const responses = async () => (await (await page.request.get(base + "/api/v1/sprints/demo/progress")).json()).mine.responses;
+  assert.equal(await responses(), 1);
+  await page.click("button[value=undo]");
+  assert.equal(await responses(), 0);
+  assert.equal(await page.textContent(".prompt"), prompt, "it is there again");
+  await context.close();
+}
+
+// Somebody proposes a sprint, the organizer tells people something and looks at who stands out.
+await visitor("Proposing Person", wide, async (page) => {
+  await page.goto(base + "/propose");
+  await accessible(page, "propose");
+  await page.fill("#title", "Boats at night");
+  await page.fill("#slug", "boats");
+  await page.setInputFiles("#prompts", { name: "prompts.txt", mimeType: "text/plain", buffer: Buffer.from("a boat at night\na ship in a storm\n") });
+  for (const box of await page.$$("[name=model]")) await box.check();
+  await page.click("button.main");
+  await page.waitForURL(/#mine/);
+  assert.match(await page.textContent("main"), /Boats at night.*waiting/s);
+  for (const [path, what] of [["/", "home"], ["/s/demo/people", "people"], ["/me", "what is kept"]]) {
+    await page.goto(base + path);
+    await accessible(page, what);
+  }
+  await page.click(".top form button");
+  assert.ok(await page.isVisible("text=Sign in"), "signed out");
+  await page.goto(base + "/enter");
+  await accessible(page, "sign in");
+});
+
+{
+  const page = await (await browser.newContext(wide)).newPage();
+  const complaints = [];
+  page.on("console", (message) => { if (message.type() === "error") complaints.push(message.text()) });
+  page.on("pageerror", (error) => complaints.push(error.message));
+  await page.goto(base + "/enter?next=/s/demo/organize");
+  await page.fill("#name", "Moderator");
+  await page.click("form.enter button[type=submit]");
+  await page.waitForFunction(() => document.querySelector("[data-of=percent]").textContent !== "");
+  await accessible(page, "organize");
+  await page.fill("#text", "Half way there.");
+  await page.click("form[action$=announce] button");
+  await page.screenshot({ path: "organize-wide.png", fullPage: true });
+  await page.goto(base + "/propose");
+  await accessible(page, "proposals");
+  await page.click("button[value=accept]");
+  await page.goto(base + "/");
+  assert.match(await page.textContent("main"), /Coming.*Boats at night/s);
+  for (const [path, what] of [["/s/demo/results", "results"], ["/s/demo/review", "review"], ["/s/demo/review/log", "log"], ["/s/demo/safety", "safety"]]) {
+    await page.goto(base + path);
+    await page.waitForTimeout(300);
+    await accessible(page, what);
+  }
+  // What was announced stands there until it is closed.
+  await page.goto(base + "/s/demo");
+  if (await page.isVisible("text=I agree")) await page.click("text=I agree");
+  await page.waitForSelector("#told:not([hidden])");
+  assert.match(await page.textContent("#told"), /Half way there/);
+  await page.click("#told button");
+  await page.reload();
+  await shown(page);
+  await page.waitForTimeout(300);
+  assert.ok(await page.isHidden("#told"));
+  // Paused and open again, without a reload.
+  const set = (state) => page.request.post(base + "/s/demo/organize/state", { form: { state }, headers: { "sec-fetch-site": "same-origin" } });
+  assert.ok((await set("paused")).ok());
+  await page.reload();
+  await page.waitForFunction(() => /paused/.test(document.getElementById("prompt").textContent));
+  assert.ok((await set("open")).ok());
+  await page.waitForFunction(() => document.querySelectorAll("#pictures img").length === 2, null, { timeout: 40_000 });
+  assert.deepEqual(complaints, [], "the organizer's console is clean");
+}
+
+await browser.close();
+console.log("browser: 7 people passed");
