@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use diptych_picture::{Limits, for_display, frames, inspect};
+use diptych_picture::{Encoding, Limits, for_display, frames, inspect};
 use libfuzzer_sys::fuzz_target;
 
 /// Small enough that a picture which slips through costs little.
@@ -33,7 +33,7 @@ fuzz_target!(init: forgive_decoders(), |bytes: &[u8]| {
         Ok(info) => {
             screened.expect("what can be inspected can be screened");
             assert_eq!(seen, info.frames, "every frame is screened");
-            for_display(bytes, 16, 16, &LIMITS).expect("what can be inspected can be shown");
+            for_display(bytes, &[(16, 16)], Encoding::WebP, &LIMITS).expect("what can be inspected can be shown");
         }
         Err(_) => assert!(screened.is_err(), "what cannot be inspected is not screened"),
     }

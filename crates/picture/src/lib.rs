@@ -17,7 +17,7 @@ use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, Frame, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
-pub use display::{MAT, for_display, overview, thumbnail};
+pub use display::{Encoding, MAT, for_display, overview, thumbnail};
 pub use outline::Outline;
 pub use sheet::{contact_sheet, plain_png};
 

@@ -245,11 +245,17 @@ fn a_display_has_the_canvas_that_was_asked_for_and_nothing_else() {
     pictures.push(("a dot", still(ImageFormat::Png, 1, 1)));
     for (name, bytes) in pictures {
         for (width, height) in [(64, 64), (24, 16), (7, 50), (1, 1)] {
-            let shown = for_display(&bytes, width, height, &Limits::default()).unwrap();
-            let info = inspect(&shown, &Limits::default()).unwrap();
-            assert_eq!(info, Info { format: Format::Jpeg, width, height, frames: 1 }, "{name}");
-            assert_eq!(shown, for_display(&bytes, width, height, &Limits::default()).unwrap(), "{name}");
-            assert!(!shown.windows(9).any(|nine| nine == b"flux1-dev"), "{name}");
+            for (encoding, format) in [(Encoding::WebP, Format::Webp), (Encoding::Jpeg, Format::Jpeg)] {
+                let shown = display(&bytes, width, height, encoding).unwrap();
+                let info = inspect(&shown, &Limits::default()).unwrap();
+                assert_eq!(info, Info { format, width, height, frames: 1 }, "{name}");
+                assert_eq!(shown, display(&bytes, width, height, encoding).unwrap(), "{name}");
+                assert!(!shown.windows(9).any(|nine| nine == b"flux1-dev"), "{name}");
+            }
+            // A WebP is one chunk of pixels and nothing beside it.
+            let webp = display(&bytes, width, height, Encoding::WebP).unwrap();
+            assert_eq!((&webp[8..12], &webp[12..16]), (&b"WEBP"[..], &b"VP8 "[..]), "{name}");
+            let shown = display(&bytes, width, height, Encoding::Jpeg).unwrap();
             // Segments up to the pixels: no comment, no application data but the format's own.
             assert_eq!(
                 segments(&shown).iter().find(|marker| matches!(marker, 0xe1..=0xef | 0xfe)),
@@ -257,6 +263,21 @@ fn a_display_has_the_canvas_that_was_asked_for_and_nothing_else() {
                 "{name}"
             );
         }
+    }
+}
+
+fn display(bytes: &[u8], width: u32, height: u32, encoding: Encoding) -> Result<Vec<u8>, PictureError> {
+    Ok(for_display(bytes, &[(width, height)], encoding, &Limits::default())?.remove(0))
+}
+
+#[test]
+fn several_sizes_are_what_each_would_be_alone() {
+    let bytes = still(ImageFormat::Png, 90, 60);
+    let sizes = [(60, 60), (30, 30)];
+    for encoding in [Encoding::WebP, Encoding::Jpeg] {
+        let together = for_display(&bytes, &sizes, encoding, &Limits::default()).unwrap();
+        let alone = sizes.map(|(width, height)| display(&bytes, width, height, encoding).unwrap());
+        assert_eq!(together, alone);
     }
 }
 
@@ -275,8 +296,17 @@ fn near(pixel: image::Rgb<u8>, colour: [u8; 3]) -> bool {
 }
 
 fn shown(bytes: &[u8], width: u32, height: u32) -> RgbImage {
-    let jpeg = for_display(bytes, width, height, &Limits::default()).unwrap();
-    image::load_from_memory(&jpeg).unwrap().to_rgb8()
+    let [jpeg, webp] = [Encoding::Jpeg, Encoding::WebP].map(|encoding| {
+        let shown = display(bytes, width, height, encoding).unwrap();
+        image::load_from_memory(&shown).unwrap().to_rgb8()
+    });
+    let apart = jpeg
+        .pixels()
+        .zip(webp.pixels())
+        .map(|(a, b)| a.0.iter().zip(b.0).map(|(a, b)| a.abs_diff(b)).max().unwrap());
+    let far = apart.filter(|by| *by > 40).count();
+    assert!(far * 20 <= jpeg.len() / 3, "{far} pixels look otherwise as WebP");
+    jpeg
 }
 
 #[test]
@@ -378,10 +408,7 @@ fn a_contact_sheet_has_a_cell_for_every_picture_and_gap() {
 fn sizes_that_cannot_be_are_refused() {
     let png = still(ImageFormat::Png, 24, 16);
     for (width, height) in [(0, 10), (10, 0), (9000, 10), (10, u32::MAX)] {
-        assert!(matches!(
-            for_display(&png, width, height, &Limits::default()),
-            Err(PictureError::Canvas { .. })
-        ));
+        assert!(matches!(display(&png, width, height, Encoding::WebP), Err(PictureError::Canvas { .. })));
     }
     assert!(thumbnail(&png, 0, &Limits::default()).is_err());
     assert!(contact_sheet(&[], 40, &Limits::default()).is_err());
@@ -429,7 +456,7 @@ fn an_animation_that_a_decoder_takes_for_a_still_is_refused() {
 /// Whatever the bytes are, looking at them ends well; what can be inspected can be shown and screened.
 fn look_at(bytes: &[u8]) -> Result<(), TestCaseError> {
     let known = inspect(bytes, &tight());
-    let shown = for_display(bytes, 16, 16, &tight());
+    let shown = for_display(bytes, &[(16, 16)], Encoding::WebP, &tight());
     let mut seen = 0;
     let screened = frames(bytes, &tight(), |_| {
         seen += 1;
@@ -484,7 +511,7 @@ proptest! {
     #[test]
     fn every_size_fits_its_canvas(width in 1..200_u32, height in 1..200_u32, w in 1..200_u32, h in 1..200_u32) {
         let png = plain_png(width, height, [1, 2, 3]).unwrap();
-        let shown = for_display(&png, w, h, &Limits::default()).unwrap();
+        let shown = display(&png, w, h, Encoding::WebP).unwrap();
         let info = inspect(&shown, &Limits::default()).unwrap();
         prop_assert_eq!((info.width, info.height), (w, h));
     }

@@ -106,6 +106,19 @@ impl Blobs {
         }
     }
 
+    /// Whether something that can be made again has been kept.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn has_derived(&self, name: &str) -> Result<bool> {
+        let key = self.key(&format!("derived/{name}"));
+        match self.store.head(&key).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(failed("cannot look for", &key)(error)),
+        }
+    }
+
     /// Whether a blob can be written and read back right now.
     ///
     /// # Errors

@@ -56,8 +56,15 @@ function leave() { location.href = "/enter?next=" + encodeURIComponent(location.
 
 // ---- Pairs
 
-async function picture(side) {
+/// Both of a pair are asked for in the same size: the smallest that fills a panel.
+async function picture(side, practice) {
   const image = new Image(side.width, side.height);
+  const panel = $("pictures").firstElementChild?.getBoundingClientRect().width || innerWidth / 2;
+  if (!practice) {
+    const smaller = [480, 768].filter((width) => width < side.width).map((width) => `${side.url}?w=${width} ${width}w`);
+    image.sizes = `${Math.ceil(panel)}px`;
+    image.srcset = [...smaller, `${side.url} ${side.width}w`].join(", ");
+  }
   image.src = side.url;
   await image.decode();
   return image;
@@ -65,7 +72,7 @@ async function picture(side) {
 
 function prepare(pair) {
   const { left, right } = pair.assignment;
-  pair.images = Promise.all([picture(left), picture(right)]);
+  pair.images = Promise.all([left, right].map((side) => picture(side, pair.practice)));
   pair.images.catch(() => {}); // looked at when the pair is shown
   return pair;
 }
@@ -134,9 +141,6 @@ async function next() {
     $("category").hidden = !assignment.category;
     $("coach").hidden = !practice;
     $("coach").firstElementChild.textContent = practice?.coach ?? "";
-    const zoom = $("zoom").querySelectorAll("img");
-    zoom[0].src = images[0].src;
-    zoom[1].src = images[1].src;
     pair.since = performance.now();
     enable(true);
   });
@@ -298,6 +302,13 @@ addEventListener("keydown", (event) => {
   if (!keys[pressed] || document.querySelector(":popover-open")) return;
   event.preventDefault();
   answer(keys[pressed]);
+});
+
+// Enlarged, both are of full size: fetched when somebody looks.
+$("zoom").addEventListener("beforetoggle", ({ newState }) => {
+  if (newState !== "open" || !current) return;
+  const { left, right } = current.assignment;
+  for (const [place, image] of [...$("zoom").querySelectorAll("img")].entries()) image.src = [left, right][place].url;
 });
 
 // A swipe over the pictures answers, a tap or a click enlarges them.

@@ -136,7 +136,8 @@ async fn serve(
         first: None,
         settings: 0,
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     // All clients come from one address, and each answers as fast as it can.
     let mut config = ServerConfig::default();
@@ -144,7 +145,7 @@ async fn serve(
     let app =
         App::new(store, blobs, [HostedSprint::new(ctx.clone(), Overrides::none())], &config, None, |_| None)?;
     let stop = ctx.stop.clone();
-    tokio::spawn(diptych_web::serve(listener, app, async move { stop.cancelled().await }));
+    tokio::spawn(diptych_web::serve(listener, app, None, async move { stop.cancelled().await }));
     Ok((address, tokens, ctx))
 }
 

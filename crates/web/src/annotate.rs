@@ -12,7 +12,7 @@ use diptych_store::people::Person;
 use diptych_store::responses::Responded;
 use serde::Deserialize;
 
-use crate::api::{self, take_for};
+use crate::api::take_for;
 use crate::client::Client;
 use crate::frame::{Frame, page};
 use crate::pages::{not_found, percent};
@@ -77,7 +77,7 @@ pub(crate) async fn show(
     let here = format!("/s/{slug}");
     if let Some(texts) = wishes.language.as_deref().and_then(texts::named) {
         let back = Redirect::to(&here).into_response();
-        return Ok(with_cookie(back, texts::COOKIE, texts.code, "/", YEAR, app.is_https(client)));
+        return Ok(with_cookie(back, texts::COOKIE, texts.code, "/", YEAR, app.cookie_rules(client)));
     }
     let (sprint, person) = match begun(&app, &slug, person, &here).await? {
         Ok(begun) => begun,
@@ -156,8 +156,8 @@ pub(crate) async fn plain(
         id: held.id.to_string(),
         prompt: held.prompt.clone(),
         category: held.category.clone(),
-        left: api::picture_address(&held.left),
-        right: api::picture_address(&held.right),
+        left: app.picture_address(&held.left),
+        right: app.picture_address(&held.right),
         width: held.canvas.0,
         height: held.canvas.1,
         shown_at: now(),

@@ -63,7 +63,7 @@ pub(crate) struct TakeBody {
 /// A picture to be shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PictureOnSide {
-    /// Opaque; the same for every person.
+    /// Opaque; the same for every person. With `?w=480` or `?w=768` in a smaller size, where the canvas is larger.
     url: String,
     /// In pixels.
     width: i64,
@@ -252,8 +252,11 @@ pub(crate) async fn take(
         )));
     }
     let taken = take_for(&app, &sprint, &person, body.count).await?;
-    let picture =
-        |name: &str, (width, height): (i64, i64)| PictureOnSide { url: picture_address(name), width, height };
+    let picture = |name: &str, (width, height): (i64, i64)| PictureOnSide {
+        url: app.picture_address(name),
+        width,
+        height,
+    };
     let assignments = taken
         .held
         .iter()
@@ -286,11 +289,6 @@ pub(crate) async fn take_for(
         SprintState::Paused => Ok(Taken { held: Vec::new(), free_at: Some(now + PAUSE) }),
         SprintState::Closed | SprintState::Archived => Ok(Taken::default()),
     }
-}
-
-/// Where a picture of this opaque name is.
-pub(crate) fn picture_address(name: &str) -> String {
-    format!("/pictures/{name}")
 }
 
 /// Answers an assignment. The answer is on disk when this returns.

@@ -184,7 +184,7 @@ pub(crate) async fn away(
     let sign_in = SignIn { provider: key, next: local_path(&next.next) };
     app.store().begin_sign_in(&secret, &sign_in, now(), now() + AWAY_FOR).await?;
     let response = Redirect::to(url.as_str()).into_response();
-    Ok(with_cookie(response, AWAY, &secret, "/enter", AWAY_FOR / 1000, app.is_https(client)))
+    Ok(with_cookie(response, AWAY, &secret, "/enter", AWAY_FOR / 1000, app.cookie_rules(client)))
 }
 
 /// What a provider sends back with the browser.
@@ -206,7 +206,7 @@ pub(crate) async fn come_back(
     Query(said): Query<Back>,
 ) -> Result<Response, Problem> {
     let Some(provider) = app.provider(&key) else { return not_a_provider(&app).await };
-    let https = app.is_https(client);
+    let https = app.cookie_rules(client);
     let response = match signed_in(&app, client, &headers, provider, &said).await? {
         Ok((person, next)) => begin(&app, client, &headers, &person, &next).await?,
         Err(failure) => failed(&app, provider, &failure).await?,

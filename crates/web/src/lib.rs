@@ -24,6 +24,8 @@ mod texts;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -31,6 +33,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use axum_server::tls_rustls::RustlsConfig;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -48,15 +51,13 @@ pub use state::{App, HostedSprint, SetUpError};
 const LARGEST_BODY: usize = 64 << 10;
 const TOO_LARGE: &str = "A request may have 64 kB at the most.";
 
-/// Pages may load what this server serves and nothing else; nothing inline.
-const POLICY: &str = "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; \
-    connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
 /// All routes.
 pub fn router(app: App) -> Router {
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
+    let policy =
+        HeaderValue::from_str(&app.policy()).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     // With a file of prompts, which is larger than anything else that is sent.
     let propose = get(propose::show).post(propose::propose).layer(DefaultBodyLimit::max(LARGEST_PROPOSAL));
     Router::new()
@@ -108,7 +109,7 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(refuse_large))
         .layer(middleware::from_fn_with_state(app.clone(), client::meet))
-        .layer(header(header::CONTENT_SECURITY_POLICY, POLICY))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, policy))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "same-origin"))
         .layer(header(header::CACHE_CONTROL, "no-store"))
@@ -141,32 +142,79 @@ async fn refuse_large(request: Request, next: Next) -> Response {
     }
 }
 
-/// Serves until `shutdown` is done; answers that are under way are finished first.
+/// The files of a certificate, both in PEM.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The chain, the server's own first.
+    pub chain: PathBuf,
+    /// The key of that one.
+    pub key: PathBuf,
+}
+
+/// How often the files of the certificate are looked at: whoever renews it starts nothing anew.
+const RENEWED: Duration = Duration::from_secs(60);
+
+/// How long answers that are under way may take when the server is to end.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Serves until `shutdown` is done; answers that are under way are finished first. With a certificate over HTTPS;
+/// HTTP/2 where the client asks for it.
 ///
 /// # Errors
-/// Where the listener fails.
+/// Where the listener fails, or the certificate cannot be used.
 pub async fn serve(
-    listener: tokio::net::TcpListener,
+    listener: std::net::TcpListener,
     app: App,
+    certificate: Option<Certificate>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     // Before the first request: a sprint that is closed asks nobody.
     if let Err(problem) = app.read_running().await {
         return Err(std::io::Error::other(problem.detail));
     }
-    let duties = [
+    let (stopping, handle) = (app.stopping().clone(), axum_server::Handle::new());
+    let ends = handle.clone();
+    let mut duties = vec![
         tokio::spawn(app.clone().watch()),
         tokio::spawn(app.clone().forget()),
         tokio::spawn(app.clone().look_out()),
+        tokio::spawn(app.clone().make_pictures_ahead()),
+        tokio::spawn(async move {
+            shutdown.await;
+            stopping.cancel();
+            ends.graceful_shutdown(Some(GRACE));
+        }),
     ];
-    let stopping = app.stopping().clone();
-    let shutdown = async move {
-        shutdown.await;
-        stopping.cancel();
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let served = match certificate {
+        None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
+        Some(files) => {
+            let config = RustlsConfig::from_pem_file(&files.chain, &files.key).await?;
+            duties.push(tokio::spawn(renew(config.clone(), files)));
+            axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(service).await
+        }
     };
-    let served = axum::serve(listener, router(app).into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(shutdown)
-        .await;
     duties.iter().for_each(tokio::task::JoinHandle::abort);
     served
+}
+
+/// Takes up the certificate's files when they have changed. Never ends.
+async fn renew(config: RustlsConfig, files: Certificate) {
+    let changed = async || {
+        let of = async |file: &PathBuf| tokio::fs::metadata(file).await.and_then(|file| file.modified()).ok();
+        (of(&files.chain).await, of(&files.key).await)
+    };
+    let mut seen = changed().await;
+    loop {
+        tokio::time::sleep(RENEWED).await;
+        let now = changed().await;
+        if now == seen {
+            continue;
+        }
+        match config.reload_from_pem_file(&files.chain, &files.key).await {
+            Ok(()) => seen = now,
+            // The two may be half-written; the old one serves until they fit.
+            Err(error) => tracing::warn!(%error, "the new certificate cannot be used; the old one stays"),
+        }
+    }
 }

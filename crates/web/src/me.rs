@@ -138,5 +138,5 @@ pub(crate) async fn leave(
     app.store().forget(&person.id, &remove, now()).await?;
     let says = ["You are forgotten", "The server no longer knows who you are. Thank you for what you did."];
     let response = message(&app, None, says, ["/", "All sprints"]).await?.into_response();
-    Ok(with_cookie(response, COOKIE, "", "/", 0, app.is_https(client)))
+    Ok(with_cookie(response, COOKIE, "", "/", 0, app.cookie_rules(client)))
 }

@@ -1,17 +1,73 @@
-//! Pictures as people see them: opaque names, one format, one canvas a pair, no metadata.
+//! Pictures as people see them: opaque names, one canvas a pair, no metadata; in the format that the browser takes
+//! and the size that it asks for. Each is made once: ahead, for the pairs that are next in line, or when it is
+//! asked for.
+
+use std::collections::HashSet;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use diptych_picture::Limits;
+use diptych_core::{ImageHash, SprintState};
+use diptych_picture::{Encoding, Limits};
+use diptych_store::pairs::Shown;
+use serde::Deserialize;
 
-use crate::problem::{Path, Problem};
+use crate::problem::{Path, Problem, Query};
 use crate::state::App;
+
+/// The widths in which a picture may be asked for besides its canvas's own, in pixels.
+const WIDTHS: [u32; 2] = [480, 768];
+
+/// How many pairs, from the head of the line on, are looked at for pictures to make ahead.
+const AHEAD: i64 = 500;
+
+/// How long to wait before the line is looked at again.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Which size is asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Size {
+    /// In pixels; the next larger one that there is.
+    #[serde(default)]
+    w: Option<u32>,
+}
+
+/// The canvas of this size: no larger than the pair's, and of its shape.
+fn canvas(of_pair: (u32, u32), wanted: Option<u32>) -> (u32, u32) {
+    let (width, height) = of_pair;
+    let fits = |offered: &u32| wanted.is_some_and(|wanted| *offered >= wanted) && *offered < width;
+    match WIDTHS.into_iter().find(fits) {
+        Some(offered) => (offered, (u64::from(offered) * u64::from(height) / u64::from(width)).max(1) as u32),
+        None => of_pair,
+    }
+}
+
+/// All sizes in which a pair's pictures are shown.
+fn canvases(of_pair: (u32, u32)) -> Vec<(u32, u32)> {
+    let smaller =
+        WIDTHS.into_iter().filter(|width| *width < of_pair.0).map(|width| canvas(of_pair, Some(width)));
+    std::iter::once(of_pair).chain(smaller).collect()
+}
+
+fn file((width, height): (u32, u32), image: &ImageHash, encoding: Encoding) -> String {
+    format!("{image}-{width}x{height}.{}", encoding.ending())
+}
+
+/// The best of what the browser takes.
+fn encoding(headers: &HeaderMap) -> Encoding {
+    let takes = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    match takes.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("image/webp")) {
+        true => Encoding::WebP,
+        false => Encoding::Jpeg,
+    }
+}
 
 pub(crate) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
+    Query(size): Query<Size>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let picture =
@@ -19,43 +75,121 @@ pub(crate) async fn show(
     if !picture.current {
         return Err(Problem::gone("This picture was withdrawn."));
     }
-    // What a name shows never changes, so the name is its own validator.
-    let tag = format!("\"{name}\"");
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let (encoding, canvas) = (encoding(&headers), canvas(picture.canvas, size.w));
+    // What a name shows in a size and a format never changes, so these are its validator.
+    let tag = format!("\"{name}-{}-{}\"", canvas.0, encoding.ending());
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| value.as_bytes() == tag.as_bytes());
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let (width, height) = picture.canvas;
-        let kept = format!("{}-{width}x{height}.jpg", picture.image);
-        let bytes = match app.blobs().derived(&kept).await? {
+        let file = file(canvas, &picture.image, encoding);
+        let bytes = match app.blobs().derived(&file).await? {
             Some(bytes) => bytes,
-            None => {
-                let original = app.blobs().image(&picture.image).await?;
-                let bytes = encode(&app, original, picture.canvas).await?;
-                app.blobs().put_derived(&kept, bytes.clone()).await?;
-                bytes
-            }
+            None => make(&app, &picture.image, &[canvas], encoding).await?,
         };
-        ([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response()
+        ([(header::CONTENT_TYPE, encoding.media_type())], bytes).into_response()
     };
     let fields = response.headers_mut();
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(app.pictures_cache()));
+    fields.insert(header::VARY, HeaderValue::from_static("accept"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         fields.insert(header::ETAG, tag);
     }
     Ok(response)
 }
 
-async fn encode(app: &App, original: Bytes, (width, height): (u32, u32)) -> Result<Bytes, Problem> {
+/// Makes the picture in these sizes and keeps them; gives the first one.
+async fn make(
+    app: &App,
+    image: &ImageHash,
+    canvases: &[(u32, u32)],
+    encoding: Encoding,
+) -> Result<Bytes, Problem> {
     let _permit =
         app.encoders().acquire().await.map_err(|_| Problem::unavailable("The server is stopping."))?;
+    let original = app.blobs().image(image).await?;
+    let sizes = canvases.to_vec();
     let encoded = tokio::task::spawn_blocking(move || {
-        diptych_picture::for_display(&original, width, height, &Limits::default())
-    })
-    .await
-    .map_err(|_| Problem::internal("The picture cannot be shown."))?;
-    encoded.map(Bytes::from).map_err(|error| {
+        diptych_picture::for_display(&original, &sizes, encoding, &Limits::default())
+    });
+    let encoded = encoded.await.map_err(|_| Problem::internal("The picture cannot be shown."))?;
+    let encoded = encoded.map_err(|error| {
         tracing::error!(%error, "a kept picture cannot be decoded");
         Problem::internal("The picture cannot be shown.")
-    })
+    })?;
+    let mut first = None;
+    for (canvas, bytes) in canvases.iter().zip(encoded) {
+        let bytes = Bytes::from(bytes);
+        app.blobs().put_derived(&file(*canvas, image, encoding), bytes.clone()).await?;
+        first.get_or_insert(bytes);
+    }
+    first.ok_or_else(|| Problem::internal("The picture cannot be shown."))
+}
+
+impl App {
+    /// Makes the pictures of the pairs that are next in line before anybody asks for them. Never ends.
+    pub(crate) async fn make_pictures_ahead(self) {
+        let mut made: HashSet<String> = HashSet::new();
+        loop {
+            for (slug, sprint) in self.sprints() {
+                if sprint.state() == SprintState::Open
+                    && let Err(problem) = self.make_ahead(&sprint.ctx().sprint, &mut made).await
+                {
+                    tracing::warn!(?problem, slug, "pictures cannot be made ahead");
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn make_ahead(
+        &self,
+        sprint: &diptych_core::SprintId,
+        made: &mut HashSet<String>,
+    ) -> Result<(), Problem> {
+        for Shown { picture, image, canvas } in self.store().next_pictures(sprint, AHEAD).await? {
+            if made.contains(&picture) {
+                continue;
+            }
+            let canvases = canvases(canvas);
+            let smallest = canvases.last().copied().unwrap_or(canvas);
+            // The last one that is kept of it says that the others are.
+            if !self.blobs().has_derived(&file(smallest, &image, Encoding::WebP)).await? {
+                make(self, &image, &canvases, Encoding::WebP).await?;
+            }
+            made.insert(picture);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_the_next_larger_one_of_the_same_shape() {
+        assert_eq!(canvas((1024, 512), None), (1024, 512));
+        assert_eq!(canvas((1024, 512), Some(1)), (480, 240));
+        assert_eq!(canvas((1024, 512), Some(481)), (768, 384));
+        assert_eq!(canvas((1024, 512), Some(769)), (1024, 512));
+        assert_eq!(canvas((1024, 512), Some(u32::MAX)), (1024, 512), "never enlarged");
+        assert_eq!(canvas((400, 400), Some(100)), (400, 400));
+        assert_eq!(canvas((1024, 1), Some(100)), (480, 1));
+        assert_eq!(canvases((1024, 1024)), [(1024, 1024), (480, 480), (768, 768)]);
+        assert_eq!(canvases((480, 640)), [(480, 640)]);
+    }
+
+    #[test]
+    fn a_browser_gets_what_it_takes() {
+        let takes = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            encoding(&headers)
+        };
+        assert_eq!(takes("image/avif,image/webp,image/apng,*/*;q=0.8"), Encoding::WebP);
+        assert_eq!(takes("image/png, image/webp;q=0.5"), Encoding::WebP);
+        assert_eq!(takes("*/*"), Encoding::Jpeg);
+        assert_eq!(encoding(&HeaderMap::new()), Encoding::Jpeg);
+    }
 }

@@ -143,7 +143,7 @@ pub(crate) async fn begin(
     app.store().add_session(&person.id, &secret, now() + SESSION).await?;
     app.gates().count(Gate::SignIn, Said::Passed);
     let response = Redirect::to(next).into_response();
-    Ok(with_cookie(response, COOKIE, &secret, "/", SESSION / 1000, app.is_https(client)))
+    Ok(with_cookie(response, COOKIE, &secret, "/", SESSION / 1000, app.cookie_rules(client)))
 }
 
 pub(crate) async fn leave(
@@ -155,7 +155,7 @@ pub(crate) async fn leave(
     if let Some(secret) = cookie(&headers, COOKIE) {
         app.store().end_session(&secret).await?;
     }
-    Ok(with_cookie(Redirect::to("/").into_response(), COOKIE, "", "/", 0, app.is_https(client)))
+    Ok(with_cookie(Redirect::to("/").into_response(), COOKIE, "", "/", 0, app.cookie_rules(client)))
 }
 
 /// # Errors
@@ -167,17 +167,16 @@ pub(crate) fn only_from_here(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// The response with a cookie that scripts cannot read and other sites cannot send along with a change.
+/// The response with a cookie that scripts cannot read; `rules` are [`App::cookie_rules`].
 pub(crate) fn with_cookie(
     mut response: Response,
     name: &str,
     value: &str,
     path: &str,
     seconds: i64,
-    https: bool,
+    rules: &str,
 ) -> Response {
-    let secure = if https { "; Secure" } else { "" };
-    let text = format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    let text = format!("{name}={value}; Path={path}; HttpOnly; Max-Age={seconds}; {rules}");
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

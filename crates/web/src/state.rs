@@ -479,9 +479,21 @@ impl App {
     }
 
     /// Whether this browser reaches the server over HTTPS, so that its cookies may be kept to that.
-    pub(crate) fn is_https(&self, client: Client) -> bool {
-        client.https
-            || self.inner.config.serve.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    fn is_https(&self, client: Client) -> bool {
+        let serve = &self.inner.config.serve;
+        let says_so = serve.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        client.https || says_so || serve.tls_certificate.is_some()
+    }
+
+    /// What else a cookie is kept to: to HTTPS where that is how the server is reached; to pages of this server, but
+    /// where another site shows them in a frame. Whatever comes along with a change, [`crate::session`] looks where
+    /// it comes from.
+    pub(crate) fn cookie_rules(&self, client: Client) -> &'static str {
+        match (self.is_https(client), self.inner.config.serve.framed_by.is_empty()) {
+            (true, false) => "Secure; SameSite=None; Partitioned",
+            (true, true) => "Secure; SameSite=Lax",
+            (false, _) => "SameSite=Lax",
+        }
     }
 
     /// The address under which people reach the server, without a slash at its end: the configured one, or
@@ -491,7 +503,7 @@ impl App {
             return url.trim_end_matches('/').to_owned();
         }
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        format!("{}://{host}", if client.https { "https" } else { "http" })
+        format!("{}://{host}", if self.is_https(client) { "https" } else { "http" })
     }
 
     pub(crate) fn is_known_to_agree(&self, person: &PersonId, version: &str) -> bool {
@@ -515,6 +527,38 @@ impl App {
 
     pub(crate) fn blobs(&self) -> &Blobs {
         &self.inner.blobs
+    }
+
+    /// What caches may do with a picture: a shared one in front keeps it for a minute, so that a withdrawn one is
+    /// gone from there by then.
+    pub(crate) fn pictures_cache(&self) -> &'static str {
+        match self.inner.config.serve.pictures_url {
+            Some(_) => "public, max-age=60, s-maxage=60",
+            None => "private, max-age=3600",
+        }
+    }
+
+    /// Where the picture with this opaque name is fetched.
+    pub(crate) fn picture_address(&self, name: &str) -> String {
+        let host = self.inner.config.serve.pictures_url.as_deref().unwrap_or_default();
+        format!("{}/pictures/{name}", host.trim_end_matches('/'))
+    }
+
+    /// Pages may load what this server serves and nothing else, but pictures where they are delivered; nothing
+    /// inline; and no other site shows them in a frame but those that the configuration names.
+    pub(crate) fn policy(&self) -> String {
+        let serve = &self.inner.config.serve;
+        let pictures = serve.pictures_url.as_deref().unwrap_or_default().trim_end_matches('/');
+        let frames = match serve.framed_by.is_empty() {
+            true => "'none'".to_owned(),
+            false => {
+                serve.framed_by.iter().map(|site| site.trim_end_matches('/')).collect::<Vec<_>>().join(" ")
+            }
+        };
+        format!(
+            "default-src 'none'; img-src 'self' data: {pictures}; style-src 'self'; script-src 'self'; connect-src 'self'; \
+             form-action 'self'; frame-ancestors {frames}; base-uri 'none'"
+        )
     }
 
     pub(crate) fn encoders(&self) -> &tokio::sync::Semaphore {

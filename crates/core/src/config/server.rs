@@ -1,6 +1,7 @@
 //! `diptych.toml`: what a server keeps where, how it is reached, and how people sign in.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,15 @@ pub struct ServeConfig {
     /// The address that people write, for instance `https://prefs.example.org`: where it is not the one that
     /// the server listens on.
     pub public_url: Option<String>,
+    /// The address of a content-delivery host that fetches `/pictures/…` from this server and keeps them for a
+    /// minute: where there is one, people's browsers fetch pictures there.
+    pub pictures_url: Option<String>,
+    /// A file with the certificate chain, in PEM, and one with its key: then the server speaks HTTPS itself.
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate's key.
+    pub tls_key: Option<PathBuf>,
+    /// Sites that may show these pages in a frame, such as `https://huggingface.co`; none by default.
+    pub framed_by: Vec<String>,
     /// The networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -104,6 +114,10 @@ impl ServerConfig {
         };
         if let Some(host) = variable("SPACE_HOST") {
             self.serve.public_url.get_or_insert_with(|| format!("https://{host}"));
+            if self.serve.framed_by.is_empty() {
+                // The Hub shows a Space in a frame on its own page.
+                self.serve.framed_by.push("https://huggingface.co".to_owned());
+            }
             if self.serve.trusted_proxies.is_empty() {
                 // A Space is reached through the Hub's proxy alone, which stands in a private network.
                 let private = [
@@ -177,14 +191,35 @@ impl Checked for ServerConfig {
             let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
             rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['?', '#', ' ', '@']))
         };
-        if let Some(url) = self.serve.public_url.as_ref() {
-            let whole = url.trim_end_matches('/');
-            if !web(url) || whole.matches('/').count() > 2 {
+        let host = |address: &str| web(address) && address.trim_end_matches('/').matches('/').count() <= 2;
+        for (name, url) in
+            [("public_url", &self.serve.public_url), ("pictures_url", &self.serve.pictures_url)]
+        {
+            if let Some(url) = url.as_ref().filter(|url| !host(url)) {
                 problems.push(Problem::new(
-                    &["serve", "public_url"],
+                    &["serve", name],
                     format!("`{url}` is no address like `https://prefs.example.org`, without a path"),
                 ));
             }
+        }
+        for (place, site) in self
+            .serve
+            .framed_by
+            .iter()
+            .enumerate()
+            .filter(|(_, site)| !host(site) || site.contains([';', ',', '\'']))
+        {
+            problems.push(Problem::new(
+                &["serve", "framed_by", &place.to_string()],
+                format!("`{site}` is no site like `https://huggingface.co`, without a path"),
+            ));
+        }
+        if self.serve.tls_certificate.is_some() != self.serve.tls_key.is_some() {
+            let name = if self.serve.tls_key.is_none() { "tls_certificate" } else { "tls_key" };
+            problems.push(Problem::new(
+                &["serve", name],
+                "HTTPS needs both `tls_certificate` and `tls_key`".to_owned(),
+            ));
         }
         for (key, provider) in &self.sign_in.openid {
             let mut problem = |name: &str, what: String| {
@@ -247,6 +282,9 @@ mod tests {
         for (text, wanted) in [
             ("[serve]\npublic_url = \"prefs.example.org\"", "diptych.toml:2: `serve.public_url`"),
             ("[serve]\npublic_url = \"https://example.org/prefs\"", "without a path"),
+            ("[serve]\npictures_url = \"https://a.b/c\"", "`serve.pictures_url`"),
+            ("[serve]\ntls_key = \"key.pem\"", "needs both"),
+            ("[serve]\nframed_by = [\"https://a.b; script-src *\"]", "diptych.toml:2"),
             ("[serve]\ntrusted_proxies = [\"ten\"]", "diptych.toml:2"),
             ("[sign_in]\nnames = \"always\"", "`private` or `never`"),
             (

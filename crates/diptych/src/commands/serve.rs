@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use diptych_stages::StageError;
 use diptych_stages::ctx::Progress;
-use diptych_web::{App, HostedSprint};
+use diptych_web::{App, Certificate, HostedSprint};
 
 use super::print;
 use crate::Usage;
@@ -41,19 +41,34 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
     let begins_in = server.hosts_many.then_some(server.folder.as_path());
     let app = App::new(store.clone(), blobs, hosted, &server.config, begins_in, variable)
         .map_err(|error| Usage(error.to_string()))?;
-    let listener = tokio::net::TcpListener::bind(addr)
-        .await
+    let listener = std::net::TcpListener::bind(addr)
         .with_context(|| format!("nothing can be served on {addr}: choose another address with --addr"))?;
+    listener.set_nonblocking(true).context("the listener cannot be set up")?;
     let bound = listener.local_addr()?;
+    let certificate = certificate(&server)?;
+    let scheme = if certificate.is_some() { "https" } else { "http" };
     let mut text = String::from("serving\n");
     for address in addresses(bound) {
-        text.push_str(&format!("  http://{address}\n"));
+        text.push_str(&format!("  {scheme}://{address}\n"));
     }
     text.push_str("end with Ctrl-C\n");
     print(&text)?;
-    let served = diptych_web::serve(listener, app, stop_signal()).await;
+    let served = diptych_web::serve(listener, app, certificate, stop_signal()).await;
     store.close().await;
     served.context("the server stopped")
+}
+
+/// The files of the certificate, where the server speaks HTTPS itself; relative paths start at its folder.
+fn certificate(server: &Server) -> Result<Option<Certificate>> {
+    let serve = &server.config.serve;
+    let (Some(chain), Some(key)) = (&serve.tls_certificate, &serve.tls_key) else { return Ok(None) };
+    let (chain, key) = (server.folder.join(chain), server.folder.join(key));
+    for (name, file) in [("tls_certificate", &chain), ("tls_key", &key)] {
+        if !file.is_file() {
+            return Err(Usage(format!("`serve.{name}`: there is no file {}", file.display())).into());
+        }
+    }
+    Ok(Some(Certificate { chain, key }))
 }
 
 /// Ctrl-C, or the system's request to end.

@@ -15,5 +15,6 @@ mod run;
 mod screening;
 mod serve;
 mod server;
+mod serving;
 mod sign_in;
 mod web_source;
