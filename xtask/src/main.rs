@@ -41,7 +41,7 @@ enum Task {
         #[arg(default_value_t = 200)]
         crashes: u32,
     },
-    /// Prints figures as JSON lines: pipeline, dedupe, clean, votes, sql, publish, screen, screen-texts, rescreen.
+    /// Prints figures as JSON lines: pipeline, dedupe, clean, votes, crowd, page, sql, publish, screen, screen-texts, rescreen.
     Bench {
         /// Which.
         name: String,
@@ -88,13 +88,14 @@ fn bench(name: &str, rest: &[String]) -> Result<()> {
         "dedupe" => ("bench_prompts", Some("dedupe")),
         "clean" => ("bench_prompts", Some("clean")),
         "votes" => ("bench_votes", None),
+        "crowd" => ("bench_crowd", None),
         "sql" => ("bench_sql", None),
         "publish" => ("bench_publish", None),
         "screen" => ("bench_screen", Some("screen")),
         "screen-texts" => ("bench_screen", Some("texts")),
         "rescreen" => ("bench_screen", Some("rescreen")),
         other => bail!(
-            "there is no benchmark `{other}`: pipeline, dedupe, clean, votes, sql, publish, screen, screen-texts, rescreen"
+            "there is no benchmark `{other}`: pipeline, dedupe, clean, votes, crowd, page, sql, publish, screen, screen-texts, rescreen"
         ),
     };
     // As a workspace, so that what `cargo build --release` has built is used.

@@ -234,7 +234,7 @@ pub async fn record(ctx: &Ctx, reviewer: &Reviewer, word: Word) -> Result<BTreeS
     };
     if let Some(first) = unknown.first() {
         let first: String = first.chars().take(80).collect();
-        return Err(StageError::Refused(format!(
+        return Err(StageError::Nothing(format!(
             "the sprint has no {} `{first}`; nothing was decided",
             if kind == Kind::Image { "image" } else { "text" }
         )));

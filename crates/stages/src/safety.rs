@@ -165,7 +165,7 @@ pub async fn changes(ctx: &Ctx, classifier: &str, threshold: f64) -> Result<Vec<
     let policies = [Policy::of_texts(&ctx.config, &ctx.folder), Policy::of_images(&ctx.config, &ctx.folder)];
     let used: Vec<&str> = policies.iter().flat_map(Policy::uses).map(|asked| asked.name.as_str()).collect();
     if !used.contains(&classifier) {
-        return Err(StageError::Refused(format!(
+        return Err(StageError::Nothing(format!(
             "the sprint does not use `{classifier}` (it uses: {})",
             used.join(", ")
         )));
@@ -224,7 +224,8 @@ pub async fn set_threshold(
     // Where the file itself is, should this be a link.
     let path_itself = path.canonicalize().map_err(file_error)?;
     let text = std::fs::read_to_string(&path_itself).map_err(file_error)?;
-    let text = edit::with_threshold(&text, classifier, threshold).map_err(refuse)?;
+    let unlisted = |error: ConfigError| StageError::Nothing(error.to_string());
+    let text = edit::with_threshold(&text, classifier, threshold).map_err(unlisted)?;
     let config = SprintConfig::parse("sprint.toml", &text, overrides).map_err(refuse)?;
     let mut used = config.screen.text.iter().chain(&config.screen.image);
     if !used.any(|used| used.name == classifier && used.threshold == Some(threshold)) {

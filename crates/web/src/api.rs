@@ -57,7 +57,17 @@ pub(crate) struct Sprints {
 pub(crate) struct TakeBody {
     /// 1 to 10.
     #[schema(minimum = 1, maximum = 10)]
+    #[serde(deserialize_with = "whole")]
     count: usize,
+}
+
+/// A whole number, also where it is written as `3.0`: JSON knows no difference.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    match number.fract() == 0.0 && (0.0..=1e9).contains(&number) {
+        true => Ok(number as usize),
+        false => Err(serde::de::Error::custom("it must be a whole number")),
+    }
 }
 
 /// A picture to be shown.
@@ -97,9 +107,11 @@ pub(crate) struct Assignments {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResponseBody {
     /// `left`, `right`, `both_good`, `both_bad`, `toxic_content` or `skip`.
+    #[schema(pattern = "^(left|right|both_good|both_bad|toxic_content|skip)$")]
     answer: String,
-    /// How long the pair was looked at.
+    /// How long the pair was looked at, in milliseconds.
     #[serde(default)]
+    #[schema(minimum = 0)]
     duration_ms: Option<i64>,
     /// What the person adds.
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{OpenApi, RefOr};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::problem::Problem;
@@ -51,13 +51,19 @@ impl Modify for Proofs {
     }
 }
 
-/// Problems have a media type of their own (RFC 9457).
+/// Problems have a media type of their own (RFC 9457); and whatever is asked may be asked too often.
 struct Problems;
 
 impl Modify for Problems {
     fn modify(&self, document: &mut OpenApi) {
         for item in document.paths.paths.values_mut() {
-            let calls = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            let mut calls = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            for call in calls.iter_mut().filter_map(|call| call.as_mut()) {
+                let problem = Ref::from_schema_name("Problem");
+                let content = Content::new(Some(RefOr::Ref(problem)));
+                let too_many = ResponseBuilder::new().content("application/json", content).build();
+                call.responses.responses.entry("429".to_owned()).or_insert(RefOr::T(too_many));
+            }
             for response in calls.into_iter().flatten().flat_map(|call| call.responses.responses.iter_mut()) {
                 if response.0.as_str() < "400" {
                     continue;

@@ -132,6 +132,7 @@ impl From<StageError> for Problem {
         match error {
             StageError::Store(error) => error.into(),
             StageError::Refused(why) => Self::bad_request(why),
+            StageError::Nothing(why) => Self::not_found(why),
             StageError::SettingsChanged => Self::unavailable(
                 "A threshold was changed elsewhere at this moment, and sprint.toml here does not say so yet. Nothing \
                  was changed: try again.",

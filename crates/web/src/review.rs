@@ -163,9 +163,11 @@ pub(crate) struct ReviewItems {
 
 /// The items that are asked for. For moderators.
 #[utoipa::path(get, path = "/api/v1/sprints/{slug}/review", params(("slug" = String, Path),
-    ("kind" = Option<String>, Query), ("decision" = Option<String>, Query), ("classifier" = Option<String>, Query),
+    ("kind" = Option<String>, Query, pattern = "^(image|text)?$"),
+    ("decision" = Option<String>, Query,
+     pattern = "^(waiting|reported|disputed|all|passed|removed|needs_review|not_screened|pending)?$"), ("classifier" = Option<String>, Query),
     ("least" = Option<f64>, Query), ("most" = Option<f64>, Query), ("category" = Option<String>, Query),
-    ("model" = Option<String>, Query), ("reason" = Option<String>, Query), ("order" = Option<String>, Query)),
+    ("model" = Option<String>, Query), ("reason" = Option<String>, Query), ("order" = Option<String>, Query, pattern = "^(unsafe|oldest)?$")),
     security(("token" = []), ("session" = [])), responses((status = 200, body = ReviewItems),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn items(
@@ -231,13 +233,17 @@ async fn counts(
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReviewBody {
     /// `image` or `text`.
+    #[schema(pattern = "^(image|text)$")]
     kind: String,
     /// Their hashes, as the list gives them: 1 to 500.
+    #[schema(min_items = 1, max_items = 500)]
     items: Vec<String>,
     /// `approve`, `reject` or `undo`, which takes one's own last word back: what one said before stands again.
+    #[schema(pattern = "^(approve|reject|undo)$")]
     verdict: String,
     /// Why it is rejected: `sexual`, `violence`, `hateful`, `self_harm`, `real_person`, `broken` or `other`.
     #[serde(default)]
+    #[schema(pattern = "^(sexual|violence|hateful|self_harm|real_person|broken|other)?$")]
     reason: String,
     /// What the moderator adds.
     #[serde(default)]
@@ -334,7 +340,7 @@ pub(crate) async fn lines(app: &App, sprint: &HostedSprint) -> Result<Vec<LogLin
 
 /// How well the classifiers do, by what was reviewed. For moderators.
 #[utoipa::path(get, path = "/api/v1/sprints/{slug}/safety", params(("slug" = String, Path),
-    ("classifier" = Option<String>, Query), ("threshold" = Option<f64>, Query)),
+    ("classifier" = Option<String>, Query), ("threshold" = Option<f64>, Query, minimum = 0, maximum = 1)),
     security(("token" = []), ("session" = [])),
     responses((status = 200, description = "The report, as `diptych report --safety --json` prints it"),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
@@ -347,6 +353,9 @@ pub(crate) async fn safety(
 ) -> Result<Response, Problem> {
     let sprint = app.sprint(&slug)?;
     reviewer(&app, &sprint, &person).await?;
+    if let Some(threshold) = proposed.threshold.filter(|threshold| !(0.0..=1.0).contains(threshold)) {
+        return Err(Problem::bad_request(format!("A threshold of {threshold} is not between 0 and 1.")));
+    }
     let report = diptych_stages::safety::report(&sprint.ctx()).await?;
     let failed = |_| Problem::internal("The report cannot be written.");
     let mut document = serde_json::to_value(report).map_err(failed)?;
@@ -362,6 +371,8 @@ pub(crate) async fn safety(
 #[serde(deny_unknown_fields)]
 pub(crate) struct ThresholdBody {
     pub(crate) classifier: String,
+    /// 0 to 1.
+    #[schema(minimum = 0, maximum = 1)]
     pub(crate) threshold: f64,
 }
 

@@ -92,3 +92,35 @@ fn nothing_acknowledged_is_lost_on_a_full_disk() {
     assert_eq!(sprint.status().0["responses"]["submitted"], recorded.len());
     assert!(matches!(ada.answer(assignment, "both_good").status, 200 | 201));
 }
+
+/// On a file system that can only be read, as a failing disk becomes, no server starts that could take an answer and
+/// lose it; with a disk that can be written again, all is there. (Under a server that runs, Linux does not let a
+/// test make it so: files are open for writing.)
+#[test]
+#[ignore = "needs a small file system: cargo xtask ci"]
+fn on_a_disk_that_can_only_be_read_nothing_is_taken_and_nothing_lost() {
+    let mount = |how: &str| {
+        let remount = format!("remount,{how}");
+        let status = std::process::Command::new("mount").args(["-o", &remount]).arg(small_disk()).status();
+        assert!(status.unwrap().success(), "this runs in a mount namespace of its own");
+    };
+    let sprint = Sprint::below(&small_disk(), 4);
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    {
+        let served = Served::start(&sprint);
+        let ada = served.person(&sprint, "Ada");
+        let held = ada.take(&slug, 1);
+        assert_eq!(ada.answer(&held[0], "left").status, 201);
+    }
+    mount("ro");
+    for command in [&["serve", "--addr", "127.0.0.1:0"][..], &["run"], &["users", "token", "Ben"]] {
+        let said = sprint.fails(command, 1);
+        assert!(
+            said.to_lowercase().contains("read-only") || said.contains("readonly"),
+            "{command:?}: {said}"
+        );
+    }
+    mount("rw");
+    let report: serde_json::Value = serde_json::from_str(&sprint.ok(&["report", "--json"])).unwrap();
+    assert_eq!(report["responses"], 1);
+}
