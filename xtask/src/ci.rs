@@ -39,8 +39,8 @@ pub fn run(root: &Path) -> Result<()> {
     check(ignored.envs(s3.environment()))?;
     drop(s3);
 
-    step("fuzzing, 20 s a target");
-    crate::fuzz::run(root, 20, None)?;
+    step("fuzzing, 10 s a target");
+    crate::fuzz::run(root, 10, None)?;
 
     step("classifiers on candle and on ONNX Runtime");
     // By itself: with the whole workspace its features would have DataFusion built anew.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use diptych_core::config::Overlap;
 use diptych_core::{Answer, AssignmentId, Choice, PersonId, Side, SprintId};
 use diptych_store::EVERY_PROMPT;
-use diptych_store::assignments::Take;
+use diptych_store::assignments::{Take, Taken};
 use diptych_store::pairs::Logs;
 use diptych_store::pairs::NewPair;
 use diptych_store::people::PersonKind;
@@ -25,18 +25,41 @@ const PAIRS: usize = 3;
 /// One thing that happens. Indexes are taken modulo what there is.
 #[derive(Debug, Clone)]
 enum Step {
-    Take { person: usize, count: usize, right: bool },
-    Respond { assignment: usize, choice: Choice },
-    TakeBack { assignment: usize },
-    Wait { minutes: i64 },
-    Exclude { person: usize, back: bool },
-    SetPairs { wanted: [bool; PAIRS], overlap: Overlap },
+    Take {
+        person: usize,
+        count: usize,
+        right: bool,
+    },
+    /// Two people at two servers at the same time; it may be one person.
+    TakeTogether {
+        people: [usize; 2],
+        count: usize,
+    },
+    Respond {
+        assignment: usize,
+        choice: Choice,
+    },
+    TakeBack {
+        assignment: usize,
+    },
+    Wait {
+        minutes: i64,
+    },
+    Exclude {
+        person: usize,
+        back: bool,
+    },
+    SetPairs {
+        wanted: [bool; PAIRS],
+        overlap: Overlap,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let choice = prop::sample::select(Choice::ALL);
     prop_oneof![
         4 => (0..PEOPLE, 1..=PAIRS, any::<bool>()).prop_map(|(person, count, right)| Step::Take { person, count, right }),
+        2 => ([0..PEOPLE, 0..PEOPLE], 1..=PAIRS).prop_map(|(people, count)| Step::TakeTogether { people, count }),
         6 => (any::<usize>(), choice).prop_map(|(assignment, choice)| Step::Respond { assignment, choice }),
         2 => any::<usize>().prop_map(|assignment| Step::TakeBack { assignment }),
         2 => prop::sample::select(vec![1, 9, 11, 31, 61]).prop_map(|minutes| Step::Wait { minutes }),
@@ -57,7 +80,9 @@ struct Known {
 
 /// What has been acknowledged so far.
 struct Life<'s> {
+    /// The server that takes the next step: several share the database, and take turns.
     store: &'s Store,
+    servers: [&'s Store; 2],
     sprint: SprintId,
     people: Vec<PersonId>,
     pairs: Vec<NewPair>,
@@ -70,6 +95,8 @@ struct Life<'s> {
 
 impl Life<'_> {
     async fn step(&mut self, step: &Step) {
+        self.servers.swap(0, 1);
+        self.store = self.servers[0];
         match *step {
             Step::Exclude { person, back } => {
                 let who = &self.people[person];
@@ -90,6 +117,13 @@ impl Life<'_> {
                     .unwrap();
             }
             Step::Take { person, count, right } => self.take(person, count, right).await,
+            Step::TakeTogether { people, count } => {
+                let asked = people.map(|person| take(&self.sprint, &self.people[person], count, self.now));
+                let [one, other] = asked;
+                let (one, other) = tokio::join!(self.servers[0].take(one), self.servers[1].take(other));
+                self.taken(people[0], count, one.unwrap());
+                self.taken(people[1], count, other.unwrap());
+            }
             Step::Respond { assignment, choice } if !self.known.is_empty() => {
                 self.respond(assignment % self.known.len(), choice).await;
             }
@@ -105,6 +139,10 @@ impl Life<'_> {
         let side = if right { Side::Right } else { Side::Left };
         let request = take(&self.sprint, &self.people[person], count, self.now);
         let taken = self.store.take(Take { sides: vec![side; count], ..request }).await.unwrap();
+        self.taken(person, count, taken);
+    }
+
+    fn taken(&mut self, person: usize, count: usize, taken: Taken) {
         assert!(taken.held.len() <= count);
         assert!(
             !self.excluded[person] || taken.held.is_empty(),
@@ -204,7 +242,8 @@ async fn standing(store: &Store, sprint: &SprintId) -> BTreeMap<(String, String)
     rows.into_iter().map(|(person, pair, answer)| ((person, pair), answer)).collect()
 }
 
-async fn live(store: &Store, case: usize, first: Overlap, steps: &[Step]) {
+async fn live(servers: [&Store; 2], case: usize, first: Overlap, steps: &[Step]) {
+    let store = servers[0];
     let sprint = store.sprint(&format!("case {case}"), NOW).await.unwrap();
     let mut people = Vec::new();
     for number in 0..PEOPLE {
@@ -216,6 +255,7 @@ async fn live(store: &Store, case: usize, first: Overlap, steps: &[Step]) {
     store.set_pairs(&sprint, EVERY_PROMPT, pairs.clone(), first, Logs::default(), NOW).await.unwrap();
     let mut life = Life {
         store,
+        servers,
         sprint,
         people,
         pairs,
@@ -231,8 +271,23 @@ async fn live(store: &Store, case: usize, first: Overlap, steps: &[Step]) {
 
 #[test]
 fn any_life_of_a_sprint_keeps_the_overlap_exact() {
+    lives(async || Place::sqlite().await);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask ci"]
+fn any_life_of_a_sprint_on_postgresql_keeps_the_overlap_exact() {
+    lives(async || Place::postgres().await);
+}
+
+/// Random lives, each on two servers that share one database.
+fn lives(place: impl AsyncFnOnce() -> Place) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let place = runtime.block_on(Place::sqlite());
+    let (place, other) = runtime.block_on(async {
+        let place = place().await;
+        let other = place.open_again().await.unwrap();
+        (place, other)
+    });
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let (case, started) = (Cell::new(0), Instant::now());
@@ -241,7 +296,12 @@ fn any_life_of_a_sprint_keeps_the_overlap_exact() {
             case.set(case.get() + 1);
             // A slow disk gets fewer cases, rather than a slow test.
             if cases > 64 || started.elapsed() < Duration::from_secs(8) {
-                runtime.block_on(live(&place, case.get(), Overlap { min, max: min + more }, &steps));
+                runtime.block_on(live(
+                    [&place, &other],
+                    case.get(),
+                    Overlap { min, max: min + more },
+                    &steps,
+                ));
             }
             Ok(())
         });
@@ -249,4 +309,5 @@ fn any_life_of_a_sprint_keeps_the_overlap_exact() {
         panic!("{failure}");
     }
     assert!(case.get() >= 8, "too few cases were tried");
+    runtime.block_on(async { other.close().await });
 }
