@@ -486,13 +486,13 @@ fn shipped(root: &Path, folder: &Path, python: &Path) -> Result<()> {
     check(Command::new("systemd-analyze").arg("verify").arg(&unit))
 }
 
-/// The pages, in Debian's Chromium.
-fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
+/// A folder with the journeys through the pages, and what they need.
+fn journeys(root: &Path, folder: &Path) -> Result<PathBuf> {
     debian("/usr/bin/chromium", &["chromium"])?;
     let tests = root.join("tests").join("browser");
     let place = folder.join("browser");
     fs::create_dir_all(&place)?;
-    for file in ["package.json", "kit.mjs", "journey.mjs", "people.mjs", "sign_in.mjs"] {
+    for file in ["package.json", "kit.mjs", "journey.mjs", "people.mjs", "sign_in.mjs", "page.mjs"] {
         fs::copy(tests.join(file), place.join(file)).with_context(|| format!("tests/browser/{file}"))?;
     }
     let wanted = fs::read_to_string(tests.join("package.json"))?;
@@ -509,6 +509,41 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
         ]))?;
         fs::write(&mark, wanted)?;
     }
+    Ok(place)
+}
+
+/// How fast the pages are, with the program as it is released.
+pub fn page_bench(root: &Path) -> Result<()> {
+    let folder = root.join("target").join("ci");
+    fs::create_dir_all(&folder)?;
+    let place = journeys(root, &folder)?;
+    check(&mut cargo(root, &["build", "--release", "--quiet", "--locked", "--workspace", "--bins"]))?;
+    let (program, demo) = (target(root).join("release").join("diptych"), folder.join("page-demo"));
+    fs::remove_dir_all(&demo).ok();
+    check(
+        Command::new(&program)
+            .arg("demo")
+            .arg(&demo)
+            .args(["--prompts", "60", "--no-serve"])
+            .stdout(Stdio::null()),
+    )?;
+    let port = free_port()?;
+    let server = Command::new(&program)
+        .arg("-C")
+        .arg(&demo)
+        .args(["serve", "--addr", &format!("127.0.0.1:{port}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("the server cannot be started")?;
+    let _server = Running(server);
+    wait_for(port, "the server")?;
+    check(Command::new("node").current_dir(&place).args(["page.mjs", &format!("http://127.0.0.1:{port}")]))
+}
+
+/// The pages, in Debian's Chromium.
+fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
+    let place = journeys(root, folder)?;
     let (port, provider) = (free_port()?, free_port()?);
     fs::write(
         folder.join("demo").join("diptych.toml"),

@@ -87,6 +87,8 @@ fn bench(name: &str, rest: &[String]) -> Result<()> {
         "pipeline" => ("bench_pipeline", None),
         "dedupe" => ("bench_prompts", Some("dedupe")),
         "clean" => ("bench_prompts", Some("clean")),
+        // In a browser, against the program itself.
+        "page" => return ci::page_bench(&root()),
         "votes" => ("bench_votes", None),
         "crowd" => ("bench_crowd", None),
         "sql" => ("bench_sql", None),
