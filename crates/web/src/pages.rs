@@ -84,6 +84,9 @@ struct SprintCard {
     notes: String,
     results: bool,
     paused: bool,
+    /// The practice pair that stands for it: no open pair does. None where images are not screened: unscreened means
+    /// unseen, also of what it might look like.
+    cover: Option<usize>,
 }
 
 #[derive(Template)]
@@ -97,6 +100,7 @@ struct Home {
 
 pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Result<Html<String>, Problem> {
     let (mut open, mut coming, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    let mut covers = (1..=3).cycle();
     for (slug, sprint) in visible(&app, person.as_ref()).await? {
         let progress = app.store().progress(&sprint.ctx().sprint).await?;
         let complete = progress.pairs > 0 && progress.completed == progress.pairs;
@@ -115,6 +119,7 @@ pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Re
             notes: diptych_stages::results::notes(&sprint.ctx()).join(" "),
             results: may_see_results(&app, &sprint, person.as_ref()).await.is_ok(),
             paused: sprint.state() == SprintState::Paused,
+            cover: screens_images(&sprint.config()).then_some(covers.next().unwrap_or(1)),
             slug,
         });
     }
@@ -122,6 +127,10 @@ pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Re
         Frame::new("Diptych", person.as_ref(), "sprints").for_moderators(&app, person.as_ref()).await?;
     let shelves = [("Open", open), ("Coming", coming), ("Done", done)];
     page(&Home { frame, shelves, proposes: app.folder().is_some() })
+}
+
+fn screens_images(config: &SprintConfig) -> bool {
+    !config.screen.image.is_empty() || config.review.every_image > 0
 }
 
 /// Rounded down, so that 100 is said only when it is.
