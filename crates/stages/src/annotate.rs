@@ -1,7 +1,7 @@
 //! Annotate: who gets which pair next, and what becomes of an answer. No HTTP here.
 
 use diptych_core::config::{AnnotateConfig, ChecksConfig, ReviewConfig, SprintConfig};
-use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side, SprintId};
+use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side, SprintId, SprintState};
 use diptych_store::assignments::{Take, Taken};
 use diptych_store::checks::CheckDraw;
 use diptych_store::reports::Reporting;
@@ -12,6 +12,9 @@ use crate::Result;
 
 /// How many pairs a person may hold at once.
 pub const MOST_AT_ONCE: usize = 10;
+
+/// After how long to ask again in a sprint that is paused.
+const PAUSE: Millis = 30_000;
 
 /// The longest comment that is kept, in characters.
 pub const LONGEST_COMMENT: usize = 2_000;
@@ -26,7 +29,8 @@ fn millis(seconds: u64) -> Millis {
     i64::try_from(seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000)
 }
 
-/// This person's live assignments first, then new ones up to `count` (1 to [`MOST_AT_ONCE`]).
+/// This person's live assignments first, then, where the sprint is open, new ones up to `count` (1 to
+/// [`MOST_AT_ONCE`]).
 /// The side of each is drawn here, by a fair coin; and whether a check is mixed in.
 ///
 /// # Errors
@@ -35,22 +39,33 @@ pub async fn take(
     store: &Store,
     sprint: &SprintId,
     config: &SprintConfig,
+    state: SprintState,
     person: &PersonId,
     count: usize,
     now: Millis,
 ) -> Result<Taken> {
     let count = count.clamp(1, MOST_AT_ONCE);
+    // What is paused or over asks for nothing new.
+    let new = if state == SprintState::Open { count } else { 0 };
     let take = Take {
         sprint: sprint.clone(),
         person: person.clone(),
         count,
-        sides: (0..count).map(|_| coin()).collect(),
+        sides: (0..new).map(|_| coin()).collect(),
         now,
         lease: millis(config.annotate.lease_s),
         skip_cooldown: millis(config.annotate.skip_cooldown_s),
-        checks: config.checks.are_on().then(|| draw_check(config.checks, count, rand::random)),
+        checks: config.checks.are_on().then(|| draw_check(config.checks, new, rand::random)),
     };
-    Ok(store.take(take).await?)
+    let mut taken = store.take(take).await?;
+    if taken.held.is_empty() {
+        taken.free_at = match state {
+            SprintState::Open => taken.free_at,
+            SprintState::Paused => Some(now + PAUSE),
+            SprintState::Closed | SprintState::Archived => None,
+        };
+    }
+    Ok(taken)
 }
 
 fn coin() -> Side {

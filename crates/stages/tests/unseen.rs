@@ -13,7 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diptych_core::config::{Overrides, Removes, SprintConfig};
-use diptych_core::{AssignmentId, Choice, Decision, ImageHash, Name, PersonId, PromptIndex, Split, Stage};
+use diptych_core::{
+    AssignmentId, Choice, Decision, ImageHash, Name, PersonId, PromptIndex, Split, SprintState, Stage,
+};
 use diptych_stages::ctx::{Silent, now};
 use diptych_stages::review::{self, Reviewer, Word};
 use diptych_stages::{Ctx, Flow, annotate, pair};
@@ -208,7 +210,10 @@ impl Life {
             Step::Pair => pair::run(ctx).await.unwrap(),
             Step::Take { person } => {
                 let who = &self.people[*person];
-                let taken = annotate::take(&ctx.store, &ctx.sprint, annotated, who, 2, now()).await.unwrap();
+                let taken =
+                    annotate::take(&ctx.store, &ctx.sprint, annotated, SprintState::Open, who, 2, now())
+                        .await
+                        .unwrap();
                 for held in taken.held {
                     if !self.holds.iter().any(|(_, known)| *known == held.id) {
                         self.holds.push((*person, held.id));
@@ -299,7 +304,8 @@ impl Life {
         }
         // Nobody holds a pair that is not among those, and no picture of another one is given.
         for person in &self.people {
-            let taken = annotate::take(&ctx.store, &ctx.sprint, &ctx.config, person, 1, now());
+            let taken =
+                annotate::take(&ctx.store, &ctx.sprint, &ctx.config, SprintState::Open, person, 1, now());
             for held in taken.await.unwrap().held {
                 for name in [held.left, held.right] {
                     let picture = ctx.store.picture(&name).await.unwrap().unwrap();

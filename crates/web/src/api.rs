@@ -26,9 +26,6 @@ use crate::session::{SignedIn, Visitor, by_token};
 use crate::state::{App, HostedSprint};
 use crate::terms::has_agreed;
 
-/// After how long to ask again in a sprint that is paused, in milliseconds.
-const PAUSE: i64 = 30_000;
-
 /// A sprint, as people may see it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SprintSummary {
@@ -293,14 +290,8 @@ pub(crate) async fn take_for(
     person: &Person,
     count: usize,
 ) -> Result<Taken, Problem> {
-    let (ctx, now) = (sprint.ctx(), now());
-    match sprint.state() {
-        SprintState::Open => {
-            Ok(annotate::take(app.store(), &ctx.sprint, &ctx.config, &person.id, count, now).await?)
-        }
-        SprintState::Paused => Ok(Taken { held: Vec::new(), free_at: Some(now + PAUSE) }),
-        SprintState::Closed | SprintState::Archived => Ok(Taken::default()),
-    }
+    let (ctx, state) = (sprint.ctx(), sprint.state());
+    Ok(annotate::take(app.store(), &ctx.sprint, &ctx.config, state, &person.id, count, now()).await?)
 }
 
 /// Answers an assignment. The answer is on disk when this returns.

@@ -36,11 +36,12 @@ fn a_sprint_is_paused_opened_and_closed() {
     let held = ada.take(&slug, 1).remove(0);
 
     assert_eq!(set("paused").status, 303);
+    assert_eq!(take()["assignments"][0]["id"], held["id"], "what she holds is hers");
+    assert_eq!(ada.answer(&held, "left").status, 201, "and is not lost");
     assert_eq!(
         (take()["assignments"].as_array().unwrap().len(), take()["retry_after_s"].is_number()),
         (0, true)
     );
-    assert_eq!(ada.answer(&held, "left").status, 201, "what she holds is not lost");
     let progress = ada.get(&format!("/api/v1/sprints/{slug}/progress")).json();
     assert_eq!(progress["state"], "paused");
     assert!(served.client().get("/").text().contains("Paused"));
@@ -49,6 +50,9 @@ fn a_sprint_is_paused_opened_and_closed() {
     assert_eq!(take()["assignments"].as_array().unwrap().len(), 2);
     assert_eq!(ada.get(&format!("/api/v1/sprints/{slug}/results")).status, 403);
     assert_eq!(set("closed").status, 303);
+    for held in take()["assignments"].as_array().unwrap() {
+        assert_eq!(ada.answer(held, "left").status, 201);
+    }
     assert_eq!(
         (take()["assignments"].as_array().unwrap().len(), take()["retry_after_s"].is_null()),
         (0, true)

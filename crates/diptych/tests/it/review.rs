@@ -273,13 +273,13 @@ fn a_threshold_that_an_organizer_applies_holds_at_once() {
     assert_eq!(served.client().get("/readyz").status, 200);
     sprint.edit("threshold = 5", "threshold = 0.5");
 
-    for (body, what) in [
-        (json!({"classifier": "lexicon", "threshold": 1.5}), "not between 0 and 1"),
-        (json!({"classifier": "nobody", "threshold": 0.5}), "does not stand in [screen]"),
-        (json!({"classifier": "lexicon"}), "threshold"),
+    for (body, status, what) in [
+        (json!({"classifier": "lexicon", "threshold": 1.5}), 400, "not between 0 and 1"),
+        (json!({"classifier": "nobody", "threshold": 0.5}), 404, "does not stand in [screen]"),
+        (json!({"classifier": "lexicon"}), 400, "threshold"),
     ] {
         let answer = organizer.post(&path, &body);
-        assert_eq!(answer.problem(400), "/problems/bad-request");
+        answer.problem(status);
         assert!(answer.text().contains(what), "{}", answer.text());
     }
 }
@@ -486,9 +486,9 @@ fn so_many_look_at_every_image_and_each_sees_what_is_left_for_them() {
     assert!(!mia.get(&format!("/s/{slug}/review")).text().contains("name=\"model\""));
 
     // What there is not is not decided about, nor asked for.
-    assert_eq!(decide(&mia, &["f".repeat(64)], "reject", "broken").problem(400), "/problems/bad-request");
+    assert_eq!(decide(&mia, &["f".repeat(64)], "reject", "broken").problem(404), "/problems/not-found");
     let text = json!({"kind": "text", "items": ["nothing"], "verdict": "approve"});
-    assert_eq!(mia.post(&path, &text).problem(400), "/problems/bad-request");
+    assert_eq!(mia.post(&path, &text).problem(404), "/problems/not-found");
     for query in ["decision=bogus", "kind=film", "least=abc"] {
         assert_eq!(mia.get(&format!("{path}?{query}")).problem(400), "/problems/bad-request");
     }
