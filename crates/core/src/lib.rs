@@ -18,7 +18,7 @@ pub mod variant;
 pub use answer::{Answer, Choice, Side};
 pub use decision::{Decision, Screened, ScreeningPolicy};
 pub use id::{AssignmentId, ImageHash, PairId, PersonId, PromptIndex, SprintId, UnitKey};
-pub use name::{Name, NameError};
+pub use name::{Name, NameError, visible};
 pub use role::Role;
 pub use stage::Stage;
 pub use state::{AssignmentState, CheckKind, CleanState, ResponseState, Split, SprintState};

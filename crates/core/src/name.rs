@@ -35,9 +35,7 @@ impl Name {
         if text.len() > 64 * LONGEST_NAME {
             return Err(NameError::Long);
         }
-        let seen: String =
-            text.nfc().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect();
-        let shown = seen.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown = visible(text);
         let handle = handle(&shown);
         if handle.chars().all(|c| !c.is_alphanumeric()) {
             return Err(NameError::Empty);
@@ -77,6 +75,14 @@ impl Name {
         let shown = self.shown.chars().take(most).collect::<String>().trim_end().to_owned() + &tail;
         Self { handle: handle(&shown), shown }
     }
+}
+
+/// A text as people write it in a line: composed characters, one space between words, and nothing that cannot be
+/// seen or that turns the direction of what stands beside it.
+pub fn visible(text: &str) -> String {
+    let seen: String =
+        text.nfc().map(|c| if c.is_control() { ' ' } else { c }).filter(|c| !is_hidden(*c)).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn handle(shown: &str) -> String {

@@ -3,7 +3,7 @@
 use diptych_core::config::{AnnotateConfig, ChecksConfig, ReviewConfig, SprintConfig};
 use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side, SprintId, SprintState};
 use diptych_store::assignments::{Take, Taken};
-use diptych_store::checks::CheckDraw;
+use diptych_store::checks::{CheckDraw, Checks};
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Respond, Responded, TakenBack};
 use diptych_store::{Millis, Store};
@@ -55,7 +55,10 @@ pub async fn take(
         now,
         lease: millis(config.annotate.lease_s),
         skip_cooldown: millis(config.annotate.skip_cooldown_s),
-        checks: config.checks.are_on().then(|| draw_check(config.checks, new, rand::random)),
+        checks: match config.checks.are_on() {
+            true => draw_check(config.checks, new, rand::random).map_or(Checks::NotNow, Checks::Now),
+            false => Checks::Off,
+        },
     };
     let mut taken = store.take(take).await?;
     if taken.held.is_empty() {
@@ -72,12 +75,12 @@ fn coin() -> Side {
     if rand::random() { Side::Left } else { Side::Right }
 }
 
-/// Whether a check comes before one of `count` new pairs, and which; at most one, so that two never follow each
-/// other closely. `random` gives numbers from 0 to 1.
+/// Whether a check comes with `count` new pairs, and which; at most one, so that two never follow each other
+/// closely. `random` gives numbers from 0 to 1.
 fn draw_check(config: ChecksConfig, count: usize, mut random: impl FnMut() -> f64) -> Option<CheckDraw> {
     // Of what is shown, not of the pairs: with a share of 1 in 20, one check comes to 19 pairs.
     let before_each = |share: f64| share / (1.0 - config.repeats - config.gold);
-    (0..count).find_map(|before| {
+    (1..=count).find_map(|with| {
         let drawn = random();
         let kind = if drawn < before_each(config.repeats) {
             CheckKind::Repeat
@@ -86,7 +89,7 @@ fn draw_check(config: ChecksConfig, count: usize, mut random: impl FnMut() -> f6
         } else {
             return None;
         };
-        Some(CheckDraw { kind, before, side: coin(), lot: rand::random() })
+        Some(CheckDraw { kind, with, side: coin(), lot: rand::random() })
     })
 }
 
@@ -181,15 +184,15 @@ mod tests {
             let check = draw_check(config, 1, || numbers.next().unwrap());
             shown += 1 + usize::from(check.is_some());
             if let Some(check) = check {
-                assert_eq!(check.before, 0);
+                assert_eq!(check.with, 1);
                 of[usize::from(check.kind == CheckKind::Gold)] += 1;
             }
         }
         let share = |number: i32| (f64::from(number) / shown as f64 * 1000.0).round();
         assert_eq!(of.map(share), [50.0, 100.0]);
         assert_eq!(draw_check(ChecksConfig::default(), 10, || 0.0), None);
-        let first = draw_check(config, 3, || 0.0).map(|check| (check.kind, check.before));
-        assert_eq!(first, Some((CheckKind::Repeat, 0)), "one at the most");
+        let first = draw_check(config, 3, || 0.0).map(|check| (check.kind, check.with));
+        assert_eq!(first, Some((CheckKind::Repeat, 1)), "one at the most");
     }
 
     #[test]

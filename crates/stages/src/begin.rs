@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use diptych_core::config::{ModelConfig, Overrides, SprintConfig, edit, is_name, template};
+use diptych_core::visible;
 use diptych_store::proposals::{NewProposal, Proposal};
 use diptych_text::templates;
 
@@ -11,6 +12,9 @@ use crate::{Result, StageError};
 
 /// The most prompts of a proposal.
 pub const MOST_PROMPTS: u64 = 20_000;
+
+/// The most models of a proposal: every two of them are compared.
+pub const MOST_MODELS: usize = 8;
 
 /// The largest file of a proposal, in bytes.
 pub const LARGEST_FILE: usize = 2 << 20;
@@ -52,8 +56,7 @@ pub fn write(folder: &Path, sprint_toml: &str) -> Result<()> {
 pub fn look_at(mut proposal: NewProposal) -> Result<NewProposal> {
     let refuse = |why: &str| Err(StageError::Refused(why.to_owned()));
     for text in [&mut proposal.title, &mut proposal.question, &mut proposal.about] {
-        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        text.retain(|c| !c.is_control());
+        *text = visible(text);
     }
     let length = |text: &str| text.chars().count();
     if proposal.title.is_empty() || length(&proposal.title) > 100 {
@@ -68,8 +71,13 @@ pub fn look_at(mut proposal: NewProposal) -> Result<NewProposal> {
     if !is_name(&proposal.slug) {
         return refuse("The short name may have lower-case letters, digits, - and _, at most 64.");
     }
+    proposal.models.sort_unstable();
+    proposal.models.dedup();
     if proposal.models.len() < 2 {
         return refuse("Choose at least two image models: people compare one with another.");
+    }
+    if proposal.models.len() > MOST_MODELS {
+        return Err(StageError::Refused(format!("Choose at most {MOST_MODELS} image models.")));
     }
     if !FORMATS.contains(&proposal.format.as_str()) {
         return refuse("The prompts must be a file that ends in .txt, .csv, .tsv, .json or .jsonl.");

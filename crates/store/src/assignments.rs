@@ -10,7 +10,7 @@ use diptych_core::{AssignmentId, AssignmentState, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::checks::{self, CheckDraw};
+use crate::checks::{self, Checks};
 use crate::exclusions::excluded;
 use crate::line::{Line, free_for_person};
 use crate::{
@@ -62,8 +62,8 @@ pub struct Take {
     pub lease: Millis,
     /// How long a skipped pair stays away from the person who skipped it.
     pub skip_cooldown: Millis,
-    /// Where the sprint measures people: whether this time.
-    pub checks: Option<Option<CheckDraw>>,
+    /// Whether this person is measured.
+    pub checks: Checks,
 }
 
 impl Store {
@@ -116,9 +116,14 @@ async fn take_in<'t>(
     for (person, hold) in live(connection, sprint, &people).await? {
         held.entry(person).or_default().push(Hold::Given(hold));
     }
-    if let Some(now) = takes.iter().filter(|take| take.checks.is_some()).map(|take| take.now).max() {
+    let measured = takes.iter().filter(|take| take.checks != Checks::Off);
+    if let Some(now) = measured.map(|take| take.now).max() {
         for (person, check) in of_people(&checks::live(connection, sprint, &people, now).await?)? {
-            held.entry(person).or_default().insert(0, Hold::Given(check));
+            let mine = held.entry(person).or_default();
+            // By its id, which is of its time: no place tells it from the others.
+            let place =
+                mine.partition_point(|hold| matches!(hold, Hold::Given(other) if other.id < check.id));
+            mine.insert(place, Hold::Given(check));
         }
     }
     let missing = |take: &Take, held: Option<&Vec<Hold>>| take.count.saturating_sub(held.map_or(0, Vec::len));
@@ -153,18 +158,14 @@ async fn take_in<'t>(
     }
     write_down(connection, &new[written..], &mut rows).await?;
 
-    // A check comes only with a new pair, so that nobody is measured who has nothing more to do.
+    // A check comes only with new pairs, and behind them, so that nobody is measured who has nothing more to do.
     for take in takes {
-        let Some(draw) = take.checks.flatten() else { continue };
+        let Checks::Now(draw) = take.checks else { continue };
         let mine = held.entry(take.person.clone()).or_default();
-        let Some(place) =
-            mine.iter().enumerate().filter(|(_, hold)| matches!(hold, Hold::New(_))).nth(draw.before)
-        else {
-            continue;
-        };
-        let place = place.0;
-        if let Some(check) = checks::make(connection, take, draw).await? {
-            mine.insert(place, Hold::Given(check));
+        if mine.iter().filter(|hold| matches!(hold, Hold::New(_))).count() >= draw.with.max(1)
+            && let Some(check) = checks::make(connection, take, draw).await?
+        {
+            mine.push(Hold::Given(check));
         }
     }
 
@@ -366,9 +367,11 @@ pub(crate) async fn hold(
 
 /// When the first lease ends on a pair that this person could answer then; skips cool down too.
 async fn next_free(connection: &mut Connection, take: &Take) -> Result<Option<Millis>> {
+    // From the holds on, which are few, to their pairs; which way the database would go by itself, it cannot know.
     let query = format!(
-        "SELECT MIN(holds.expires_at) FROM assignments holds JOIN pairs ON pairs.id = holds.pair \
-         WHERE pairs.sprint = $1 AND pairs.current AND holds.state = 'open' AND {}",
+        "SELECT MIN(holds.expires_at) FROM (SELECT pair, expires_at FROM assignments WHERE sprint = $1 \
+          AND state = 'open' ORDER BY expires_at LIMIT 1000) AS holds JOIN pairs ON pairs.id = holds.pair \
+         WHERE pairs.current AND {}",
         free_for_person()
     );
     let lease: Option<Millis> = sqlx::query_scalar(AssertSqlSafe(query))
@@ -395,6 +398,18 @@ async fn next_free(connection: &mut Connection, take: &Take) -> Result<Option<Mi
 }
 
 impl Store {
+    /// Whether anybody holds a pair of the sprint.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn has_live_holds(&self, sprint: &SprintId, now: Millis) -> Result<bool> {
+        let query =
+            "SELECT id FROM assignments WHERE sprint = $1 AND state = 'open' AND expires_at > $2 LIMIT 1";
+        let hold: Option<String> =
+            sqlx::query_scalar(query).bind(sprint.as_str()).bind(now).fetch_optional(self.readers()).await?;
+        Ok(hold.is_some())
+    }
+
     /// The sprint of an assignment.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 //! (DESIGN: the words). The page gets them as it gets assignments, and cannot tell them apart.
 //!
 //! A repeat is a pair that the person has answered, with the sides swapped. A gold one has a known answer: it shows
-//! a picture of its prompt beside one of another prompt, of another category, by the same model. Both are made of
-//! pairs that this person will not be asked about: what they have answered, or what others have filled.
+//! a picture of its prompt beside one of another prompt, of another category where there are any, by the same model.
+//! Both are made of pairs that this person will not be asked about: what they have answered, or what others have
+//! filled. Their pictures have names of their own, so that no address tells that one was seen before.
 
 use diptych_core::{Answer, AssignmentId, AssignmentState, CheckKind, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
@@ -17,13 +18,25 @@ use crate::{Connection, Millis, Result, Store, StoreError, padded, places};
 /// Before a pair comes again, in milliseconds: long enough to have seen others meanwhile.
 pub const REPEAT_AFTER: Millis = 2 * 60 * 1000;
 
+/// Whether a person is measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Checks {
+    /// The sprint measures nobody.
+    #[default]
+    Off,
+    /// It does, and not this time.
+    NotNow,
+    /// This time.
+    Now(CheckDraw),
+}
+
 /// A check that is to be mixed in, drawn by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckDraw {
     /// Which kind.
     pub kind: CheckKind,
-    /// Before which of the new holds it comes; with fewer of them there is none.
-    pub before: usize,
+    /// So many new pairs it comes with; with fewer of them there is none.
+    pub with: usize,
     /// Where its first image stands; a repeat stands the other way round than before.
     pub side: Side,
     /// Decides what is shown.
@@ -92,7 +105,8 @@ pub(crate) async fn live(
 struct Made {
     pair: String,
     other: String,
-    pictures: (String, String),
+    images: [String; 2],
+    pictures: [String; 2],
     side: Side,
     expected: Answer,
     shown: Held,
@@ -106,8 +120,9 @@ pub(crate) async fn make(connection: &mut Connection, take: &Take, draw: CheckDr
     };
     let Some(made) = made else { return Ok(None) };
     sqlx::query(
-        "INSERT INTO checks (id, sprint, person, kind, pair, other, picture_1, picture_2, side, expected, state, \
-         created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11, $12)",
+        "INSERT INTO checks (id, sprint, person, kind, pair, other, image_1, image_2, picture_1, picture_2, side, \
+         expected, state, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $14)",
     )
     .bind(made.shown.id.as_str())
     .bind(take.sprint.as_str())
@@ -115,8 +130,10 @@ pub(crate) async fn make(connection: &mut Connection, take: &Take, draw: CheckDr
     .bind(draw.kind.as_str())
     .bind(&made.pair)
     .bind(&made.other)
-    .bind(&made.pictures.0)
-    .bind(&made.pictures.1)
+    .bind(&made.images[0])
+    .bind(&made.images[1])
+    .bind(&made.pictures[0])
+    .bind(&made.pictures[1])
     .bind(made.side.as_str())
     .bind(made.expected.as_str())
     .bind(take.now)
@@ -144,7 +161,7 @@ async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<
     let mut rows = Vec::new();
     for (from, until) in [(from, until), (first, from)] {
         let query = format!(
-            "SELECT pairs.id, pairs.prompt, pairs.category, pairs.prompt_idx, picture_1, picture_2, canvas_width, \
+            "SELECT pairs.id, pairs.prompt, pairs.category, pairs.prompt_idx, image_1, image_2, model_1, model_2, canvas_width, \
              canvas_height, mine.answer, mine.side FROM (SELECT pair, answer, side, created_at FROM responses \
               WHERE sprint = $1 AND person = $2 AND created_at >= $3 AND created_at <= $4 AND state <> 'taken_back' \
               ORDER BY created_at LIMIT {LOOK_AT}) AS mine JOIN pairs ON pairs.id = mine.pair WHERE pairs.current \
@@ -171,8 +188,8 @@ async fn repeat(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Re
     for row in answered(connection, take, draw.lot).await? {
         let (answer, side) = (answer(&row, "answer")?, side(&row, "side")?);
         if answer != Answer::ToxicContent {
-            let pictures = (row.try_get("picture_1")?, row.try_get("picture_2")?);
-            return made(take, &row, row.try_get("id")?, pictures, side.other(), answer).map(Some);
+            let images = [row.try_get("image_1")?, row.try_get("image_2")?];
+            return made(take, &row, row.try_get("id")?, images, side.other(), answer).map(Some);
         }
     }
     Ok(None)
@@ -189,9 +206,9 @@ async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Ve
     let mut rows = Vec::new();
     for from in [from, 0] {
         let query = format!(
-            "SELECT id, prompt, category, prompt_idx, picture_1, picture_2, canvas_width, canvas_height FROM \
+            "SELECT id, prompt, category, prompt_idx, image_1, image_2, model_1, model_2, canvas_width, canvas_height FROM \
              (SELECT * FROM pairs WHERE sprint = $1 AND prompt_idx >= $3 ORDER BY prompt_idx LIMIT {LOOK_AT}) AS near \
-             WHERE current AND slots = 0 AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
+             WHERE current AND answered >= overlap AND held = 0 AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
              AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
               AND checks.pair = near.id) = 0 ORDER BY prompt_idx, id"
         );
@@ -213,21 +230,25 @@ async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Ve
 async fn gold(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Made>> {
     let mut rows = filled(connection, take, draw.lot).await?;
     rows.extend(answered(connection, take, draw.lot).await?);
+    let text = |row: &AnyRow, column: &str| row.try_get::<String, _>(column);
     let fits = |one: &AnyRow, other: &AnyRow| -> Result<bool> {
         let same = |column: &str| Ok::<_, StoreError>(number(one, column)? == number(other, column)?);
-        let category = |row: &AnyRow| row.try_get::<String, _>("category");
-        Ok(same("canvas_width")?
-            && same("canvas_height")?
-            && !same("prompt_idx")?
-            && category(one)? != category(other)?)
+        let (category, another) = (text(one, "category")?, text(other, "category")?);
+        let apart = category != another || category.is_empty();
+        Ok(same("canvas_width")? && same("canvas_height")? && !same("prompt_idx")? && apart)
     };
     let Some(own) = rows.first() else { return Ok(None) };
+    let mine = if draw.lot >> 63 == 0 { "1" } else { "2" };
     for other in &rows[1..] {
-        if fits(own, other)? {
+        if !fits(own, other)? {
+            continue;
+        }
+        for theirs in ["1", "2"] {
             // The same model's, so that no style gives the answer away.
-            let column = if draw.lot >> 63 == 0 { "picture_1" } else { "picture_2" };
-            let pictures = (own.try_get(column)?, other.try_get(column)?);
-            return made(take, own, other.try_get("id")?, pictures, draw.side, Answer::Image1).map(Some);
+            if text(own, &format!("model_{mine}"))? == text(other, &format!("model_{theirs}"))? {
+                let images = [text(own, &format!("image_{mine}"))?, text(other, &format!("image_{theirs}"))?];
+                return made(take, own, other.try_get("id")?, images, draw.side, Answer::Image1).map(Some);
+            }
         }
     }
     Ok(None)
@@ -237,13 +258,14 @@ fn made(
     take: &Take,
     row: &AnyRow,
     other: String,
-    pictures: (String, String),
+    images: [String; 2],
     side: Side,
     expected: Answer,
 ) -> Result<Made> {
+    let pictures = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
     let (left, right) = match side {
-        Side::Left => pictures.clone(),
-        Side::Right => (pictures.1.clone(), pictures.0.clone()),
+        Side::Left => (pictures[0].clone(), pictures[1].clone()),
+        Side::Right => (pictures[1].clone(), pictures[0].clone()),
     };
     let shown = Held {
         id: AssignmentId::new(),
@@ -254,7 +276,7 @@ fn made(
         canvas: (number(row, "canvas_width")?, number(row, "canvas_height")?),
         expires_at: take.now + take.lease,
     };
-    Ok(Made { pair: row.try_get("id")?, other, pictures, side, expected, shown })
+    Ok(Made { pair: row.try_get("id")?, other, images, pictures, side, expected, shown })
 }
 
 fn number(row: &AnyRow, column: &str) -> Result<i64> {
@@ -281,12 +303,16 @@ struct Check {
     answer: Option<Answer>,
     ended_at: Option<Millis>,
     current: bool,
+    /// Whether the person's answers do not count.
+    excluded: bool,
 }
 
 async fn find(connection: &mut Connection, person: &PersonId, id: &AssignmentId) -> Result<Option<Check>> {
     let row = sqlx::query(
         "SELECT checks.sprint, pair, other, side, state, COALESCE(answer, '') AS answer, ended_at, \
-         CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END AS current FROM checks \
+         CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END AS current, \
+         (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = checks.sprint AND e.person = checks.person \
+          AND e.ended_at IS NULL) AS excluded FROM checks \
          JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
          WHERE checks.id = $1 AND person = $2",
     )
@@ -306,19 +332,27 @@ async fn find(connection: &mut Connection, person: &PersonId, id: &AssignmentId)
         answer: Answer::from_word(&row.try_get::<String, _>("answer")?),
         ended_at: row.try_get("ended_at")?,
         current: number(&row, "current")? == 1,
+        excluded: number(&row, "excluded")? > 0,
     }))
 }
 
 impl Check {
-    /// Tells the moderators of both pairs that it shows pictures of, or takes that back.
-    async fn report(&self, connection: &mut Connection, respond: &Respond, takes_back: bool) -> Result<()> {
-        let Respond { reporting, person, now, .. } = respond;
-        let other = (self.other != self.pair).then_some(&self.other);
-        for pair in std::iter::once(&self.pair).chain(other) {
-            if takes_back {
-                reports::take_back(connection, &self.sprint, pair, person, *now).await?;
-            } else {
-                reports::report(connection, *reporting, &self.sprint, pair, person, *now).await?;
+    /// The pairs that it shows pictures of.
+    fn pairs(&self) -> impl Iterator<Item = &str> {
+        let other = (self.other != self.pair).then_some(self.other.as_str());
+        std::iter::once(self.pair.as_str()).chain(other)
+    }
+
+    /// Takes a report of these pictures back, where the answer was one.
+    async fn take_report_back(
+        &self,
+        connection: &mut Connection,
+        person: &PersonId,
+        now: Millis,
+    ) -> Result<()> {
+        if self.answer == Some(Answer::ToxicContent) {
+            for pair in self.pairs() {
+                reports::take_back(connection, &self.sprint, pair, person, now).await?;
             }
         }
         Ok(())
@@ -341,29 +375,31 @@ pub(crate) async fn record(connection: &mut Connection, respond: &Respond) -> Re
             return Ok(Responded::Settled);
         }
         (AssignmentState::Answered, _) => false,
-        _ if !check.current => return Ok(Responded::Gone),
+        _ if !check.current || check.excluded => return Ok(Responded::Gone),
         _ => true,
     };
-    if check.answer == Some(Answer::ToxicContent) {
-        check.report(connection, respond, true).await?;
-    }
+    check.take_report_back(connection, &respond.person, respond.now).await?;
     let state = if given.is_some() { AssignmentState::Answered } else { AssignmentState::Skipped };
     sqlx::query(
         "UPDATE checks SET state = $2, answer = $3, duration_ms = COALESCE($4, duration_ms), \
-         ended_at = COALESCE($5, ended_at) WHERE id = $1",
+         ended_at = COALESCE($5, ended_at), comment = COALESCE($6, comment) WHERE id = $1",
     )
     .bind(respond.assignment.as_str())
     .bind(state.as_str())
     .bind(given.map(Answer::as_str))
     .bind(respond.duration_ms)
     .bind(first.then_some(respond.now))
+    .bind(respond.comment.as_deref())
     .execute(&mut *connection)
     .await?;
     if first && given.is_some() {
         Store::pseudonym(connection, &check.sprint, &respond.person).await?;
     }
     if given == Some(Answer::ToxicContent) {
-        check.report(connection, respond, false).await?;
+        let Respond { reporting, person, now, .. } = respond;
+        for pair in check.pairs() {
+            reports::report(connection, *reporting, &check.sprint, pair, person, *now).await?;
+        }
     }
     Ok(if first { Responded::Recorded } else { Responded::Replaced })
 }
@@ -383,13 +419,9 @@ pub(crate) async fn reopen(
     if now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
         return Ok(TakenBack::Settled);
     }
-    if check.answer == Some(Answer::ToxicContent) {
-        for pair in [&check.pair, &check.other] {
-            reports::take_back(connection, &check.sprint, pair, person, now).await?;
-        }
-    }
+    check.take_report_back(connection, person, now).await?;
     match find(connection, person, id).await? {
-        Some(check) if check.current => {}
+        Some(check) if check.current && !check.excluded => {}
         _ => return Ok(TakenBack::Gone),
     }
     sqlx::query(

@@ -330,7 +330,11 @@ impl Store {
             "SELECT image_1, canvas_width, canvas_height, CASE WHEN current THEN 1 ELSE 0 END FROM pairs \
              WHERE picture_1 = $1 UNION ALL \
              SELECT image_2, canvas_width, canvas_height, CASE WHEN current THEN 1 ELSE 0 END FROM pairs \
-             WHERE picture_2 = $1",
+             WHERE picture_2 = $1 UNION ALL \
+             SELECT checks.image_1, canvas_width, canvas_height, CASE WHEN current THEN 1 ELSE 0 END FROM checks \
+             JOIN pairs ON pairs.id = checks.pair WHERE checks.picture_1 = $1 UNION ALL \
+             SELECT checks.image_2, canvas_width, canvas_height, CASE WHEN current THEN 1 ELSE 0 END FROM checks \
+             JOIN pairs ON pairs.id = checks.other WHERE checks.picture_2 = $1",
         )
         .bind(name)
         .fetch_optional(self.readers())

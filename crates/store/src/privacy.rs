@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::Row;
 
 use crate::pairs::recount;
+use crate::proposals::Proposal;
 use crate::{Connection, Millis, Result, Store, StoreError};
 
 /// Everything that is kept of a person.
@@ -20,10 +21,29 @@ pub struct OwnData {
     pub sessions: i64,
     /// Tokens that stand for them.
     pub tokens: i64,
-    /// Titles of sprints that they have proposed.
-    pub proposals: Vec<String>,
+    /// Sprints that they have proposed.
+    pub proposals: Vec<OwnProposal>,
     /// What there is of them in each sprint.
     pub sprints: Vec<OwnSprint>,
+}
+
+/// A sprint that a person has proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwnProposal {
+    /// Its title.
+    pub title: String,
+    /// The question.
+    pub question: String,
+    /// What the answers are for.
+    pub about: String,
+    /// `waiting`, `accepted` or `declined`.
+    pub state: String,
+    /// What whoever decided says of it.
+    pub note: String,
+    /// How many prompts there were; they are kept until it is decided.
+    pub prompts: i64,
+    /// When.
+    pub at: Millis,
 }
 
 /// What is kept of a person in one sprint.
@@ -57,7 +77,8 @@ pub struct OwnResponse {
     pub duration_ms: Option<i64>,
     /// What was added.
     pub comment: Option<String>,
-    /// Whether it counts, or why not: a word of `ResponseState`, or `check`.
+    /// Whether it counts, or why not: a word of `ResponseState`; of a check, `check` once the sprint is over, and
+    /// until then what a response would say, so that nothing tells the two apart.
     pub state: String,
 }
 
@@ -105,8 +126,10 @@ impl Store {
             let rows = sqlx::query(
                 "SELECT prompt, answer, side, responses.created_at AS at, duration_ms, comment, state FROM responses \
                  JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 AND person = $2 UNION ALL \
-                 SELECT prompt, answer, side, ended_at AS at, duration_ms, NULL AS comment, 'check' AS state FROM checks \
-                 JOIN pairs ON pairs.id = checks.pair WHERE checks.sprint = $1 AND person = $2 AND state = 'answered' \
+                 SELECT prompt, answer, side, ended_at AS at, duration_ms, comment, CASE WHEN \
+                  (SELECT sprints.state FROM sprints WHERE sprints.id = $1) IN ('closed', 'archived') THEN 'check' \
+                  ELSE 'submitted' END AS state FROM checks \
+                 JOIN pairs ON pairs.id = checks.pair WHERE checks.sprint = $1 AND person = $2 AND checks.state = 'answered' \
                  ORDER BY at",
             )
             .bind(&id)
@@ -131,7 +154,16 @@ impl Store {
             let id = SprintId::from_text(id);
             sprints.push(OwnSprint { id, sprint, pseudonym, named: named == Some(1), agreed, responses });
         }
-        let proposals = self.proposals_of(person).await?.into_iter().map(|proposal| proposal.title).collect();
+        let proposal = |one: Proposal| OwnProposal {
+            title: one.title,
+            question: one.question,
+            about: one.about,
+            state: one.state,
+            note: one.note,
+            prompts: one.prompt_count,
+            at: one.created_at,
+        };
+        let proposals = self.proposals_of(person).await?.into_iter().map(proposal).collect();
         Ok(OwnData { name, known_since, providers, sessions, tokens, proposals, sprints })
     }
 

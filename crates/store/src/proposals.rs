@@ -1,8 +1,8 @@
 //! Proposals: sprints that people would like to begin.
 
-use diptych_core::PersonId;
+use diptych_core::{PersonId, SprintId};
 
-use crate::{Millis, Result, Store};
+use crate::{Connection, Millis, Result, Store};
 
 /// A sprint that somebody would like to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,27 +164,85 @@ impl Store {
         Ok(sqlx::query_scalar(query).bind(id).fetch_one(self.readers()).await?)
     }
 
-    /// Decides about a proposal; false where that was done already.
+    /// Declines a proposal; false where somebody has decided already. Its prompts are kept no longer.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn decide_proposal(&self, id: &str, accepted: bool, note: &str, now: Millis) -> Result<bool> {
+    pub async fn decline_proposal(&self, id: &str, note: &str, now: Millis) -> Result<bool> {
         let (id, note) = (id.to_owned(), note.to_owned());
         self.write(move |connection| {
             let (id, note) = (id.clone(), note.clone());
+            Box::pin(async move { decide(connection, &id, "declined", &note, now).await })
+        })
+        .await
+    }
+
+    /// Accepts a proposal and makes its sprint, whose organizer this person is, and whose moderator its author, where
+    /// they prove who they are by more than a name. None where somebody has decided already, or there is a sprint of
+    /// that slug.
+    ///
+    /// # Errors
+    /// Where the database fails; nothing is changed then.
+    pub async fn accept_proposal(
+        &self,
+        proposal: &Proposal,
+        organizer: &PersonId,
+        note: &str,
+        now: Millis,
+    ) -> Result<Option<SprintId>> {
+        let (proposal, organizer, note) = (proposal.clone(), organizer.clone(), note.to_owned());
+        self.write(move |connection| {
+            let (proposal, organizer, note) = (proposal.clone(), organizer.clone(), note.clone());
             Box::pin(async move {
-                let decided = sqlx::query(
-                    "UPDATE proposals SET state = $2, note = $3, decided_at = $4 WHERE id = $1 AND state = 'waiting'",
+                let sprint = SprintId::new();
+                let made = sqlx::query(
+                    "INSERT INTO sprints (id, slug, created_at) SELECT $1, $2, $3 WHERE EXISTS \
+                     (SELECT 1 FROM proposals WHERE id = $4 AND state = 'waiting') ON CONFLICT (slug) DO NOTHING",
                 )
-                .bind(id)
-                .bind(if accepted { "accepted" } else { "declined" })
-                .bind(note)
+                .bind(sprint.as_str())
+                .bind(&proposal.slug)
                 .bind(now)
-                .execute(connection)
+                .bind(&proposal.id)
+                .execute(&mut *connection)
                 .await?;
-                Ok(decided.rows_affected() == 1)
+                if made.rows_affected() == 0 || !decide(connection, &proposal.id, "accepted", &note, now).await? {
+                    return Ok(None);
+                }
+                let proofs: i64 = sqlx::query_scalar(
+                    "SELECT (SELECT COUNT(*) FROM identities WHERE person = $1) + \
+                     (SELECT COUNT(*) FROM tokens WHERE person = $1)",
+                )
+                .bind(&proposal.person)
+                .fetch_one(&mut *connection)
+                .await?;
+                let mut roles = vec![(organizer.as_str(), "organizer")];
+                if proofs > 0 && proposal.person != organizer.as_str() {
+                    roles.push((&proposal.person, "moderator"));
+                }
+                for (person, role) in roles {
+                    sqlx::query("INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3)")
+                        .bind(person)
+                        .bind(sprint.as_str())
+                        .bind(role)
+                        .execute(&mut *connection)
+                        .await?;
+                }
+                Ok(Some(sprint))
             })
         })
         .await
     }
+}
+
+async fn decide(connection: &mut Connection, id: &str, state: &str, note: &str, now: Millis) -> Result<bool> {
+    let decided = sqlx::query(
+        "UPDATE proposals SET state = $2, note = $3, decided_at = $4, prompts = '' WHERE id = $1 AND state = 'waiting'",
+    )
+    .bind(id)
+    .bind(state)
+    .bind(note)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(decided.rows_affected() == 1)
 }

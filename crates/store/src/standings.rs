@@ -158,14 +158,15 @@ impl Store {
 }
 
 impl Store {
-    /// How many responses of each person count, the most first.
+    /// How many responses of each person count.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn answer_counts(&self, sprint: &SprintId) -> Result<Vec<i64>> {
-        let query = "SELECT COUNT(*) AS answers FROM responses WHERE sprint = $1 AND state = 'submitted' \
-                     GROUP BY person ORDER BY answers DESC";
-        Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_all(self.readers()).await?)
+    pub async fn answer_counts(&self, sprint: &SprintId) -> Result<HashMap<PersonId, i64>> {
+        let query = "SELECT person, COUNT(*) FROM responses WHERE sprint = $1 AND state = 'submitted' GROUP BY person";
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as(query).bind(sprint.as_str()).fetch_all(self.readers()).await?;
+        Ok(rows.into_iter().map(|(person, count)| (PersonId::from_text(person), count)).collect())
     }
 
     /// When the sprint's first response was given that counts.
@@ -185,7 +186,7 @@ impl Store {
     pub async fn most_answers(&self, sprint: &SprintId, since: Millis) -> Result<Option<(String, i64, i64)>> {
         Ok(sqlx::query_as(
             "SELECT people.name, COUNT(*) AS answers, COUNT(*) OVER () FROM responses \
-             JOIN people ON people.id = responses.person WHERE responses.sprint = $1 AND responses.created_at >= $2 \
+             JOIN people ON people.id = responses.person JOIN pairs ON pairs.id = responses.pair AND pairs.current WHERE responses.sprint = $1 AND responses.created_at >= $2 \
              AND state = 'submitted' AND people.kind <> $3 GROUP BY people.id, people.name ORDER BY answers DESC LIMIT 1",
         )
         .bind(sprint.as_str())

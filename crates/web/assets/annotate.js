@@ -36,11 +36,7 @@ const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, {
   filled: () => toast(say("filled"), false),
   stands: () => toast(say("stands"), false),
   /// The server will never take it: nobody should believe that it did.
-  refused: async (reply) => {
-    let detail = "";
-    try { detail = (await reply.json()).detail } catch { /* the status says enough */ }
-    notice(say("not_saved", { status: reply.status, detail }));
-  },
+  refused: (status, detail) => notice(say("not_saved", { status, detail })),
 });
 
 // What is answered in one tab is done in the others.
@@ -68,6 +64,15 @@ async function picture(side, practice) {
   image.src = side.url;
   await image.decode();
   return image;
+}
+
+/// Whether one of the pictures was withdrawn: then the pair is nobody's any more. Whatever else is wrong passes.
+async function withdrawn({ left, right }) {
+  // The server knows, wherever its pictures are fetched.
+  const gone = async (side) => {
+    try { return [404, 410].includes((await fetch(new URL(side.url, location).pathname, { method: "HEAD" })).status) } catch { return false }
+  };
+  return (await gone(left)) || (await gone(right));
 }
 
 function prepare(pair) {
@@ -119,13 +124,21 @@ async function next() {
   }
   current = pair;
   enable(false);
-  let images;
-  try { images = await pair.images } catch {
-    // One more try, then the pair is left to somebody else.
-    try { images = await prepare(pair).images } catch {
-      done.add(pair.assignment.id);
-      if (!pair.practice) outbox.post({ id: pair.assignment.id, answer: "skip", duration_ms: 0 });
-      return next();
+  let images = null;
+  for (let pause = 1000; !images; pause = Math.min(2 * pause, 30000)) {
+    try { images = await pair.images } catch {
+      if (current !== pair) return;
+      if (await withdrawn(pair.assignment)) {
+        done.add(pair.assignment.id);
+        quiet();
+        return next();
+      }
+      // A connection or a host that is away for a while is no skip.
+      notice(say("no_pictures"));
+      await new Promise((resume) => { setTimeout(resume, pause); addEventListener("online", resume, { once: true }) });
+      if (current !== pair) return;
+      prepare(pair);
+      if (!pair.practice) pair.images.then(quiet, () => {});
     }
   }
   if (current !== pair) return;
@@ -158,8 +171,12 @@ function empty() {
 }
 
 function enable(on) {
+  // Of practice nothing is sent, so there is nothing to report or to take back.
   const practice = Boolean(current?.practice);
-  for (const one of buttons) one.disabled = one.value === "undo" ? !last : !on || (practice && one.value === "toxic_content");
+  for (const one of buttons) {
+    const idle = practice && ["undo", "toxic_content"].includes(one.value);
+    one.disabled = idle || (one.value === "undo" ? !last : !on);
+  }
 }
 
 // ---- Answers
@@ -184,7 +201,7 @@ function answer(value) {
 }
 
 function undo() {
-  if (!last) return;
+  if (!last || current?.practice) return;
   const { pair } = last;
   last = null;
   done.delete(pair.assignment.id);
@@ -231,8 +248,9 @@ async function progress() {
     const now = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
     const opened = state !== "open" && now.state === "open";
     state = now.state;
-    if (now.pairs && (!document.body.dataset.pairs || opened)) {
-      document.body.dataset.pairs = now.pairs;
+    if (now.pairs) document.body.dataset.pairs = now.pairs;
+    // Pairs may have come, or come back, for who has none: somebody's answers were left out, say.
+    if (now.pairs && (opened || (!current && now.state === "open"))) {
       finished = false;
       fetchAhead();
     }
@@ -329,7 +347,6 @@ $("pictures").addEventListener("pointerup", (event) => {
     : { left: "left", right: "right", up: "both_good", down: "both_bad" }[way]);
 });
 $("pictures").addEventListener("click", () => { if (current) $("zoom").showPopover() });
-addEventListener("online", outbox.send);
 
 $("opening").style.setProperty("--done", $("opening").dataset.done + "%");
 showTotal();

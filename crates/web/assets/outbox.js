@@ -2,60 +2,94 @@
 // has said that it is on disk. A lost connection or a reload loses nothing, and several tabs send nothing twice.
 "use strict";
 
+const HOLD = 10000; // ms for which a tab sends, where the browser has no locks; it asks for more in time
+
 /// One a person: whoever signs in next on this browser does not send it in their own name.
 /// `heard` is told what became of each: saved, takenBack, filled, stands, refused, unreachable, reachable, signIn.
-export function openOutbox(key, heard) {
-  const read = () => JSON.parse(localStorage.getItem(key) || "[]");
-  const keep = (entries) => localStorage.setItem(key, JSON.stringify(entries));
-  // One tab sends at a time, where the browser can tell tabs apart; what another has sent is gone when it is our turn.
-  const alone = (work) => (navigator.locks ? navigator.locks.request(key, work) : work());
+export function openOutbox(name, heard) {
+  // A key an entry, so that no tab writes what another has written; they sort by when they were posted.
+  const keys = () => Object.keys(localStorage).filter((key) => key.startsWith(name + " ")).sort();
+  let wake = () => {};
   let sending = false;
 
   function post(entry) {
-    const entries = read();
-    // An undo of something that was not sent yet only forgets it.
-    const unsent = entry.undo && entries.find((one) => one.id === entry.id && !one.undo && !one.under_way);
-    if (unsent) return keep(entries.filter((one) => one.number !== unsent.number));
-    keep([...entries, { ...entry, number: `${Date.now()} ${Math.random()}` }]);
+    const when = `${Date.now()}`.padStart(15, "0");
+    const key = `${name} ${when} ${performance.now().toFixed(3).padStart(15, "0")} ${Math.random()}`;
+    localStorage.setItem(key, JSON.stringify(entry));
     send();
   }
 
   async function send() {
+    wake();
     if (sending) return;
     sending = true;
-    try { await alone(sendAll) } finally { sending = false }
+    try {
+      // One tab sends at a time; what another has sent is gone when it is our turn.
+      if (navigator.locks) await navigator.locks.request(name, sendAll);
+      else await holding(sendAll);
+    } finally { sending = false }
+    if (keys().length) send();
   }
+
+  // Pages that came over plain HTTP have no locks: the sender says in the storage until when it is one.
+  async function holding(work) {
+    const [place, me] = [`sender of ${name}`, `${Math.random()}`];
+    const sender = () => JSON.parse(localStorage.getItem(place) || "null");
+    const claim = () => localStorage.setItem(place, JSON.stringify({ me, until: Date.now() + HOLD }));
+    for (;;) {
+      const other = sender();
+      if (!other || other.until < Date.now()) {
+        claim();
+        await sleep(50);
+        if (sender()?.me === me) break;
+      }
+      await sleep(200);
+    }
+    const more = setInterval(claim, HOLD / 3);
+    try { await work() } finally { clearInterval(more); localStorage.removeItem(place) }
+  }
+
+  const sleep = (ms) => new Promise((resume) => { setTimeout(resume, ms); wake = resume });
 
   async function sendAll() {
     let pause = 1000;
-    for (let entries = read(); entries.length; entries = read()) {
-      const entry = entries[0];
-      keep(entries.map((one) => (one.number === entry.number ? { ...one, under_way: true } : one)));
-      let reply = null;
-      try {
-        reply = await fetch(`/api/v1/assignments/${entry.id}/response`, entry.undo ? { method: "DELETE" } : {
-          method: "PUT",
-          headers: { "Content-Type": "application/json" },
-          body: JSON.stringify({ answer: entry.answer, duration_ms: entry.duration_ms }),
-        });
-      } catch { /* there is no reply */ }
-      if (reply === null || reply.status >= 500 || reply.status === 429) {
+    for (let [key] = keys(); key; [key] = keys()) {
+      const entry = JSON.parse(localStorage.getItem(key));
+      const reply = await ask(entry);
+      if (reply === null) {
         heard.unreachable();
-        await new Promise((resume) => setTimeout(resume, pause));
+        await sleep(pause);
         pause = Math.min(pause * 2, 30000);
         continue;
       }
       pause = 1000;
-      if (reply.status === 401) return heard.signIn();
-      keep(read().filter((one) => one.number !== entry.number));
+      const { status, body } = reply;
+      if (status === 401) return heard.signIn();
+      localStorage.removeItem(key);
       heard.reachable();
-      if (reply.status === 201) heard.saved(entry);
-      else if (reply.status === 204) heard.takenBack(entry);
-      else if (reply.status === 410) heard.filled();
-      else if (reply.status === 409) heard.stands();
-      else if (!reply.ok) await heard.refused(reply);
+      if (status === 201) heard.saved(entry);
+      else if (status === 204) heard.takenBack(entry);
+      else if (status === 410) heard.filled();
+      else if (status === 409) heard.stands();
+      else if (status >= 400) heard.refused(status, body.detail ?? "");
     }
   }
 
-  return { post, send, isEmpty: () => read().length === 0 };
+  /// What our server says of it; null where nobody answers, or somebody else in its place, such as a hotel's page.
+  async function ask(entry) {
+    try {
+      const reply = await fetch(`/api/v1/assignments/${entry.id}/response`, entry.undo ? { method: "DELETE" } : {
+        method: "PUT",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ answer: entry.answer, duration_ms: entry.duration_ms }),
+      });
+      if (reply.status >= 500 || reply.status === 429) return null;
+      const body = reply.status === 204 ? {} : await reply.json();
+      const ours = reply.status === 204 || body.saved || String(body.type).startsWith("/problems/");
+      return ours ? { status: reply.status, body } : null;
+    } catch { return null }
+  }
+
+  addEventListener("online", send);
+  return { post, send, isEmpty: () => keys().length === 0 };
 }

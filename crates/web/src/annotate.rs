@@ -5,14 +5,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
+use diptych_core::config::{SprintConfig, SprintSection};
 use diptych_core::{AssignmentId, Choice, SprintState};
-use diptych_stages::annotate::{self, Given};
+use diptych_stages::annotate::Given;
 use diptych_stages::ctx::now;
 use diptych_store::people::Person;
 use diptych_store::responses::Responded;
 use serde::Deserialize;
 
-use crate::api::take_for;
+use crate::api::{self, take_for};
 use crate::client::Client;
 use crate::frame::{Frame, page};
 use crate::pages::{not_found, percent};
@@ -34,6 +35,8 @@ struct Annotate {
     who: String,
     pairs: i64,
     question: String,
+    /// Whether the question is another than the usual one, which the page asks in short.
+    asks_otherwise: bool,
     notes: String,
     percent: i64,
     today: i64,
@@ -94,6 +97,7 @@ pub(crate) async fn show(
         slug,
         who: person.id.to_string(),
         pairs: progress.pairs,
+        asks_otherwise: asks_otherwise(&config),
         question: config.sprint.question.clone(),
         notes: diptych_stages::results::notes(&ctx).join(" "),
         percent: percent(progress.submitted, progress.wanted),
@@ -104,6 +108,10 @@ pub(crate) async fn show(
         languages: texts::languages(),
     })?;
     Ok(html.into_response())
+}
+
+fn asks_otherwise(config: &SprintConfig) -> bool {
+    config.sprint.question != SprintSection::usual_question()
 }
 
 /// A pair, as the page without JavaScript shows it.
@@ -125,6 +133,7 @@ struct Plain {
     slug: String,
     sprint: String,
     question: String,
+    asks_otherwise: bool,
     t: &'static Texts,
     pair: Option<PlainPair>,
     /// The assignment that was answered before this one.
@@ -174,7 +183,9 @@ pub(crate) async fn plain(
     frame.language = t.code;
     let frame = frame.for_moderators(&app, Some(&person)).await?;
     let (sprint, question) = (config.sprint.title.clone(), config.sprint.question.clone());
-    Ok(page(&Plain { frame, slug, sprint, question, t, pair, last: before.last, empty })?.into_response())
+    let asks_otherwise = asks_otherwise(&config);
+    Ok(page(&Plain { frame, slug, sprint, question, asks_otherwise, t, pair, last: before.last, empty })?
+        .into_response())
 }
 
 /// What the form sends.
@@ -197,27 +208,18 @@ pub(crate) async fn answer_plainly(
     Form(form): Form<PlainAnswer>,
 ) -> Result<Response, Problem> {
     only_from_here(&headers)?;
-    let sprint = app.sprint(&slug)?;
+    app.sprint(&slug)?;
     let assignment = AssignmentId::from_text(form.assignment);
-    let again = Redirect::to(&format!("/s/{slug}/plain")).into_response();
     if form.answer == "undo" {
-        let config = sprint.config();
-        annotate::take_back(app.store(), &config.annotate, &person.id, &assignment, now()).await?;
-        app.pulse().change();
-        return Ok(again);
+        api::undo(&app, &person, &assignment).await?;
+        return Ok(Redirect::to(&format!("/s/{slug}/plain")).into_response());
     }
     let choice = Choice::from_word(&form.answer)
         .ok_or_else(|| Problem::unknown_answer("Choose one of the answers on the page."))?;
     let duration_ms = form.shown_at.map(|shown| now().saturating_sub(shown));
     let given = Given { choice, duration_ms, comment: None };
-    let reporting = annotate::reporting(&sprint.config());
-    let responded = annotate::respond(app.store(), reporting, &person.id, &assignment, given, now()).await?;
-    app.pulse().change();
-    match responded {
-        Responded::Recorded => app.pulse().answer(client.address, now()),
-        Responded::Unknown => return Err(Problem::not_found("You hold no such pair.")),
-        // The next pair is what there is to see.
-        Responded::Repeated | Responded::Replaced | Responded::Settled | Responded::Gone => return Ok(again),
+    if api::answer(&app, client, &person, &assignment, given).await? == Responded::Unknown {
+        return Err(Problem::not_found("You hold no such pair."));
     }
     // What was pressed can be taken back from the next page.
     let next = format!("/s/{slug}/plain?last={assignment}");

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::client::Client;
+use crate::client::{Client, network};
 use crate::gates::{Gate, Said};
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, by_token};
@@ -176,17 +176,10 @@ pub(crate) struct Mine {
     responses: i64,
     /// In the last 24 hours.
     today: i64,
-    /// One more than there are people with more; null before the first answer.
+    /// One more than there are people with more tens of answers; null before the first answer, and a few seconds old.
     place: Option<usize>,
     /// People who have answered.
     people: usize,
-}
-
-/// The place of who has given so many answers among all people's counts, the largest first, and how many people
-/// there are.
-fn place(counts: &[i64], mine: i64) -> (Option<usize>, usize) {
-    let place = counts.partition_point(|count| *count > mine) + 1;
-    ((mine > 0).then_some(place), counts.len().max(place))
 }
 
 /// The sprints that stand in this person's lists: those that are archived are for their organizers.
@@ -313,31 +306,11 @@ pub(crate) async fn respond(
         let word: String = body.answer.chars().take(60).collect();
         Problem::unknown_answer(format!("`{word}` is none of {}.", known.join(", ")))
     })?;
-    let assignment = AssignmentId::from_text(id);
-    // Only a report and a skip need to know what the sprint makes of them; every answer would pay for the question.
-    let reporting = match choice {
-        Choice::ToxicContent | Choice::Skip => {
-            let of = app.store().sprint_of_assignment(&assignment).await?;
-            app.sprint_of(of.as_ref()).map(|sprint| annotate::reporting(&sprint.config())).unwrap_or_default()
-        }
-        _ => Reporting::default(),
-    };
-    let responded = annotate::respond(
-        app.store(),
-        reporting,
-        &person.id,
-        &assignment,
-        Given { choice, duration_ms: body.duration_ms, comment: body.comment },
-        now(),
-    )
-    .await?;
-    app.pulse().change();
+    let given = Given { choice, duration_ms: body.duration_ms, comment: body.comment };
+    let responded = answer(&app, client, &person, &AssignmentId::from_text(id), given).await?;
     let saved = |status: StatusCode, saved: &'static str| Ok((status, Json(Saved { saved })).into_response());
     match responded {
-        Responded::Recorded => {
-            app.pulse().answer(client.address, now());
-            saved(StatusCode::CREATED, "recorded")
-        }
+        Responded::Recorded => saved(StatusCode::CREATED, "recorded"),
         Responded::Repeated => saved(StatusCode::OK, "repeated"),
         Responded::Replaced => saved(StatusCode::OK, "replaced"),
         Responded::Settled => {
@@ -346,6 +319,46 @@ pub(crate) async fn respond(
         Responded::Gone => Err(Problem::gone("Others have filled this pair meanwhile, or it was withdrawn.")),
         Responded::Unknown => Err(Problem::not_found("You hold no such assignment.")),
     }
+}
+
+/// Takes an answer in, by the rules of the sprint that it is about.
+pub(crate) async fn answer(
+    app: &App,
+    client: Client,
+    person: &Person,
+    assignment: &AssignmentId,
+    given: Given,
+) -> Result<Responded, Problem> {
+    let choice = given.choice;
+    // Only a report and a skip need to know what the sprint makes of them; every answer would pay for the question.
+    let reporting = match choice {
+        Choice::ToxicContent | Choice::Skip => {
+            let of = app.store().sprint_of_assignment(assignment).await?;
+            app.sprint_of(of.as_ref()).map(|sprint| annotate::reporting(&sprint.config())).unwrap_or_default()
+        }
+        _ => Reporting::default(),
+    };
+    let responded = annotate::respond(app.store(), reporting, &person.id, assignment, given, now()).await?;
+    app.pulse().change();
+    if responded == Responded::Recorded && choice != Choice::Skip {
+        app.pulse().answer(network(client.address), now());
+    }
+    Ok(responded)
+}
+
+/// Takes an answer back, by the rules of the sprint that it is about.
+pub(crate) async fn undo(
+    app: &App,
+    person: &Person,
+    assignment: &AssignmentId,
+) -> Result<TakenBack, Problem> {
+    let of = app.store().sprint_of_assignment(assignment).await?;
+    let Some(sprint) = app.sprint_of(of.as_ref()) else { return Ok(TakenBack::Unknown) };
+    let config = sprint.config();
+    let taken_back =
+        annotate::take_back(app.store(), &config.annotate, &person.id, assignment, now()).await?;
+    app.pulse().change();
+    Ok(taken_back)
 }
 
 /// Takes an answer back, within 10 minutes; the assignment is open again with a fresh lease.
@@ -358,15 +371,7 @@ pub(crate) async fn take_back(
     SignedIn(person): SignedIn,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let assignment = AssignmentId::from_text(id);
-    let of = app.store().sprint_of_assignment(&assignment).await?;
-    let config = app
-        .sprint_of(of.as_ref())
-        .map(|sprint| sprint.config().annotate.clone())
-        .ok_or_else(|| Problem::not_found("You hold no such assignment."))?;
-    let taken_back = annotate::take_back(app.store(), &config, &person.id, &assignment, now()).await?;
-    app.pulse().change();
-    match taken_back {
+    match undo(&app, &person, &AssignmentId::from_text(id)).await? {
         // Taking back what is taken back already has the same end.
         TakenBack::Open | TakenBack::Nothing => Ok(StatusCode::NO_CONTENT),
         TakenBack::Settled => Err(Problem::settled("Your answer stands: 10 minutes have passed since.")),
@@ -414,8 +419,7 @@ pub(crate) async fn progress(
             let since = now() - 24 * 3600 * 1000;
             let (responses, today) =
                 app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
-            let counts = sprint.answer_counts().await?;
-            let (place, people) = place(&counts, responses);
+            let (place, people) = sprint.counts().await?.place(&person.id);
             Some(Mine { responses, today, place, people })
         }
     };
@@ -522,17 +526,4 @@ pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> 
     })?;
     serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("The body is not as described: {error}.")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::place;
-
-    #[test]
-    fn who_has_as_many_shares_a_place() {
-        assert_eq!(place(&[9, 5, 5, 1], 5), (Some(2), 4));
-        assert_eq!(place(&[9, 5, 5, 1], 9), (Some(1), 4));
-        assert_eq!(place(&[9, 5, 5, 1], 0), (None, 5));
-        assert_eq!(place(&[], 1), (Some(1), 1), "the counts are a moment old");
-    }
 }

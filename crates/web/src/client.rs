@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use diptych_core::PersonId;
@@ -128,7 +128,7 @@ impl Limits {
 }
 
 /// What counts as one address: of IPv6, the /64 that one household has.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
@@ -163,6 +163,13 @@ pub(crate) async fn meet(
 
 /// Refuses a request where too many come from the same place.
 async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) -> Response {
+    // HTTP/2 says in the address for which host it is.
+    if !request.headers().contains_key(header::HOST)
+        && let Some(host) =
+            request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
     let peer = peer.ip().to_canonical();
     let client = Client::of(peer, request.headers(), app.trusted_proxies()).unwrap_or_else(|| {
         app.gates().unknown(Gate::RateLimit, "the proxy's X-Forwarded-For holds what is no address");

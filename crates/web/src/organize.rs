@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
-use diptych_core::{PersonId, SprintState};
+use diptych_core::{PersonId, SprintState, visible};
 use diptych_stages::annotators::{Figures, Share};
 use diptych_stages::ctx::now;
 use diptych_store::people::Person;
@@ -208,13 +208,15 @@ pub(crate) async fn live(
     let sprint = app.sprint(&slug)?;
     organizer(&app, &sprint, &person).await?;
     let stopping = app.stopping().clone();
-    let events = unfold((app, sprint), |(app, sprint)| async move {
+    let events = unfold((app, sprint, person), |(app, sprint, person)| async move {
         tokio::time::sleep(EVERY).await;
+        // Who organizes it no more hears no more.
+        organizer(&app, &sprint, &person).await.ok()?;
         let event = match Live::now(&app, &sprint).await {
             Ok(live) => Event::default().json_data(&live),
             Err(problem) => Event::default().event("problem").json_data(&problem),
         };
-        Some((event, (app, sprint)))
+        Some((event, (app, sprint, person)))
     });
     // A figure that cannot be written is left out; the next one comes.
     let events = futures::StreamExt::filter_map(events, async |event| event.ok().map(Ok));
@@ -264,7 +266,7 @@ pub(crate) async fn announce(
     only_from_here(&headers)?;
     let sprint = app.sprint(&slug)?;
     organizer(&app, &sprint, &person).await?;
-    let text = form.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = visible(&form.text);
     if text.chars().count() > LONGEST {
         return Err(Problem::bad_request(format!("An announcement may have {LONGEST} characters.")));
     }
@@ -338,9 +340,15 @@ pub(crate) async fn export(
         Problem::internal("The table cannot be written.")
     };
     let tables = diptych_stages::publish::tables(&sprint.ctx()).await?;
-    let rows = sql::query(tables, &format!("SELECT * FROM {table}")).await.map_err(|error| failed(&error))?;
-    let mut bytes = Vec::new();
-    output::write(&rows, format, &mut bytes).map_err(|error| failed(&error))?;
+    let (query, runtime) = (format!("SELECT * FROM {table}"), tokio::runtime::Handle::current());
+    // Computing it keeps no answer waiting.
+    let written = tokio::task::spawn_blocking(move || {
+        let rows = runtime.block_on(sql::query(tables, &query)).map_err(|error| failed(&error))?;
+        let mut bytes = Vec::new();
+        output::write(&rows, format, &mut bytes).map_err(|error| failed(&error))?;
+        Ok::<_, Problem>(bytes)
+    });
+    let bytes = written.await.map_err(|_| Problem::internal("The table cannot be written."))??;
     let name = format!("attachment; filename=\"{slug}-{file}\"");
     Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, name)], bytes)
         .into_response())

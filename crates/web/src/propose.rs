@@ -1,7 +1,6 @@
 //! Sprints that people propose, and what organizers make of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use askama::Template;
 use axum::Form;
@@ -9,11 +8,11 @@ use axum::extract::State;
 use axum::extract::multipart::{Field, Multipart, MultipartRejection};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use diptych_core::config::{ModelConfig, SprintConfig};
-use diptych_core::{PersonId, Role};
+use diptych_core::Role;
+use diptych_core::config::{ModelConfig, Overrides, SprintConfig, is_name, template};
 use diptych_stages::StageError;
 use diptych_stages::begin::{self, LARGEST_FILE};
-use diptych_stages::ctx::{Ctx, now};
+use diptych_stages::ctx::now;
 use diptych_store::people::Person;
 use diptych_store::proposals::{MOST_OF_ONE, NewProposal, Proposal, Proposed};
 use serde::Deserialize;
@@ -21,7 +20,7 @@ use serde::Deserialize;
 use crate::frame::{Frame, message, page};
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, only_from_here};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 
 /// The largest request of a proposal: its file, and some words.
 pub(crate) const LARGEST_PROPOSAL: usize = LARGEST_FILE + (64 << 10);
@@ -55,19 +54,17 @@ struct Page {
     megabytes: usize,
 }
 
-/// The image models of this server's sprints, each once, by `SLUG/KEY`: what a proposal may choose from.
+/// What a proposal may choose from, by key. They are the server's, not an open sprint's: nobody who answers learns
+/// here which models a sprint compares.
 fn engines(app: &App) -> BTreeMap<String, ModelConfig> {
-    let mut engines: BTreeMap<String, ModelConfig> = BTreeMap::new();
-    for (slug, sprint) in app.sprints() {
-        for model in &sprint.config().models {
-            // Folders hold one sprint's pictures.
-            let known = |one: &ModelConfig| one.name == model.name && one.engine == model.engine;
-            if model.engine != "folder" && !engines.values().any(known) {
-                engines.insert(format!("{slug}/{}", model.key), model.clone());
-            }
-        }
-    }
-    engines
+    let of_server = app.engines();
+    let rehearsals = || {
+        let text = template::sprint_toml("any", "Any", &[]);
+        SprintConfig::parse("sprint.toml", &text, &Overrides::none())
+            .map_or_else(|_| Vec::new(), |config| config.models)
+    };
+    let engines = if of_server.is_empty() { rehearsals() } else { of_server.to_vec() };
+    engines.into_iter().map(|engine| (engine.key.clone(), engine)).collect()
 }
 
 fn shown(proposals: Vec<Proposal>) -> Vec<Shown> {
@@ -208,11 +205,19 @@ async fn read(mut multipart: Multipart) -> Result<(Words, String, Result<String,
 
 /// Looks at the words and the file on a thread of its own; the inner error is what is wrong with them.
 async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposal, String>, Problem> {
-    if app.sprint(&proposal.slug).is_ok() {
-        return Ok(Err(format!(
-            "There is a sprint `{}` already: give it another short name.",
-            proposal.slug
-        )));
+    // Looked for only where it is a name: nobody learns here what else lies on this machine.
+    if is_name(&proposal.slug) {
+        let folder = app.folder().map(|folder| folder.join(&proposal.slug));
+        let has_folder = match folder {
+            Some(folder) => tokio::fs::try_exists(folder).await.unwrap_or(true),
+            None => false,
+        };
+        if has_folder || app.store().find_sprint(&proposal.slug).await?.is_some() {
+            return Ok(Err(format!(
+                "There is a sprint `{}` already: give it another short name.",
+                proposal.slug
+            )));
+        }
     }
     let looked_at = tokio::task::spawn_blocking(move || begin::look_at(proposal)).await;
     match looked_at.map_err(|_| Problem::internal("The proposal cannot be looked at."))? {
@@ -246,65 +251,59 @@ pub(crate) async fn decide(
     let proposal = proposal.ok_or_else(|| Problem::not_found("No such proposal waits any more."))?;
     let note: String = decided.note.trim().chars().filter(|c| !c.is_control()).take(500).collect();
     match decided.decision.as_str() {
-        "decline" => _ = app.store().decide_proposal(&id, false, &note, now()).await?,
+        "decline" => _ = app.store().decline_proposal(&id, &note, now()).await?,
         "accept" => accept(&app, &person, &proposal, &note).await?,
         _ => return Err(Problem::bad_request("`decision` must be accept or decline.")),
     }
     Ok(Redirect::to("/propose"))
 }
 
-/// Writes the sprint's folder and begins to host it. Its pictures come with the next `diptych run`.
+/// Makes the sprint: its folder beside its place, its row with the decision, then the folder in its place, from where
+/// this server, and every other that sees the folder, hosts it. Its pictures come with the next `diptych run`.
 async fn accept(app: &App, organizer: &Person, proposal: &Proposal, note: &str) -> Result<(), Problem> {
-    let folder = app.folder().ok_or_else(|| Problem::not_found("This server takes no proposals."))?;
-    if app.sprint(&proposal.slug).is_ok() {
-        return Err(Problem::bad_request(format!("There is a sprint `{}` by now.", proposal.slug)));
+    let server = app.folder().ok_or_else(|| Problem::not_found("This server takes no proposals."))?;
+    let folder = server.join(&proposal.slug);
+    let taken = || Problem::bad_request(format!("There is a sprint or a folder `{}` by now.", proposal.slug));
+    if tokio::fs::try_exists(&folder).await.unwrap_or(true) {
+        return Err(taken());
     }
-    let folder = folder.join(&proposal.slug);
     let chosen: Vec<String> = serde_json::from_str(&proposal.models).unwrap_or_default();
     let engines = engines(app);
-    let mut models: Vec<ModelConfig> = Vec::new();
-    for id in &chosen {
-        let mut model = engines
-            .get(id)
-            .cloned()
-            .ok_or_else(|| Problem::bad_request(format!("The engine `{id}` is no longer here.")))?;
-        // Two sprints may call two models by one key.
-        while models.iter().any(|other| other.key == model.key) {
-            model.key.push_str("-2");
-        }
-        models.push(model);
-    }
+    let model = |key: &String| {
+        let gone = || Problem::bad_request(format!("The engine `{key}` is no longer in diptych.toml."));
+        engines.get(key).cloned().ok_or_else(gone)
+    };
+    let models = chosen.iter().map(model).collect::<Result<Vec<ModelConfig>, _>>()?;
     let text = begin::sprint_toml(proposal, &models)?;
-    let (_, any) = app.sprints().pop().ok_or_else(|| Problem::unavailable("The server hosts no sprint."))?;
     let prompts = app.store().prompts_of_proposal(&proposal.id).await?;
-    let file = format!("prompts.{}", proposal.format);
-    let written = {
-        let (folder, text) = (folder.clone(), text.clone());
+    let (part, file) =
+        (server.join(format!(".{}.part", proposal.id)), format!("prompts.{}", proposal.format));
+    let build = {
+        let part = part.clone();
         tokio::task::spawn_blocking(move || {
-            begin::write(&folder, &text)?;
-            let file = folder.join(file);
+            begin::write(&part, &text)?;
+            let file = part.join(file);
             std::fs::write(&file, prompts)
                 .map_err(|source| StageError::File { path: file.display().to_string(), source })
         })
     };
-    written.await.map_err(|_| Problem::internal("The sprint's folder cannot be written."))??;
-    let sprint = app.store().sprint(&proposal.slug, now()).await?;
-    let config = SprintConfig::parse("sprint.toml", &text, &any.overrides)
-        .map_err(|error| Problem::bad_request(error.to_string()))?;
-    let ctx = Ctx {
-        sprint: sprint.clone(),
-        settings: app.store().settings_count(&sprint).await?,
-        config: Arc::new(config),
-        folder,
-        ..Ctx::clone(&any.ctx())
+    let built = build.await.map_err(|_| Problem::internal("The sprint's folder cannot be written."))?;
+    let accepted = match built {
+        Ok(()) => app.store().accept_proposal(proposal, &organizer.id, note, now()).await?,
+        Err(error) => {
+            tokio::fs::remove_dir_all(&part).await.ok();
+            return Err(error.into());
+        }
     };
-    app.store().set_role(&sprint, &organizer.id, Role::Organizer).await?;
-    // Who proposed it looks after it; whether another proposal is accepted stays with the organizers.
-    let author = PersonId::from_text(proposal.person.clone());
-    if author != organizer.id {
-        app.store().set_role(&sprint, &author, Role::Moderator).await?;
+    if accepted.is_none() {
+        tokio::fs::remove_dir_all(&part).await.ok();
+        return Err(taken());
     }
-    app.host(HostedSprint::new(ctx, any.overrides.clone()));
-    app.store().decide_proposal(&proposal.id, true, note, now()).await?;
-    Ok(())
+    if let Err(error) = tokio::fs::rename(&part, &folder).await {
+        tracing::error!(%error, from = %part.display(), to = %folder.display(), "rename this folder by hand");
+        return Err(Problem::internal(
+            "It is accepted, and its folder is not in its place: see the server's log.",
+        ));
+    }
+    app.find_new_sprints().await
 }

@@ -205,7 +205,9 @@ pub(crate) async fn items(
 /// Whether the person may hear which model made what: an organizer, and everybody who reviews when the sprint is
 /// done. A moderator may be an annotator as well.
 pub(crate) async fn sees_models(sprint: &HostedSprint, reviewer: &Reviewer) -> Result<bool, Problem> {
-    Ok(reviewer.organizer || sprint.is_done().await?)
+    // Who holds a pair may still answer it, moderators too.
+    let ctx = sprint.ctx();
+    Ok(reviewer.organizer || sprint.is_done().await? && !ctx.store.has_live_holds(&ctx.sprint, now()).await?)
 }
 
 async fn counts(

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex as PlainMutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, header};
-use diptych_core::config::{Names, Overrides, ServerConfig, SprintConfig};
+use diptych_core::config::{ModelConfig, Names, Overrides, ServerConfig, SprintConfig};
 use diptych_core::{PersonId, SprintId, SprintState};
+use diptych_stages::annotate::rounded;
 use diptych_stages::annotators::Figures;
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
@@ -40,6 +41,7 @@ const HERE: Duration = Duration::from_secs(120);
 struct Kept<T>(Mutex<Option<Made<T>>>);
 
 struct Made<T> {
+    /// When it was made, and how long that took.
     at: Instant,
     took: Duration,
     /// How many answers the server had taken by then.
@@ -60,13 +62,13 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// What is no older than `age`.
+    /// What is no older than `age`, or than [`SHARE`] says.
     async fn get(
         &self,
         age: Duration,
         make: impl Future<Output = diptych_stages::Result<T>>,
     ) -> Result<Arc<T>, Problem> {
-        self.get_if(|made| made.at.elapsed() < age, 0, make).await
+        self.get_if(|made| made.at.elapsed() < age.max(made.took * SHARE), 0, make).await
     }
 
     /// What knows of all answers that this server had taken, `answers` by now; where that takes a while to make, of
@@ -93,9 +95,10 @@ impl<T> Kept<T> {
         if let Some(made) = kept.as_ref().filter(|made| serves(made)) {
             return Ok(Arc::clone(&made.value));
         }
-        let at = Instant::now();
+        let begun = Instant::now();
         let value = Arc::new(make.await?);
-        *kept = Some(Made { at, took: at.elapsed(), answers, value: Arc::clone(&value) });
+        let made = Made { at: Instant::now(), took: begun.elapsed(), answers, value: Arc::clone(&value) };
+        *kept = Some(made);
         Ok(value)
     }
 
@@ -104,12 +107,35 @@ impl<T> Kept<T> {
     }
 }
 
+/// How much people have answered, rounded as on the leaderboard: one's own place tells nobody's exact count.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    of: HashMap<PersonId, i64>,
+    /// The most first.
+    sorted: Vec<i64>,
+}
+
+impl Counts {
+    fn of(mut counts: HashMap<PersonId, i64>) -> Self {
+        counts.values_mut().for_each(|count| *count = rounded(*count));
+        let mut sorted: Vec<i64> = counts.values().copied().collect();
+        sorted.sort_unstable_by(|one, other| other.cmp(one));
+        Self { of: counts, sorted }
+    }
+
+    /// One more than there are people with more, where this person has answered; and how many people have.
+    pub(crate) fn place(&self, person: &PersonId) -> (Option<usize>, usize) {
+        let place = self.of.get(person).map(|mine| self.sorted.partition_point(|count| count > mine) + 1);
+        (place, self.sorted.len())
+    }
+}
+
 /// A sprint that the server hosts.
 pub struct HostedSprint {
     ctx: RwLock<Arc<Ctx>>,
     /// Computed once a configuration: it is asked for at every taking of pairs.
     terms: RwLock<String>,
-    pub(crate) overrides: Overrides,
+    overrides: Overrides,
     /// Held while the configuration changes; shared by decisions, which plan pairs by it. So none puts back what
     /// a newer configuration has just removed, and no change of the file is lost to another.
     changing: tokio::sync::RwLock<()>,
@@ -118,7 +144,7 @@ pub struct HostedSprint {
     report: Kept<Report>,
     figures: Kept<Vec<Figures>>,
     progress: Kept<Progress>,
-    answer_counts: Kept<Vec<i64>>,
+    standings: Kept<Counts>,
     /// Whether people are asked, and what they are told: at most a second old.
     running: RwLock<Running>,
     /// What organizers must hear of, as of the last look.
@@ -142,7 +168,7 @@ impl HostedSprint {
             report: Kept::default(),
             figures: Kept::default(),
             progress: Kept::default(),
-            answer_counts: Kept::default(),
+            standings: Kept::default(),
             running: RwLock::new(Running { state: SprintState::Open, announcement: None }),
             alerts: RwLock::default(),
             moderators,
@@ -293,10 +319,11 @@ impl HostedSprint {
         self.progress.fresh(answers, async { Ok(ctx.store.progress(&ctx.sprint).await?) }).await
     }
 
-    /// How many answers each person has given that count, the most first; at most some seconds old.
-    pub(crate) async fn answer_counts(&self) -> Result<Arc<Vec<i64>>, Problem> {
+    /// How much each person has answered, as everybody may know it; at most some seconds old.
+    pub(crate) async fn counts(&self) -> Result<Arc<Counts>, Problem> {
         let ctx = self.ctx();
-        self.answer_counts.get(REPORT_AGE, async { Ok(ctx.store.answer_counts(&ctx.sprint).await?) }).await
+        let counts = async { Ok(Counts::of(ctx.store.answer_counts(&ctx.sprint).await?)) };
+        self.standings.get(REPORT_AGE, counts).await
     }
 
     /// Forgets what was made of answers, because others count now.
@@ -304,7 +331,7 @@ impl HostedSprint {
         self.report.forget().await;
         self.figures.forget().await;
         self.progress.forget().await;
-        self.answer_counts.forget().await;
+        self.standings.forget().await;
     }
 
     pub(crate) fn running(&self) -> Running {
@@ -325,7 +352,7 @@ impl HostedSprint {
 
     fn set_alerts(&self, alerts: Vec<String>) {
         let mut before = self.alerts.write().unwrap_or_else(PoisonError::into_inner);
-        if alerts.iter().any(|alert| !before.contains(alert)) {
+        if alerts.len() > before.len() {
             // The log has no names: the words stand on the organizers' page.
             tracing::warn!(sprint = %self.config().sprint.slug, alerts = alerts.len(), "organizers should look");
         }
@@ -338,6 +365,11 @@ impl HostedSprint {
         let progress = ctx.store.progress(&ctx.sprint).await?;
         Ok(self.state().is_over() || progress.pairs > 0 && progress.completed == progress.pairs)
     }
+}
+
+fn unreadable(error: &std::io::Error) -> Problem {
+    tracing::error!(%error, "the server's folder cannot be read");
+    Problem::internal("The server's folder cannot be read.")
 }
 
 fn screens_otherwise(one: &SprintConfig, other: &SprintConfig) -> bool {
@@ -448,6 +480,11 @@ impl App {
     /// Where new sprints are put, where people may propose any.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.inner.folder.as_deref()
+    }
+
+    /// The image models that proposals may choose from, as `diptych.toml` names them.
+    pub(crate) fn engines(&self) -> &[ModelConfig] {
+        &self.inner.config.engines
     }
 
     pub(crate) fn gates(&self) -> &Gates {
@@ -577,6 +614,9 @@ impl App {
     pub(crate) async fn watch(self) {
         let mut seen: BTreeMap<String, Option<SystemTime>> = BTreeMap::new();
         loop {
+            if let Err(problem) = self.find_new_sprints().await {
+                tracing::error!(?problem, "new sprints cannot be looked for");
+            }
             if let Err(problem) = self.read_running().await {
                 tracing::error!(?problem, "the database does not say which sprints are open");
             }
@@ -612,7 +652,9 @@ impl App {
             let now = diptych_stages::ctx::now();
             let addresses = self.pulse().most_from_one(now);
             for (slug, sprint) in self.sprints() {
-                if sprint.state() != SprintState::Open {
+                // Where all is answered, or nobody is asked, it is quiet as it should be.
+                let done = sprint.is_done().await.unwrap_or(false);
+                if done || sprint.state() != SprintState::Open {
                     sprint.set_alerts(Vec::new());
                     continue;
                 }
@@ -633,11 +675,38 @@ impl App {
         sprints.iter().map(|(slug, sprint)| (slug.clone(), Arc::clone(sprint))).collect()
     }
 
-    /// Begins to host another one.
-    pub(crate) fn host(&self, sprint: HostedSprint) {
-        let slug = sprint.config().sprint.slug.clone();
-        let mut sprints = self.inner.sprints.write().unwrap_or_else(PoisonError::into_inner);
-        sprints.insert(slug, Arc::new(sprint));
+    /// Begins to host the sprints whose folders have come below the server's since it was started: accepted here, or
+    /// by another server that shares the folder.
+    pub(crate) async fn find_new_sprints(&self) -> Result<(), Problem> {
+        let Some(server) = self.folder() else { return Ok(()) };
+        let Some((_, any)) = self.sprints().pop() else { return Ok(()) };
+        let known: HashSet<PathBuf> =
+            self.sprints().into_iter().map(|(_, sprint)| sprint.ctx().folder.clone()).collect();
+        let mut entries = tokio::fs::read_dir(server).await.map_err(|error| unreadable(&error))?;
+        while let Some(entry) = entries.next_entry().await.map_err(|error| unreadable(&error))? {
+            let folder = entry.path();
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if hidden || known.contains(&folder) || !folder.join("sprint.toml").is_file() {
+                continue;
+            }
+            let ctx = Ctx { folder, ..Ctx::clone(&any.ctx()) };
+            let config = match ctx.read_again(&any.overrides) {
+                Ok(config) if self.sprint(&config.sprint.slug).is_err() => config,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::debug!(%error, folder = %ctx.folder.display(), "this folder is no sprint yet");
+                    continue;
+                }
+            };
+            let sprint = self.store().sprint(&config.sprint.slug, diptych_stages::ctx::now()).await?;
+            let settings = self.store().settings_count(&sprint).await?;
+            let ctx = Ctx { sprint, settings, config: Arc::new(config), ..ctx };
+            let hosted = HostedSprint::new(ctx, any.overrides.clone());
+            let slug = hosted.config().sprint.slug.clone();
+            let mut sprints = self.inner.sprints.write().unwrap_or_else(PoisonError::into_inner);
+            sprints.entry(slug).or_insert_with(|| Arc::new(hosted));
+        }
+        Ok(())
     }
 
     /// The sprint with this id, where this server hosts it.
@@ -649,5 +718,22 @@ impl App {
         let sprints = self.inner.sprints.read().unwrap_or_else(PoisonError::into_inner);
         let found = sprints.get(slug).map(Arc::clone);
         found.ok_or_else(|| Problem::not_found(format!("There is no sprint `{slug}`.")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_among_rounded_counts() {
+        let [ana, ben, cem, dan] = [(); 4].map(|()| PersonId::new());
+        let counts = [(&ana, 29), (&ben, 24), (&cem, 21), (&dan, 3)].map(|(who, count)| (who.clone(), count));
+        let counts = Counts::of(counts.into());
+        assert_eq!(
+            [&ana, &ben, &cem, &dan].map(|who| counts.place(who).0),
+            [Some(1), Some(1), Some(1), Some(4)]
+        );
+        assert_eq!(counts.place(&PersonId::new()), (None, 4));
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Checked, Problem};
+use super::{Checked, ModelConfig, Problem};
 
 /// A server's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct ServerConfig {
     pub sign_in: SignInConfig,
     /// How much anybody may ask of it.
     pub limits: LimitsConfig,
+    /// The image models that proposals of sprints may choose from, each as in a `sprint.toml`; where none is named,
+    /// the rehearsals.
+    pub engines: Vec<ModelConfig>,
 }
 
 /// How people's browsers reach the server.
@@ -221,6 +224,15 @@ impl Checked for ServerConfig {
                 "HTTPS needs both `tls_certificate` and `tls_key`".to_owned(),
             ));
         }
+        let mut keys = std::collections::BTreeSet::new();
+        for (place, engine) in self.engines.iter().enumerate() {
+            if !super::is_name(&engine.key) || !keys.insert(&engine.key) {
+                problems.push(Problem::new(
+                    &["engines", &place.to_string(), "key"],
+                    format!("`{}`: give each engine a key of its own; {}", engine.key, super::sprint::NAME),
+                ));
+            }
+        }
         for (key, provider) in &self.sign_in.openid {
             let mut problem = |name: &str, what: String| {
                 problems.push(Problem::new(&["sign_in", "openid", key, name], what));
@@ -291,6 +303,7 @@ mod tests {
                 "[sign_in.openid.a]\nname = \"A\"\nissuer = \"a\"\nclient_id = \"x\"",
                 "diptych.toml:3: `sign_in.openid.a.issuer`",
             ),
+            ("[[engines]]\nkey = \"A B\"\nname = \"a\"\nengine = \"openai\"", "a key of its own"),
             ("[limits]\nper_person = 0", "diptych.toml:2: `limits.per_person`"),
         ] {
             let said = parse(text).unwrap_err();

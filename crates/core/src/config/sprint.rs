@@ -72,8 +72,15 @@ pub struct SprintSection {
     pub license: String,
 }
 
+impl SprintSection {
+    /// The question where none is configured.
+    pub fn usual_question() -> &'static str {
+        "Which image is better overall, in prompt adherence, semantics and aesthetics?"
+    }
+}
+
 fn default_question() -> String {
-    "Which image is better overall, in prompt adherence, semantics and aesthetics?".to_owned()
+    SprintSection::usual_question().to_owned()
 }
 
 fn default_license() -> String {

@@ -195,17 +195,19 @@ fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
     let served = Served::start(&sprint);
     let organizer = from_a_page(served.person(&sprint, "Org"));
     let ada = from_a_page(served.person(&sprint, "Ada"));
-    let (dev, sd) = (format!("{slug}/dev"), format!("{slug}/sd"));
+    let (dev, sd) = ("dev", "sd");
     let propose = |client: &Client, slug: &str, models: &[&str], file: &str, bytes: &[u8]| {
         let mut fields = vec![("title", "Birds <b>"), ("slug", slug), ("question", "Which bird?")];
         fields.extend(models.iter().map(|model| ("model", *model)));
         client.send("POST", "/propose", "multipart/form-data; boundary=b", &proposal(&fields, file, bytes))
     };
-    let models = [dev.as_str(), sd.as_str()];
+    let models = [dev, sd];
     // What is not as it should be is said, and nothing is kept.
     for (slug, models, file, bytes, says) in [
         ("../up", &models[..], "p.txt", &b"a heron\n"[..], "short name"),
         (&slug, &models, "p.txt", b"a heron\n", "already"),
+        ("birds", &[dev, dev], "p.txt", b"a heron\n", "two image models"),
+        ("blobs", &models, "p.txt", b"a heron\n", "already"),
         ("birds", &["x/y", "x/z"], "p.txt", b"a heron\n", "no engine"),
         ("birds", &models[..1], "p.txt", b"a heron\n", "two image models"),
         ("birds", &models, "../../p.exe", b"MZ", "must be a file"),

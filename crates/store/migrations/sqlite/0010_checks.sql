@@ -9,9 +9,11 @@ CREATE TABLE checks (
     -- The pair whose prompt is shown; and, of a gold one, the pair that the picture of another prompt is from.
     pair TEXT NOT NULL REFERENCES pairs (id),
     other TEXT NOT NULL REFERENCES pairs (id),
-    -- Opaque names, as in pairs. Image 1 is the pair's first one; of a gold one, the prompt's own.
-    picture_1 TEXT NOT NULL,
-    picture_2 TEXT NOT NULL,
+    -- Image 1 is the pair's first one; of a gold one, the prompt's own. Each has an opaque name that nothing else has.
+    image_1 TEXT NOT NULL,
+    image_2 TEXT NOT NULL,
+    picture_1 TEXT NOT NULL UNIQUE,
+    picture_2 TEXT NOT NULL UNIQUE,
     -- Where image 1 stands.
     side TEXT NOT NULL,
     -- The answer that passes.
@@ -20,6 +22,7 @@ CREATE TABLE checks (
     state TEXT NOT NULL,
     answer TEXT,
     duration_ms BIGINT,
+    comment TEXT,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     ended_at BIGINT

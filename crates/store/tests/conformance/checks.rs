@@ -1,8 +1,8 @@
 //! Showings that measure a person: given out among the pairs, answered like them, counted nowhere.
 
-use diptych_core::{CheckKind, Choice, PersonId, Side};
+use diptych_core::{CheckKind, Choice, ImageHash, PersonId, Side, SprintState};
 use diptych_store::assignments::{Held, Take};
-use diptych_store::checks::{CheckDraw, REPEAT_AFTER};
+use diptych_store::checks::{CheckDraw, Checks, REPEAT_AFTER};
 use diptych_store::pairs::{Logs, NewPair};
 use diptych_store::responses::{Responded, SECOND_THOUGHTS, TakenBack};
 use diptych_store::{EVERY_PROMPT, Store};
@@ -12,10 +12,10 @@ use crate::sample::{MINUTE, NOW, Scene, audit, pair, take};
 const LATER: i64 = NOW + REPEAT_AFTER + MINUTE;
 
 fn draw(kind: CheckKind) -> CheckDraw {
-    CheckDraw { kind, before: 0, side: Side::Right, lot: 5 }
+    CheckDraw { kind, with: 1, side: Side::Right, lot: 5 }
 }
 
-/// What a person holds who is measured this time.
+/// What a person holds who is measured this time; a check comes behind the new pairs that it comes with.
 async fn measured(
     scene: &Scene<'_>,
     store: &Store,
@@ -23,9 +23,12 @@ async fn measured(
     count: usize,
     kind: CheckKind,
 ) -> Vec<Held> {
-    let checks = Some(Some(draw(kind)));
-    let held = store.take(Take { checks, ..take(&scene.sprint, who, count, LATER) }).await.unwrap().held;
+    let take = |checks, count| Take { checks, ..take(&scene.sprint, who, count, LATER) };
+    let first = store.take(take(Checks::Now(draw(kind)), count)).await.unwrap().held;
+    assert!(first.len() <= count);
+    let held = store.take(take(Checks::NotNow, count + 1)).await.unwrap().held;
     audit(store, &scene.sprint).await;
+    assert!(held.is_sorted_by_key(|held| held.id.clone()), "no order tells them apart");
     held
 }
 
@@ -35,12 +38,15 @@ pub async fn a_repeat_comes_with_its_sides_swapped_and_counts_nowhere(store: &St
     assert_eq!(scene.respond(&scene.ana, &first, Choice::Left, NOW).await, Responded::Recorded);
     let before = store.progress(&scene.sprint).await.unwrap();
 
-    let held = measured(&scene, store, &scene.ana, 2, CheckKind::Repeat).await;
-    let [check, other] = &held[..] else { panic!("{held:?}") };
-    assert_eq!((&check.prompt, &check.left, &check.right), (&first.prompt, &first.right, &first.left));
+    let held = measured(&scene, store, &scene.ana, 1, CheckKind::Repeat).await;
+    let [other, check] = &held[..] else { panic!("{held:?}") };
     assert_ne!(other.prompt, first.prompt, "the pairs go on");
-    let again = measured(&scene, store, &scene.ana, 2, CheckKind::Repeat).await;
-    assert_eq!(again[0], *check, "she holds it, and is given none beside it");
+    assert_eq!(check.prompt, first.prompt);
+    for (swapped, before) in [(&check.left, &first.right), (&check.right, &first.left)] {
+        assert_ne!(swapped, before, "no address tells that it was seen before");
+        let image = async |name: &str| store.picture(name).await.unwrap().unwrap().image;
+        assert_eq!(image(swapped).await, image(before).await);
+    }
 
     assert_eq!(
         scene.respond(&scene.ben, check, Choice::Left, LATER).await,
@@ -63,8 +69,13 @@ pub async fn a_repeat_comes_with_its_sides_swapped_and_counts_nowhere(store: &St
         (2, 1),
         "it is in her count"
     );
-    let own = store.own_data(&scene.ana).await.unwrap().sprints.remove(0).responses;
-    assert_eq!(own.iter().map(|one| one.state.as_str()).collect::<Vec<_>>(), ["submitted", "check"]);
+    let states = async || {
+        let own = store.own_data(&scene.ana).await.unwrap().sprints.remove(0).responses;
+        own.into_iter().map(|one| one.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, ["submitted", "submitted"], "nothing tells them apart while people are asked");
+    store.set_sprint_state(&scene.sprint, SprintState::Closed).await.unwrap();
+    assert_eq!(states().await, ["submitted", "check"]);
 
     assert_eq!(scene.take_back(&scene.ana, check, LATER + MINUTE).await, TakenBack::Open);
     assert_eq!(scene.take_back(&scene.ana, check, LATER + MINUTE).await, TakenBack::Nothing);
@@ -89,17 +100,16 @@ pub async fn a_gold_check_shows_a_picture_of_another_prompt(store: &Store) {
         scene.respond(&scene.ben, &held, Choice::Left, NOW).await;
     }
     let held = measured(&scene, store, &scene.ana, 1, CheckKind::Gold).await;
-    let [check] = &held[..] else { panic!("{held:?}") };
-    let of = |picture: &str| {
-        pairs
-            .iter()
-            .find(|pair| [&pair.first.picture, &pair.second.picture].iter().any(|one| *one == picture))
-            .unwrap()
+    let [_, check] = &held[..] else { panic!("{held:?}") };
+    let image = async |name: &str| store.picture(name).await.unwrap().unwrap().image;
+    let (left, right) = (image(&check.left).await, image(&check.right).await);
+    let of = |image: &ImageHash| {
+        pairs.iter().find(|pair| [&pair.first.image, &pair.second.image].contains(&image)).unwrap()
     };
-    let (own, other) = (of(&check.right), of(&check.left));
+    let (own, other) = (of(&right), of(&left));
     assert_eq!(own.prompt, check.prompt, "the prompt's own stands where it was drawn to");
     assert_ne!(own.category, other.category);
-    assert_eq!(own.first.picture == check.right, other.first.picture == check.left, "by the same model");
+    assert_eq!(own.first.image == right, other.first.image == left, "by the same model");
     for (choice, result) in [
         (Choice::Right, (1, 0)),
         (Choice::Left, (0, 1)),
@@ -117,6 +127,7 @@ pub async fn a_gold_check_shows_a_picture_of_another_prompt(store: &Store) {
     assert_eq!(store.reported_pairs(&scene.sprint).await.unwrap().len(), 0);
 
     store.exclude(&scene.sprint, &scene.ana, "a bot", LATER).await.unwrap();
+    assert_eq!(scene.take_back(&scene.ana, check, LATER).await, TakenBack::Gone);
     assert!(measured(&scene, store, &scene.ana, 3, CheckKind::Gold).await.is_empty());
 }
 
@@ -134,11 +145,11 @@ pub async fn a_check_of_a_withdrawn_pair_is_gone(store: &Store) {
     let mut scene = Scene::new(store, 3, 1).await;
     let first = scene.take_one(&scene.ana, NOW).await;
     scene.respond(&scene.ana, &first, Choice::Left, NOW).await;
-    let held = measured(&scene, store, &scene.ana, 2, CheckKind::Repeat).await;
-    assert_eq!(held[0].prompt, first.prompt);
+    let held = measured(&scene, store, &scene.ana, 1, CheckKind::Repeat).await;
+    assert_eq!(held[1].prompt, first.prompt);
     scene.pairs.retain(|pair| pair.prompt != first.prompt);
     scene.set_pairs(1, LATER).await;
-    assert_eq!(scene.respond(&scene.ana, &held[0], Choice::Left, LATER).await, Responded::Gone);
+    assert_eq!(scene.respond(&scene.ana, &held[1], Choice::Left, LATER).await, Responded::Gone);
     let again = measured(&scene, store, &scene.ana, 2, CheckKind::Repeat).await;
     assert!(again.iter().all(|one| one.prompt != first.prompt), "{again:?}");
 }

@@ -122,7 +122,7 @@ pub fn take(sprint: &SprintId, person: &PersonId, count: usize, now: Millis) -> 
         now,
         lease: LEASE,
         skip_cooldown: COOLDOWN,
-        checks: None,
+        checks: diptych_store::checks::Checks::Off,
     }
 }
 
