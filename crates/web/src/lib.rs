@@ -137,6 +137,9 @@ async fn refuse_large(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let most = if request.uri().path() == "/propose" { LARGEST_PROPOSAL } else { LARGEST_BODY };
     match length.and_then(|length| length.parse::<u64>().ok()) {
+        Some(length) if length > most as u64 && most == LARGEST_PROPOSAL => {
+            Problem::too_large(propose::TOO_LARGE).into_response()
+        }
         Some(length) if length > most as u64 => Problem::too_large(TOO_LARGE).into_response(),
         _ => next.run(request).await,
     }

@@ -25,6 +25,8 @@ struct Kept {
     named: bool,
     answers: usize,
     agreed: String,
+    /// Whether an organizer has left the answers out.
+    excluded: bool,
     /// Whether leaving removes the answers.
     removes: bool,
 }
@@ -62,7 +64,8 @@ async fn shown(
             removes: hosted.is_some_and(|hosted| hosted.config().annotate.leaving == Leaving::Remove),
             pseudonym: sprint.pseudonym.unwrap_or_default(),
             named: sprint.named,
-            answers: sprint.responses.iter().filter(|response| response.state == "submitted").count(),
+            answers: sprint.responses.iter().filter(|response| response.state != "taken_back").count(),
+            excluded: sprint.responses.iter().any(|response| response.state == "excluded"),
             agreed: sprint.agreed.last().map_or_else(String::new, |(_, at)| moment(*at)),
             slug: sprint.sprint,
         }

@@ -1,4 +1,4 @@
-//! The pages: home, sign-in, annotate, results. Each is a template and the plain data that it shows.
+//! The pages: home, results, review, classifiers. Each is a template and the plain data that it shows.
 
 use std::sync::{Arc, OnceLock};
 

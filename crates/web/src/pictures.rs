@@ -23,6 +23,9 @@ const WIDTHS: [u32; 2] = [480, 768];
 /// How many pairs, from the head of the line on, are looked at for pictures to make ahead.
 const AHEAD: i64 = 500;
 
+/// The most pictures that are known to be made.
+const MOST_KNOWN: usize = 100_000;
+
 /// How long to wait before the line is looked at again.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -98,32 +101,45 @@ pub(crate) async fn show(
     Ok(response)
 }
 
-/// Makes the picture in these sizes and keeps them; gives the first one.
+/// Makes the picture in those of these sizes that are not kept yet, and keeps them; gives the first size.
 async fn make(
     app: &App,
     image: &ImageHash,
     canvases: &[(u32, u32)],
     encoding: Encoding,
 ) -> Result<Bytes, Problem> {
+    let nothing = || Problem::internal("The picture cannot be shown.");
     let _permit =
         app.encoders().acquire().await.map_err(|_| Problem::unavailable("The server is stopping."))?;
+    // While it waited for its turn somebody else may have made it: many ask for the same one when a sprint opens.
+    let (mut first, mut missing) = (None, Vec::new());
+    for (place, canvas) in canvases.iter().enumerate() {
+        match app.blobs().derived(&file(*canvas, image, encoding)).await? {
+            Some(bytes) if place == 0 => first = Some(bytes),
+            Some(_) => {}
+            None => missing.push(*canvas),
+        }
+    }
+    if missing.is_empty() {
+        return first.ok_or_else(nothing);
+    }
     let original = app.blobs().image(image).await?;
-    let sizes = canvases.to_vec();
+    let sizes = missing.clone();
     let encoded = tokio::task::spawn_blocking(move || {
         diptych_picture::for_display(&original, &sizes, encoding, &Limits::default())
     });
-    let encoded = encoded.await.map_err(|_| Problem::internal("The picture cannot be shown."))?;
-    let encoded = encoded.map_err(|error| {
+    let encoded = encoded.await.map_err(|_| nothing())?.map_err(|error| {
         tracing::error!(%error, "a kept picture cannot be decoded");
-        Problem::internal("The picture cannot be shown.")
+        nothing()
     })?;
-    let mut first = None;
-    for (canvas, bytes) in canvases.iter().zip(encoded) {
+    for (canvas, bytes) in missing.iter().zip(encoded) {
         let bytes = Bytes::from(bytes);
         app.blobs().put_derived(&file(*canvas, image, encoding), bytes.clone()).await?;
-        first.get_or_insert(bytes);
+        if canvases.first() == Some(canvas) {
+            first = Some(bytes);
+        }
     }
-    first.ok_or_else(|| Problem::internal("The picture cannot be shown."))
+    first.ok_or_else(nothing)
 }
 
 impl App {
@@ -131,6 +147,10 @@ impl App {
     pub(crate) async fn make_pictures_ahead(self) {
         let mut made: HashSet<String> = HashSet::new();
         loop {
+            // More than any line is long: whatever has left it is forgotten with the rest, and looked at again.
+            if made.len() > MOST_KNOWN {
+                made.clear();
+            }
             for (slug, sprint) in self.sprints() {
                 if sprint.state() == SprintState::Open
                     && let Err(problem) = self.make_ahead(&sprint.ctx().sprint, &mut made).await
@@ -148,16 +168,18 @@ impl App {
         made: &mut HashSet<String>,
     ) -> Result<(), Problem> {
         for Shown { picture, image, canvas } in self.store().next_pictures(sprint, AHEAD).await? {
-            if made.contains(&picture) {
+            if !made.insert(picture) {
                 continue;
             }
             let canvases = canvases(canvas);
-            let smallest = canvases.last().copied().unwrap_or(canvas);
-            // The last one that is kept of it says that the others are.
-            if !self.blobs().has_derived(&file(smallest, &image, Encoding::WebP)).await? {
-                make(self, &image, &canvases, Encoding::WebP).await?;
+            let mut is_missing = false;
+            for canvas in &canvases {
+                is_missing |= !self.blobs().has_derived(&file(*canvas, &image, Encoding::WebP)).await?;
             }
-            made.insert(picture);
+            // One that cannot be made is said in the log once, and the others go on.
+            if is_missing && let Err(problem) = make(self, &image, &canvases, Encoding::WebP).await {
+                tracing::warn!(?problem, "a picture cannot be made ahead");
+            }
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ use crate::state::App;
 /// The largest request of a proposal: its file, and some words.
 pub(crate) const LARGEST_PROPOSAL: usize = LARGEST_FILE + (64 << 10);
 
+pub(crate) const TOO_LARGE: &str =
+    "A file of prompts may have 2 MB. Nothing was kept: go back and choose a smaller one.";
+
 /// What stands in the form.
 #[derive(Default)]
 struct Words {
