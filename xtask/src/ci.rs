@@ -436,7 +436,16 @@ print(f"loaded: {len(results)} pairs, {len(preferences)} prompts, {len(binarized
 
 /// Whatever is asked of the API, it answers as it is described, and never fails.
 fn strangers(root: &Path, folder: &Path, program: &Path, python: &Path) -> Result<()> {
-    let demo = folder.join("demo");
+    // Of its own: strangers change whatever they may.
+    let demo = folder.join("strangers");
+    fs::remove_dir_all(&demo).ok();
+    check(
+        Command::new(program)
+            .arg("demo")
+            .arg(&demo)
+            .args(["--prompts", "12", "--no-serve"])
+            .stdout(Stdio::null()),
+    )?;
     let on_demo = || {
         let mut command = Command::new(program);
         command.arg("-C").arg(&demo);

@@ -107,6 +107,8 @@ async fn measure(url: &str, folder: &Path, people: usize, how_long: Duration) ->
     let mut child = Command::new(std::env::current_exe()?)
         .args(["serve", url])
         .arg(folder)
+        // As the files in deploy/ start it.
+        .env("MALLOC_ARENA_MAX", "2")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
