@@ -6,6 +6,7 @@ mod client;
 mod enter;
 mod frame;
 mod gates;
+mod kept;
 mod me;
 mod openapi;
 mod openid;

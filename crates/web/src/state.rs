@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::http::{HeaderMap, header};
 use diptych_core::config::{ModelConfig, Names, Overrides, ServerConfig, SprintConfig};
 use diptych_core::{PersonId, SprintId, SprintState};
-use diptych_stages::annotate::rounded;
 use diptych_stages::annotators::Figures;
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
@@ -19,11 +18,11 @@ use diptych_store::pairs::Progress;
 use diptych_store::sprints::Running;
 use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, Limits};
 use crate::gates::Gates;
+use crate::kept::{Counts, Kept};
 use crate::openid::Provider;
 use crate::problem::Problem;
 use crate::pulse::Pulse;
@@ -36,99 +35,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long after their last call a moderator is taken to be here.
 const HERE: Duration = Duration::from_secs(120);
-
-/// What takes a while to make: one request makes it, the others wait, and it serves for a while.
-struct Kept<T>(Mutex<Option<Made<T>>>);
-
-struct Made<T> {
-    /// When it was made, and how long that took.
-    at: Instant,
-    took: Duration,
-    /// How many answers the server had taken by then.
-    answers: u64,
-    value: Arc<T>,
-}
-
-/// What is made within this time is made anew after every answer.
-const QUICK: Duration = Duration::from_millis(2);
-
-/// What takes longer serves for so many times as long: making it takes no more of the server than this.
-const SHARE: u32 = 20;
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self(Mutex::new(None))
-    }
-}
-
-impl<T> Kept<T> {
-    /// What is no older than `age`, or than [`SHARE`] says.
-    async fn get(
-        &self,
-        age: Duration,
-        make: impl Future<Output = diptych_stages::Result<T>>,
-    ) -> Result<Arc<T>, Problem> {
-        self.get_if(|made| made.at.elapsed() < age.max(made.took * SHARE), 0, make).await
-    }
-
-    /// What knows of all answers that this server had taken, `answers` by now; where that takes a while to make, of
-    /// those a moment ago. What other servers took, it knows within a second.
-    async fn fresh(
-        &self,
-        answers: u64,
-        make: impl Future<Output = diptych_stages::Result<T>>,
-    ) -> Result<Arc<T>, Problem> {
-        let serves = |made: &Made<T>| {
-            let age = made.at.elapsed();
-            age < LOOK && made.answers == answers || made.took > QUICK && age < made.took * SHARE
-        };
-        self.get_if(serves, answers, make).await
-    }
-
-    async fn get_if(
-        &self,
-        serves: impl Fn(&Made<T>) -> bool,
-        answers: u64,
-        make: impl Future<Output = diptych_stages::Result<T>>,
-    ) -> Result<Arc<T>, Problem> {
-        let mut kept = self.0.lock().await;
-        if let Some(made) = kept.as_ref().filter(|made| serves(made)) {
-            return Ok(Arc::clone(&made.value));
-        }
-        let begun = Instant::now();
-        let value = Arc::new(make.await?);
-        let made = Made { at: Instant::now(), took: begun.elapsed(), answers, value: Arc::clone(&value) };
-        *kept = Some(made);
-        Ok(value)
-    }
-
-    async fn forget(&self) {
-        *self.0.lock().await = None;
-    }
-}
-
-/// How much people have answered, rounded as on the leaderboard: one's own place tells nobody's exact count.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    of: HashMap<PersonId, i64>,
-    /// The most first.
-    sorted: Vec<i64>,
-}
-
-impl Counts {
-    fn of(mut counts: HashMap<PersonId, i64>) -> Self {
-        counts.values_mut().for_each(|count| *count = rounded(*count));
-        let mut sorted: Vec<i64> = counts.values().copied().collect();
-        sorted.sort_unstable_by(|one, other| other.cmp(one));
-        Self { of: counts, sorted }
-    }
-
-    /// One more than there are people with more, where this person has answered; and how many people have.
-    pub(crate) fn place(&self, person: &PersonId) -> (Option<usize>, usize) {
-        let place = self.of.get(person).map(|mine| self.sorted.partition_point(|count| count > mine) + 1);
-        (place, self.sorted.len())
-    }
-}
 
 /// A sprint that the server hosts.
 pub struct HostedSprint {
@@ -718,22 +624,5 @@ impl App {
         let sprints = self.inner.sprints.read().unwrap_or_else(PoisonError::into_inner);
         let found = sprints.get(slug).map(Arc::clone);
         found.ok_or_else(|| Problem::not_found(format!("There is no sprint `{slug}`.")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_among_rounded_counts() {
-        let [ana, ben, cem, dan] = [(); 4].map(|()| PersonId::new());
-        let counts = [(&ana, 29), (&ben, 24), (&cem, 21), (&dan, 3)].map(|(who, count)| (who.clone(), count));
-        let counts = Counts::of(counts.into());
-        assert_eq!(
-            [&ana, &ben, &cem, &dan].map(|who| counts.place(who).0),
-            [Some(1), Some(1), Some(1), Some(4)]
-        );
-        assert_eq!(counts.place(&PersonId::new()), (None, 4));
     }
 }
