@@ -5,10 +5,14 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
 
 use crate::kit::{Served, Sprint};
+
+/// There is one small file system: one test at a time has it.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A folder on the small file system.
 fn small_disk() -> PathBuf {
@@ -43,6 +47,7 @@ impl Drop for Filler {
 #[test]
 #[ignore = "needs a small file system: cargo xtask ci"]
 fn nothing_acknowledged_is_lost_on_a_full_disk() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let disk = small_disk();
     let sprint = Sprint::below(&disk, 25);
 
@@ -99,6 +104,7 @@ fn nothing_acknowledged_is_lost_on_a_full_disk() {
 #[test]
 #[ignore = "needs a small file system: cargo xtask ci"]
 fn on_a_disk_that_can_only_be_read_nothing_is_taken_and_nothing_lost() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mount = |how: &str| {
         let remount = format!("remount,{how}");
         let status = std::process::Command::new("mount").args(["-o", &remount]).arg(small_disk()).status();
