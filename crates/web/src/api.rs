@@ -59,12 +59,20 @@ pub(crate) struct TakeBody {
 }
 
 /// A whole number, also where it is written as `3.0`: JSON knows no difference.
+fn whole_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    /// 2 to the 63rd: the first that is too large.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let as_real = || number.as_f64().filter(|real| real.fract() == 0.0 && real.abs() < BEYOND);
+    let whole = number.as_i64().or_else(|| as_real().map(|real| real as i64));
+    whole.map(Some).ok_or_else(|| serde::de::Error::custom("it must be a whole number of at most 63 bits"))
+}
+
 fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let number = f64::deserialize(deserializer)?;
-    match number.fract() == 0.0 && (0.0..=1e9).contains(&number) {
-        true => Ok(number as usize),
-        false => Err(serde::de::Error::custom("it must be a whole number")),
-    }
+    let number = whole_or_none(deserializer)?;
+    let number = number.ok_or_else(|| serde::de::Error::custom("it must be a whole number"))?;
+    // What is too small or too large is said by who takes it.
+    Ok(usize::try_from(number).unwrap_or(0))
 }
 
 /// A picture to be shown.
@@ -106,9 +114,9 @@ pub(crate) struct ResponseBody {
     /// `left`, `right`, `both_good`, `both_bad`, `toxic_content` or `skip`.
     #[schema(pattern = "^(left|right|both_good|both_bad|toxic_content|skip)$")]
     answer: String,
-    /// How long the pair was looked at, in milliseconds.
-    #[serde(default)]
-    #[schema(minimum = 0)]
+    /// How long the pair was looked at, in milliseconds; what cannot be, as where a clock has jumped, counts as the
+    /// next that can.
+    #[serde(default, deserialize_with = "whole_or_none")]
     duration_ms: Option<i64>,
     /// What the person adds.
     #[serde(default)]
