@@ -382,17 +382,18 @@ impl S3 {
     }
 }
 
+/// A demo of so many prompts, made anew.
+fn new_demo(program: &Path, place: &Path, prompts: &str) -> Result<()> {
+    fs::remove_dir_all(place).ok();
+    let mut demo = Command::new(program);
+    demo.arg("demo").arg(place).args(["--prompts", prompts, "--no-serve"]);
+    check(demo.stdout(Stdio::null()))
+}
+
 /// A whole sprint, published, and loaded with `datasets`.
 fn demo(folder: &Path, program: &Path, python: &Path) -> Result<()> {
     let place = folder.join("demo");
-    fs::remove_dir_all(&place).ok();
-    check(
-        Command::new(program)
-            .arg("demo")
-            .arg(&place)
-            .args(["--prompts", "24", "--no-serve"])
-            .stdout(Stdio::null()),
-    )?;
+    new_demo(program, &place, "24")?;
     let out = folder.join("published");
     fs::remove_dir_all(&out).ok();
     check(Command::new(program).arg("-C").arg(&place).args(["publish", "--to"]).arg(&out))?;
@@ -438,14 +439,7 @@ print(f"loaded: {len(results)} pairs, {len(preferences)} prompts, {len(binarized
 fn strangers(root: &Path, folder: &Path, program: &Path, python: &Path) -> Result<()> {
     // Of its own: strangers change whatever they may.
     let demo = folder.join("strangers");
-    fs::remove_dir_all(&demo).ok();
-    check(
-        Command::new(program)
-            .arg("demo")
-            .arg(&demo)
-            .args(["--prompts", "12", "--no-serve"])
-            .stdout(Stdio::null()),
-    )?;
+    new_demo(program, &demo, "12")?;
     let on_demo = || {
         let mut command = Command::new(program);
         command.arg("-C").arg(&demo);
@@ -529,14 +523,7 @@ pub fn page_bench(root: &Path) -> Result<()> {
     let place = journeys(root, &folder)?;
     check(&mut cargo(root, &["build", "--release", "--quiet", "--locked", "--workspace", "--bins"]))?;
     let (program, demo) = (target(root).join("release").join("diptych"), folder.join("page-demo"));
-    fs::remove_dir_all(&demo).ok();
-    check(
-        Command::new(&program)
-            .arg("demo")
-            .arg(&demo)
-            .args(["--prompts", "60", "--no-serve"])
-            .stdout(Stdio::null()),
-    )?;
+    new_demo(&program, &demo, "60")?;
     let port = free_port()?;
     let server = Command::new(&program)
         .arg("-C")

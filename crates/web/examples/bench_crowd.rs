@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bench::{ANSWERS, Failure, percentiles, request};
+use bench::{ANSWERS, Failure, Head, percentiles, request};
 use bytes::Bytes;
 use diptych_core::ImageHash;
 use diptych_store::{EVERY_PROMPT, Store};
@@ -241,27 +241,19 @@ async fn timed(
 ) -> Result<Vec<u8>, Failure> {
     let begun = Instant::now();
     stream.get_mut().write_all(request.as_bytes()).await?;
-    let (mut status, mut length, mut line) = (0, 0, String::new());
+    let (mut head, mut line) = (Head::default(), String::new());
     loop {
         line.clear();
-        if stream.read_line(&mut line).await? == 0 {
-            return Err("the server closed the connection".into());
-        }
-        let text = line.trim_end();
-        if text.is_empty() {
+        stream.read_line(&mut line).await?;
+        if !head.read(&line)? {
             break;
         }
-        if let Some(rest) = text.strip_prefix("HTTP/1.1 ") {
-            status = rest.get(..3).unwrap_or_default().parse()?;
-        } else if let Some(value) = text.strip_prefix("content-length: ") {
-            length = value.parse()?;
-        }
     }
-    let mut answer = vec![0; length];
+    let mut answer = vec![0; head.length];
     stream.read_exact(&mut answer).await?;
     times.lock().await.push(begun.elapsed().as_secs_f64() * 1e3);
-    if status != wanted {
-        return Err(format!("{status}: {}", String::from_utf8_lossy(&answer)).into());
+    if head.status != wanted {
+        return Err(format!("{}: {}", head.status, String::from_utf8_lossy(&answer)).into());
     }
     Ok(answer)
 }

@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bench::{ANSWERS, Failure, Visitor, percentiles, request};
+use bench::{ANSWERS, Failure, Head, Visitor, percentiles, request};
 use diptych_store::{EVERY_PROMPT, Store};
 use serde_json::{Value, json};
 
@@ -143,23 +143,15 @@ fn vote(address: SocketAddr, sessions: &[String], slug: &str, number: usize) -> 
 /// A call over a connection that stays open.
 fn call(reader: &mut BufReader<TcpStream>, request: &str) -> Result<(u16, Value), Failure> {
     reader.get_mut().write_all(request.as_bytes())?;
-    let (mut status, mut length, mut line) = (0, 0, String::new());
+    let (mut head, mut line) = (Head::default(), String::new());
     loop {
         line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Err("the server closed the connection".into());
-        }
-        let text = line.trim_end();
-        if text.is_empty() {
+        reader.read_line(&mut line)?;
+        if !head.read(&line)? {
             break;
         }
-        if let Some(rest) = text.strip_prefix("HTTP/1.1 ") {
-            status = rest.get(..3).unwrap_or_default().parse()?;
-        } else if let Some(value) = text.strip_prefix("content-length: ") {
-            length = value.parse()?;
-        }
     }
-    let mut answer = vec![0; length];
+    let mut answer = vec![0; head.length];
     reader.read_exact(&mut answer)?;
-    Ok((status, serde_json::from_slice(&answer)?))
+    Ok((head.status, serde_json::from_slice(&answer)?))
 }

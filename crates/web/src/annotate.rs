@@ -37,6 +37,8 @@ struct Annotate {
     question: String,
     /// Whether the question is another than the usual one, which the page asks in short.
     asks_otherwise: bool,
+    /// The sprint's own; none where the page's words hold.
+    guidelines: Vec<String>,
     notes: String,
     percent: i64,
     today: i64,
@@ -99,6 +101,7 @@ pub(crate) async fn show(
         pairs: progress.pairs,
         asks_otherwise: asks_otherwise(&config),
         question: config.sprint.question.clone(),
+        guidelines: config.annotate.guidelines.lines().map(str::to_owned).collect(),
         notes: diptych_stages::results::notes(&ctx).join(" "),
         percent: percent(progress.submitted, progress.wanted),
         today,

@@ -180,7 +180,7 @@ struct Live {
 impl Live {
     async fn now(app: &App, sprint: &HostedSprint) -> Result<Self, Problem> {
         let (ctx, now) = (sprint.ctx(), now());
-        let progress = app.store().progress(&ctx.sprint).await?;
+        let progress = sprint.progress(app.pulse().changes()).await?;
         let unanimous = sprint.report().await?.agreement.unanimous;
         let disk = free_space(&ctx.folder);
         Ok(Self {

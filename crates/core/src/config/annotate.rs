@@ -20,6 +20,8 @@ pub struct AnnotateConfig {
     pub public_results: bool,
     /// What the answers are for, in a sentence or two that people read before they begin.
     pub about: String,
+    /// What people are to look at, in place of the program's own words; a line is a paragraph.
+    pub guidelines: String,
     /// The age that people say they have before they begin, in years; none where it does not matter.
     pub minimum_age: Option<u8>,
     /// What becomes of the answers of who has their data removed.
@@ -46,6 +48,7 @@ impl Default for AnnotateConfig {
             skips_to_review: 3,
             public_results: false,
             about: String::new(),
+            guidelines: String::new(),
             minimum_age: None,
             leaving: Leaving::Keep,
         }

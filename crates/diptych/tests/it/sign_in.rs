@@ -31,7 +31,7 @@ fn version(page: &str) -> &str {
 #[test]
 fn people_agree_before_they_begin() {
     let (sprint, slug, served) = served("");
-    sprint.edit("[annotate]", "[annotate]\nminimum_age = 18\nabout = \"For <birds>.\"");
+    sprint.edit("[annotate]", "[annotate]\nguidelines = \"Look at the beaks.\\nThen <all> of it.\"\nminimum_age = 18\nabout = \"For <birds>.\"");
     let page = format!("/s/{slug}");
     let take = format!("/api/v1/sprints/{slug}/assignments");
     crate::kit::until("the server has read it", || {
@@ -48,7 +48,10 @@ fn people_agree_before_they_begin() {
     assert!(young.status == 400 && young.text().contains("of that age"), "{}", young.text());
     assert_eq!(ada.post(&take, &json!({"count": 1})).problem(403), "/problems/agree-first");
     assert_eq!(agree(&format!("version={}&age=yes", version(&terms))).status, 303);
-    assert!(ada.get(&page).text().contains("id=\"answers\""));
+    let shown = ada.get(&page).text();
+    assert!(shown.contains("id=\"answers\""));
+    assert!(shown.contains("<p>Look at the beaks.</p><p>Then &#60;all&#62; of it.</p>"), "{shown}");
+    assert!(!shown.contains("<p>Look at the prompt"), "in place of the page's own words");
     assert_eq!(ada.post(&take, &json!({"count": 1})).status, 200);
 
     // Other words are agreed to anew.

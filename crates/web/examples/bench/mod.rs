@@ -128,3 +128,27 @@ pub fn request(method: &str, path: &str, session: &str, body: &str) -> String {
         body.len()
     )
 }
+
+/// What the head of a response says, line by line.
+#[derive(Default)]
+pub struct Head {
+    pub status: u16,
+    /// Of the body, in bytes.
+    pub length: usize,
+}
+
+impl Head {
+    /// Reads one line of it; false where it ends.
+    pub fn read(&mut self, line: &str) -> Result<bool, Failure> {
+        if line.is_empty() {
+            return Err("the server closed the connection".into());
+        }
+        let text = line.trim_end();
+        if let Some(rest) = text.strip_prefix("HTTP/1.1 ") {
+            self.status = rest.get(..3).unwrap_or_default().parse()?;
+        } else if let Some(value) = text.strip_prefix("content-length: ") {
+            self.length = value.parse()?;
+        }
+        Ok(!text.is_empty())
+    }
+}
