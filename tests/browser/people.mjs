@@ -95,7 +95,7 @@ await visitor("Touching Person", { ...phone, locale: "de-DE" }, async (page) => 
   const small = await page.$$eval("button, a.btn", (all) => all.filter((one) => one.offsetParent).map((one) => [one.textContent.trim(), one.getBoundingClientRect().height]).filter(([, height]) => height < 44));
   assert.deepEqual(small, [], "everything to press is a thumb high");
   // Another language, for good.
-  await page.goto(base + "/s/demo?language=en");
+  await page.goto(base + "/language?to=en&next=/s/demo");
   await shown(page);
   assert.equal(await page.getAttribute("html", "lang"), "en");
 });

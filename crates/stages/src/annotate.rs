@@ -152,23 +152,9 @@ pub fn rounded(count: i64) -> i64 {
     count - count.rem_euclid(10)
 }
 
-/// How far a sprint is and when it will be done at the pace of the last day, in a sentence.
-pub fn pace(given: i64, wanted: i64, last_day: i64) -> String {
-    let left = wanted - given;
-    if wanted == 0 {
-        return "There are no pairs yet.".to_owned();
-    }
-    if left <= 0 {
-        return format!("All {wanted} answers are given. Thank you.");
-    }
-    let said = format!("{given} of {wanted} answers are given, {last_day} of them in the last 24 hours.");
-    match last_day {
-        0 => said,
-        _ => match (left + last_day - 1) / last_day {
-            1 => format!("{said} At this pace it is done within a day."),
-            days => format!("{said} At this pace it is done in {days} days."),
-        },
-    }
+/// In how many days a sprint is done at the pace of the last one, rounded up; none where nobody has answered in it.
+pub fn days_left(given: i64, wanted: i64, last_day: i64) -> Option<i64> {
+    (last_day > 0).then(|| ((wanted - given).max(0) + last_day - 1) / last_day)
 }
 
 #[cfg(test)]
@@ -202,11 +188,10 @@ mod tests {
 
     #[test]
     fn a_pace_is_a_forecast_only_where_there_is_one() {
-        assert_eq!(pace(0, 0, 0), "There are no pairs yet.");
-        assert!(pace(0, 30, 0).ends_with("in the last 24 hours."));
-        assert!(pace(10, 30, 10).ends_with("done in 2 days."));
-        assert!(pace(10, 30, 7).ends_with("done in 3 days."), "rounded up");
-        assert!(pace(25, 30, 10).ends_with("within a day."));
-        assert!(pace(30, 30, 10).starts_with("All 30"));
+        assert_eq!(days_left(0, 30, 0), None);
+        assert_eq!(days_left(10, 30, 10), Some(2));
+        assert_eq!(days_left(10, 30, 7), Some(3), "rounded up");
+        assert_eq!(days_left(25, 30, 10), Some(1));
+        assert_eq!(days_left(30, 30, 10), Some(0));
     }
 }

@@ -109,8 +109,8 @@ fn head(ctx: &Ctx, models: &[&str]) -> String {
          table{{border-spacing:8px}}th{{text-align:left;font-weight:400;max-width:26rem;vertical-align:top}}\
          span{{color:#585858}}img{{display:block;width:{TILE}px}}</style>\n<h1>{title}</h1>\n"
     );
-    for note in crate::results::notes(ctx) {
-        let _ = writeln!(html, "<p>{}</p>", escape(&note));
+    for note in crate::results::notes(&ctx.config) {
+        let _ = writeln!(html, "<p>{}</p>", escape(&note.to_string()));
     }
     html.push_str("<table><tr><td></td>");
     for model in models {

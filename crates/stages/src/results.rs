@@ -1,7 +1,9 @@
 //! Results: what the answers say, as counts, agreement and win ratios.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
+use diptych_core::config::SprintConfig;
 use diptych_core::{Answer, PairId};
 use diptych_stats as stats;
 use diptych_store::EVERY_PROMPT;
@@ -175,7 +177,7 @@ pub async fn report(ctx: &Ctx) -> Result<Report> {
     let pairs = ctx.store.pairs(&ctx.sprint, EVERY_PROMPT).await?;
     let responses = ctx.store.responses(&ctx.sprint, EVERY_PROMPT).await?;
     let mut report = of_rows(&ctx.config.sprint.slug, &pairs, &responses);
-    report.notes = notes(ctx);
+    report.notes = notes(&ctx.config).iter().map(Note::to_string).collect();
     let simulated = simulated(responses.values().flatten());
     if simulated > 0 {
         report.notes.push(format!(
@@ -190,24 +192,63 @@ pub(crate) fn simulated<'a>(responses: impl IntoIterator<Item = &'a ResponseRow>
     responses.into_iter().filter(|response| response.counts() && response.simulated).count() as u64
 }
 
+/// Something that a reader of any figure of a sprint must know; its words are a sentence of English.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// No screening of texts is configured.
+    TextsUnscreened,
+    /// No screening of images is configured, and nobody has to look at them.
+    ImagesUnscreened,
+    /// No classifier looks at images; people look at each.
+    ImagesLookedAt,
+    /// A model only rehearses.
+    Rehearsals,
+}
+
+impl Note {
+    /// Every one.
+    pub const ALL: [Self; 4] =
+        [Self::TextsUnscreened, Self::ImagesUnscreened, Self::ImagesLookedAt, Self::Rehearsals];
+
+    /// A name for it, under which its words stand in other languages.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::TextsUnscreened => "texts_unscreened",
+            Self::ImagesUnscreened => "images_unscreened",
+            Self::ImagesLookedAt => "images_looked_at",
+            Self::Rehearsals => "rehearsals",
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TextsUnscreened => "Texts were not screened.",
+            Self::ImagesUnscreened => "Images were not screened.",
+            Self::ImagesLookedAt => {
+                "Images were not screened by classifiers; people have looked at every one."
+            }
+            Self::Rehearsals => {
+                "The pictures are rehearsals, composed from emoji drawings: they are no model's."
+            }
+        })
+    }
+}
+
 /// What a reader of any figure of this sprint must know.
-pub fn notes(ctx: &Ctx) -> Vec<String> {
-    let mut notes = Vec::new();
-    if ctx.config.screen.text.is_empty() {
-        notes.push("Texts were not screened.".to_owned());
-    }
-    if ctx.config.screen.image.is_empty() {
-        notes.push(match ctx.config.review.every_image {
-            0 => "Images were not screened.".to_owned(),
-            _ => "Images were not screened by classifiers; people have looked at every one.".to_owned(),
-        });
-    }
-    if ctx.config.models.iter().any(|model| model.engine == "rehearsal") {
-        notes.push(
-            "The pictures are rehearsals, composed from emoji drawings: they are no model's.".to_owned(),
-        );
-    }
-    notes
+pub fn notes(config: &SprintConfig) -> Vec<Note> {
+    let of_images = match config.review.every_image {
+        0 => Note::ImagesUnscreened,
+        _ => Note::ImagesLookedAt,
+    };
+    let rehearses = config.models.iter().any(|model| model.engine == "rehearsal");
+    let all = [
+        (config.screen.text.is_empty(), Note::TextsUnscreened),
+        (config.screen.image.is_empty(), of_images),
+        (rehearses, Note::Rehearsals),
+    ];
+    all.into_iter().filter_map(|(holds, note)| holds.then_some(note)).collect()
 }
 
 /// What a group of pairs adds up to.

@@ -9,6 +9,7 @@ use diptych_core::config::{SprintConfig, SprintSection};
 use diptych_core::{AssignmentId, Choice, SprintState};
 use diptych_stages::annotate::Given;
 use diptych_stages::ctx::now;
+use diptych_stages::results::notes;
 use diptych_store::people::Person;
 use diptych_store::responses::Responded;
 use serde::Deserialize;
@@ -18,13 +19,10 @@ use crate::client::Client;
 use crate::frame::{Frame, page};
 use crate::pages::{not_found, percent};
 use crate::problem::{Path, Problem, Query};
-use crate::session::{SignedIn, Visitor, only_from_here, with_cookie};
+use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::{App, HostedSprint};
 use crate::terms::{self, has_agreed};
-use crate::texts::{self, Texts};
-
-/// A year, in seconds.
-const YEAR: i64 = 365 * 24 * 3600;
+use crate::texts::{self, Reader, Texts};
 
 #[derive(Template)]
 #[template(path = "annotate.html")]
@@ -48,61 +46,49 @@ struct Annotate {
     languages: &'static [Texts],
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Wishes {
-    #[serde(default)]
-    language: Option<String>,
-}
-
 /// The sprint and who compares there; or the page that comes first.
 async fn begun(
     app: &App,
     slug: &str,
     person: Option<Person>,
+    reader: &Reader,
     here: &str,
 ) -> Result<Result<(std::sync::Arc<HostedSprint>, Person), Response>, Problem> {
-    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person.as_ref()).await)) };
+    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person.as_ref(), reader).await)) };
     let Some(person) = person else {
         return Ok(Err(Redirect::to(&format!("/enter?next={here}")).into_response()));
     };
     if !has_agreed(app, &sprint, &person).await? {
-        return Ok(Err(terms::shown(app, slug, &sprint, &person, None).await?.into_response()));
+        return Ok(Err(terms::shown(app, slug, &sprint, &person, reader, None).await?.into_response()));
     }
     Ok(Ok((sprint, person)))
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
-    Extension(client): Extension<Client>,
-    headers: HeaderMap,
+    reader: Reader,
     Visitor(person): Visitor,
     Path(slug): Path<String>,
-    Query(wishes): Query<Wishes>,
 ) -> Result<Response, Problem> {
     let here = format!("/s/{slug}");
-    if let Some(texts) = wishes.language.as_deref().and_then(texts::named) {
-        let back = Redirect::to(&here).into_response();
-        return Ok(with_cookie(back, texts::COOKIE, texts.code, "/", YEAR, app.cookie_rules(client)));
-    }
-    let (sprint, person) = match begun(&app, &slug, person, &here).await? {
+    let (sprint, person) = match begun(&app, &slug, person, &reader, &here).await? {
         Ok(begun) => begun,
         Err(response) => return Ok(response),
     };
-    let (ctx, config) = (sprint.ctx(), sprint.config());
+    let (ctx, config, t) = (sprint.ctx(), sprint.config(), reader.t);
     let progress = sprint.progress(app.pulse().changes()).await?;
     let (total, today) = app.store().responses_of(&ctx.sprint, &person.id, now() - 24 * 3600 * 1000).await?;
-    let t = texts::wanted(&headers);
-    let mut frame = Frame::new(config.sprint.title.clone(), Some(&person), "");
-    frame.language = t.code;
+    let frame = Frame::new(config.sprint.title.clone(), Some(&person), "").for_reader(&reader);
+    let frame = frame.of_sprint(&config);
     let html = page(&Annotate {
         frame: frame.for_moderators(&app, Some(&person)).await?,
         slug,
         who: person.id.to_string(),
         pairs: progress.pairs,
         asks_otherwise: asks_otherwise(&config),
-        question: config.sprint.question.clone(),
+        question: t.question(&config.sprint),
         guidelines: config.annotate.guidelines.lines().map(str::to_owned).collect(),
-        notes: diptych_stages::results::notes(&ctx).join(" "),
+        notes: t.notes(&notes(&config)),
         percent: percent(progress.submitted, progress.wanted),
         today,
         total,
@@ -154,12 +140,12 @@ pub(crate) struct Before {
 /// One pair at a time, in a form.
 pub(crate) async fn plain(
     State(app): State<App>,
-    headers: HeaderMap,
+    reader: Reader,
     Visitor(person): Visitor,
     Path(slug): Path<String>,
     Query(before): Query<Before>,
 ) -> Result<Response, Problem> {
-    let (sprint, person) = match begun(&app, &slug, person, &format!("/s/{slug}/plain")).await? {
+    let (sprint, person) = match begun(&app, &slug, person, &reader, &format!("/s/{slug}/plain")).await? {
         Ok(begun) => begun,
         Err(response) => return Ok(response),
     };
@@ -180,12 +166,11 @@ pub(crate) async fn plain(
         SprintState::Open if taken.free_at.is_some() => "empty_waiting",
         SprintState::Open => "empty_finished",
     };
-    let t = texts::wanted(&headers);
-    let config = sprint.config();
-    let mut frame = Frame::new(config.sprint.title.clone(), Some(&person), "");
-    frame.language = t.code;
+    let (config, t) = (sprint.config(), reader.t);
+    let frame = Frame::new(config.sprint.title.clone(), Some(&person), "").for_reader(&reader);
+    let frame = frame.of_sprint(&config);
     let frame = frame.for_moderators(&app, Some(&person)).await?;
-    let (sprint, question) = (config.sprint.title.clone(), config.sprint.question.clone());
+    let (sprint, question) = (config.sprint.title.clone(), t.question(&config.sprint));
     let asks_otherwise = asks_otherwise(&config);
     Ok(page(&Plain { frame, slug, sprint, question, asks_otherwise, t, pair, last: before.last, empty })?
         .into_response())

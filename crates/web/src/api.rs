@@ -11,6 +11,7 @@ use axum::{Extension, Json};
 use diptych_core::{AssignmentId, Choice, Role, SprintState};
 use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
 use diptych_stages::ctx::now;
+use diptych_stages::results::notes;
 use diptych_store::assignments::Taken;
 use diptych_store::people::Person;
 use diptych_store::reports::Reporting;
@@ -228,7 +229,7 @@ pub(crate) async fn sprints(
             responses: progress.submitted,
             wanted: progress.wanted,
             state: sprint.state().as_str(),
-            notes: diptych_stages::results::notes(&sprint.ctx()),
+            notes: notes(&sprint.config()).iter().map(ToString::to_string).collect(),
         });
     }
     Ok(Json(Sprints { sprints }))

@@ -135,6 +135,9 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Has browsers ask this host over HTTPS alone from now on (RFC 6797).
+const HTTPS_FOR_A_YEAR: &str = "max-age=31536000";
+
 /// Gives a request an id, which stands in the log and in the answer, and finds out where it comes from.
 ///
 /// The log has the route, not the address: that may hold a secret (an invitation, a picture's name) or a name.
@@ -179,8 +182,22 @@ async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) ->
         app.gates().count(Gate::RateLimit, Said::Refused);
         return Problem::too_many("Too many requests come from your network.").after(wait).into_response();
     }
+    let strictly = app.is_https(client) && !is_this_machine(request.headers());
     request.extensions_mut().insert(client);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if strictly {
+        let headers = response.headers_mut();
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_FOR_A_YEAR));
+    }
+    response
+}
+
+/// Whether the browser calls the server `localhost`: what holds for that name holds for everything else that is
+/// tried out on that machine too.
+fn is_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.split(':').next().unwrap_or_default();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use diptych_core::Name;
 use diptych_core::config::Names;
+use diptych_core::name::{LONGEST_NAME, NameError};
 use diptych_stages::ctx::now;
 use diptych_store::people::{Person, PersonKind};
 use diptych_store::sign_in::{Guest, Invited, SignIn};
@@ -18,10 +19,11 @@ use serde::Deserialize;
 use crate::client::{Client, is_private};
 use crate::frame::{Frame, message, page};
 use crate::gates::{Gate, Said};
-use crate::openid::{Begun, Failure, Identity, Provider};
+use crate::openid::{Begun, Failure, Identity, Provider, Refusal};
 use crate::problem::{Path, Problem, Query};
 use crate::session::{Visitor, begin, cookie, local_path, new_secret, only_from_here, with_cookie};
 use crate::state::App;
+use crate::texts::{Reader, Texts};
 
 /// The secret of a browser that is at a provider.
 const AWAY: &str = "diptych_sign_in";
@@ -51,9 +53,11 @@ pub(crate) async fn show(
     State(app): State<App>,
     Extension(client): Extension<Client>,
     Visitor(person): Visitor,
+    reader: Reader,
     Query(next): Query<Next>,
 ) -> Result<Html<String>, Problem> {
-    let frame = Frame::new("Sign in", person.as_ref(), "").for_moderators(&app, person.as_ref()).await?;
+    let frame = Frame::new(reader.t.say("sign_in"), person.as_ref(), "").for_reader(&reader);
+    let frame = frame.for_moderators(&app, person.as_ref()).await?;
     shown(&app, client, frame, &local_path(&next.next), None)
 }
 
@@ -99,62 +103,64 @@ pub(crate) async fn enter(
     State(app): State<App>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
+    reader: Reader,
     Form(entry): Form<Entry>,
 ) -> Result<Response, Problem> {
     only_from_here(&headers)?;
-    let next = local_path(&entry.next);
-    let again = |message: &str| {
+    let (next, t) = (local_path(&entry.next), reader.t);
+    let again_saying = |message: &str| {
         app.gates().count(Gate::SignIn, Said::Refused);
-        shown(&app, client, Frame::new("Sign in", None, ""), &next, Some(message))
-            .map(IntoResponse::into_response)
+        let frame = Frame::new(t.say("sign_in"), None, "").for_reader(&reader);
+        shown(&app, client, frame, &next, Some(message)).map(IntoResponse::into_response)
     };
+    let again = |name: &str| again_saying(t.say(name));
     if let Err(wait) = app.limits().sign_in(client.address) {
-        return again(&format!(
-            "Many people sign in from your network at this moment. Try again in {wait} seconds."
-        ));
+        return again_saying(&t.count("enter_busy", wait as i64));
     }
     let token = entry.token.trim();
     let person = if entry.by == "guest" {
         if !app.takes_guests() {
-            return again("This server takes no guests.");
+            return again("no_guests");
         }
         app.store().new_guest(&Name::guest(), now()).await?
     } else if token.is_empty() {
         if entry.name.trim().is_empty() {
-            return again("Write a name, or a token from the organizer.");
+            return again("write_a_name");
         }
         let name = match Name::parse(&entry.name) {
             Ok(name) => name,
-            Err(error) => return again(&sentence(&error.to_string())),
+            Err(error) => return again_saying(&unusable(t, error)),
         };
         if !may_give_a_name(&app, client) {
-            return again("A name alone is enough only on a private network. Ask the organizer for a token.");
+            return again("name_alone");
         }
         let person = app.store().person(&name, PersonKind::Person, now()).await?;
         // Whoever gives a name is that person: for who sees what others must not, that is not enough.
         if !client.address.is_loopback() && app.store().has_a_role(&person.id).await? {
-            return again("That name belongs to a moderator or organizer, who signs in with a token.");
+            return again("name_of_moderator");
         }
         if app.store().is_known_elsewhere(&person.id).await? {
-            return again("That name belongs to somebody who signs in another way. Take another one.");
+            return again("name_elsewhere");
         }
         if person.simulated {
-            return again("That name belongs to a simulated annotator. Take another one.");
+            return again("name_simulated");
         }
         person
     } else {
         match app.store().person_of_token(token).await? {
             Some(person) => person,
-            None => return again("This token is not known here. Ask the organizer for a new one."),
+            None => return again("token_unknown"),
         }
     };
     begin(&app, client, &headers, &person, &next).await
 }
 
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
+/// Why a name cannot be taken.
+fn unusable(t: &Texts, why: NameError) -> String {
+    match why {
+        NameError::Empty => t.say("name_empty").to_owned(),
+        NameError::Long => t.count("name_long", LONGEST_NAME as i64),
+    }
 }
 
 // ---- Through a provider
@@ -168,10 +174,11 @@ pub(crate) async fn away(
     State(app): State<App>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
+    reader: Reader,
     Path(key): Path<String>,
     Query(next): Query<Next>,
 ) -> Result<Response, Problem> {
-    let Some(provider) = app.provider(&key) else { return not_a_provider(&app).await };
+    let Some(provider) = app.provider(&key) else { return not_a_provider(&app, &reader).await };
     if let Err(wait) = app.limits().sign_in(client.address) {
         app.gates().count(Gate::SignIn, Said::Refused);
         return Err(Problem::too_many("Many people sign in from your network at this moment.").after(wait));
@@ -179,12 +186,12 @@ pub(crate) async fn away(
     let secret = new_secret();
     let url = match provider.begin(&Begun(&secret), &back(&app, client, &headers, provider)).await {
         Ok(url) => url,
-        Err(failure) => return failed(&app, provider, &failure).await,
+        Err(failure) => return failed(&app, provider, &reader, &failure).await,
     };
     let sign_in = SignIn { provider: key, next: local_path(&next.next) };
     app.store().begin_sign_in(&secret, &sign_in, now(), now() + AWAY_FOR).await?;
-    let response = Redirect::to(url.as_str()).into_response();
-    Ok(with_cookie(response, AWAY, &secret, "/enter", AWAY_FOR / 1000, app.cookie_rules(client)))
+    let (response, rules) = (Redirect::to(url.as_str()).into_response(), app.cookie_rules(client));
+    Ok(with_cookie(response, &rules.name(AWAY), &secret, AWAY_FOR / 1000, rules))
 }
 
 /// What a provider sends back with the browser.
@@ -202,16 +209,17 @@ pub(crate) async fn come_back(
     State(app): State<App>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
+    reader: Reader,
     Path(key): Path<String>,
     Query(said): Query<Back>,
 ) -> Result<Response, Problem> {
-    let Some(provider) = app.provider(&key) else { return not_a_provider(&app).await };
-    let https = app.cookie_rules(client);
+    let Some(provider) = app.provider(&key) else { return not_a_provider(&app, &reader).await };
+    let rules = app.cookie_rules(client);
     let response = match signed_in(&app, client, &headers, provider, &said).await? {
         Ok((person, next)) => begin(&app, client, &headers, &person, &next).await?,
-        Err(failure) => failed(&app, provider, &failure).await?,
+        Err(failure) => failed(&app, provider, &reader, &failure).await?,
     };
-    Ok(with_cookie(response, AWAY, "", "/enter", 0, https))
+    Ok(with_cookie(response, &rules.name(AWAY), "", 0, rules))
 }
 
 /// Who has come back, and where they go on to.
@@ -222,8 +230,9 @@ async fn signed_in(
     provider: &Provider,
     said: &Back,
 ) -> Result<Result<(Person, String), Failure>, Problem> {
-    let stale = || Failure::Refused("This sign-in was not begun in this browser, or it is over.".to_owned());
-    let Some(secret) = cookie(headers, AWAY) else { return Ok(Err(stale())) };
+    let stale = || Failure::Refused(Refusal::Stale);
+    let away = app.cookie_rules(client).name(AWAY);
+    let Some(secret) = cookie(headers, &away) else { return Ok(Err(stale())) };
     let begun = Begun(&secret);
     if said.state != begun.state() {
         return Ok(Err(stale()));
@@ -235,10 +244,7 @@ async fn signed_in(
     match said.error.as_str() {
         "" => {}
         "access_denied" | "login_required" | "consent_required" | "interaction_required" => {
-            return Ok(Err(Failure::Refused(format!(
-                "{} was not asked to say who you are, or you said no.",
-                provider.name
-            ))));
+            return Ok(Err(Failure::Refused(Refusal::SaidNo)));
         }
         other => {
             let other: String =
@@ -256,29 +262,34 @@ async fn signed_in(
 }
 
 /// A page that says what happened: an outage is none of the person's doing, and says so.
-async fn failed(app: &App, provider: &Provider, failure: &Failure) -> Result<Response, Problem> {
+async fn failed(
+    app: &App,
+    provider: &Provider,
+    reader: &Reader,
+    failure: &Failure,
+) -> Result<Response, Problem> {
+    let (t, name) = (reader.t, [("provider", provider.name.as_str())]);
     let (status, heading, text) = match failure {
         Failure::Unknown(why) => {
             app.gates().unknown(Gate::SignIn, why);
-            let text = format!(
-                "{} does not answer as it should, so nobody can tell who you are. Nothing is wrong on your side; \
-                 the organizer has been told. Try again in a moment.",
-                provider.name
-            );
-            (StatusCode::SERVICE_UNAVAILABLE, "Signing in does not work right now", text)
+            let text = t.fill("sign_in_fails_says", name);
+            (StatusCode::SERVICE_UNAVAILABLE, t.say("sign_in_fails"), text)
         }
         Failure::Refused(why) => {
-            tracing::info!(why, "nobody was signed in");
+            tracing::info!(%why, "nobody was signed in");
             app.gates().count(Gate::SignIn, Said::Refused);
-            (StatusCode::FORBIDDEN, "You are not signed in", format!("{why} Nothing was changed."))
+            let text = format!("{} {}", t.fill(why.words(), name), t.say("nothing_changed"));
+            (StatusCode::FORBIDDEN, t.say("not_signed_in"), text)
         }
     };
-    Ok((status, message(app, None, [heading, &text], ["/enter", "Sign in again"]).await?).into_response())
+    let again = ["/enter", t.say("sign_in_again")];
+    Ok((status, message(app, None, reader, [heading, &text], again).await?).into_response())
 }
 
-async fn not_a_provider(app: &App) -> Result<Response, Problem> {
-    let says = ["Nothing here", "This server does not know that provider."];
-    let page = message(app, None, says, ["/enter", "Sign in"]).await?;
+async fn not_a_provider(app: &App, reader: &Reader) -> Result<Response, Problem> {
+    let t = reader.t;
+    let says = [t.say("nothing_here"), t.say("no_provider")];
+    let page = message(app, None, reader, says, ["/enter", t.say("sign_in")]).await?;
     Ok((StatusCode::NOT_FOUND, page).into_response())
 }
 
@@ -296,29 +307,34 @@ struct Invite {
 pub(crate) async fn invitation(
     State(app): State<App>,
     Visitor(person): Visitor,
+    reader: Reader,
     Path(secret): Path<String>,
 ) -> Result<Response, Problem> {
-    invited(&app, person.as_ref(), &secret, None).await
+    invited(&app, person.as_ref(), &reader, &secret, None).await
 }
 
 async fn invited(
     app: &App,
     person: Option<&Person>,
+    reader: &Reader,
     secret: &str,
     message: Option<String>,
 ) -> Result<Response, Problem> {
     let invitation = app.store().invitation(secret, now()).await?;
     let Some(sprint) = invitation.as_ref().and_then(|to| app.sprint_of(Some(&to.sprint))) else {
-        return over(app, person).await;
+        return over(app, person, reader).await;
     };
-    let section = sprint.config().sprint.clone();
-    let frame = Frame::new("Invitation", person, "").for_moderators(app, person).await?;
-    Ok(page(&Invite { frame, title: section.title, question: section.question, message })?.into_response())
+    let (config, t) = (sprint.config(), reader.t);
+    let frame = Frame::new(t.say("invitation"), person, "").for_reader(reader).of_sprint(&config);
+    let frame = frame.for_moderators(app, person).await?;
+    let (title, question) = (config.sprint.title.clone(), t.question(&config.sprint));
+    Ok(page(&Invite { frame, title, question, message })?.into_response())
 }
 
-async fn over(app: &App, person: Option<&Person>) -> Result<Response, Problem> {
-    let text = "It is used up, or its time is over. Ask whoever sent it to you for a new one.";
-    let page = message(app, person, ["This invitation no longer works", text], ["/", "All sprints"]).await?;
+async fn over(app: &App, person: Option<&Person>, reader: &Reader) -> Result<Response, Problem> {
+    let t = reader.t;
+    let says = [t.say("invitation_over"), t.say("invitation_over_says")];
+    let page = message(app, person, reader, says, ["/", t.say("all_sprints")]).await?;
     Ok((StatusCode::NOT_FOUND, page).into_response())
 }
 
@@ -334,6 +350,7 @@ pub(crate) async fn accept(
     Extension(client): Extension<Client>,
     Visitor(person): Visitor,
     headers: HeaderMap,
+    reader: Reader,
     Path(secret): Path<String>,
     Form(accept): Form<Accept>,
 ) -> Result<Response, Problem> {
@@ -346,18 +363,20 @@ pub(crate) async fn accept(
         Some(person) => Guest::Known(person.clone()),
         None => match Name::parse(&accept.name) {
             Ok(name) => Guest::New(name),
-            Err(error) => return invited(&app, None, &secret, Some(sentence(&error.to_string()))).await,
+            Err(error) => {
+                return invited(&app, None, &reader, &secret, Some(unusable(reader.t, error))).await;
+            }
         },
     };
     match app.store().accept(&secret, &guest, now()).await? {
-        Invited::Over => over(&app, person.as_ref()).await,
+        Invited::Over => over(&app, person.as_ref(), &reader).await,
         Invited::NameTaken => {
-            let taken =
-                "Somebody has that name already. Take another one, or sign in first where it is yours.";
-            invited(&app, None, &secret, Some(taken.to_owned())).await
+            invited(&app, None, &reader, &secret, Some(reader.t.say("name_taken").to_owned())).await
         }
         Invited::As(of, to) => {
-            let Some(sprint) = app.sprint_of(Some(&to.sprint)) else { return over(&app, None).await };
+            let Some(sprint) = app.sprint_of(Some(&to.sprint)) else {
+                return over(&app, None, &reader).await;
+            };
             let next = format!("/s/{}", sprint.config().sprint.slug);
             match person {
                 Some(_) => Ok(Redirect::to(&next).into_response()),

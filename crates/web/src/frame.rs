@@ -3,19 +3,25 @@
 use askama::Template;
 use axum::response::Html;
 use diptych_core::Role;
+use diptych_core::config::SprintConfig;
 use diptych_store::people::Person;
 
 use crate::pages::version;
 use crate::problem::Problem;
 use crate::state::App;
+use crate::texts::{self, Reader, Texts};
 
 /// What every page shows around its own content.
 pub(crate) struct Frame {
     pub(crate) version: &'static str,
     pub(crate) title: String,
-    /// As `lang` names it.
-    pub(crate) language: &'static str,
+    /// The words of its language.
+    pub(crate) t: &'static Texts,
+    /// Where it is asked for in another one; empty where there is none.
+    pub(crate) address: String,
     pub(crate) person: Option<String>,
+    /// The address of the sprint's own style sheet, where it has one.
+    pub(crate) look: Option<String>,
     /// Which of the header's links is the page itself.
     pub(crate) here: &'static str,
     /// Where this person reviews, and how many reports wait there; for moderators.
@@ -33,14 +39,36 @@ impl Frame {
         Self {
             version: version(),
             title: title.into(),
-            language: "en",
+            t: &texts::languages()[0],
+            address: String::new(),
             person: person.map(|person| person.name.clone()),
+            look: None,
             here,
             review: None,
             organize: None,
             alarm: None,
             inline: None,
         }
+    }
+
+    /// In the reader's language.
+    pub(crate) fn for_reader(mut self, reader: &Reader) -> Self {
+        self.t = reader.t;
+        self.address.clone_from(&reader.here);
+        self
+    }
+
+    /// In the sprint's look.
+    pub(crate) fn of_sprint(mut self, config: &SprintConfig) -> Self {
+        let of = |accent| format!("/s/{}/look.css?{accent}", config.sprint.slug).replace('#', "");
+        self.look = config.look.accent.map(of);
+        self
+    }
+
+    /// The other languages that it is there in.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &'static Texts> {
+        let t = (!self.address.is_empty()).then_some(self.t);
+        texts::languages().iter().filter(move |other| t.is_some_and(|t| t.code != other.code))
     }
 
     /// With the way to review, where this person moderates a sprint: the one where most waits.
@@ -92,11 +120,12 @@ struct Message {
 pub(crate) async fn message(
     app: &App,
     person: Option<&Person>,
+    reader: &Reader,
     [heading, text]: [&str; 2],
     [link, link_text]: [&str; 2],
 ) -> Result<Html<String>, Problem> {
     page(&Message {
-        frame: Frame::new(heading, person, "").for_moderators(app, person).await?,
+        frame: Frame::new(heading, person, "").for_reader(reader).for_moderators(app, person).await?,
         heading: heading.to_owned(),
         text: text.to_owned(),
         link: link.to_owned(),

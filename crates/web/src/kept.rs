@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as PlainMutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diptych_core::PersonId;
@@ -14,8 +14,13 @@ use crate::problem::Problem;
 /// How soon what other servers take is known here.
 const ELSEWHERE: Duration = Duration::from_secs(1);
 
-/// What takes a while to make: one request makes it, the others wait, and it serves for a while.
-pub(crate) struct Kept<T>(Mutex<Option<Made<T>>>);
+/// What takes a while to make: one request at a time makes it, the others get the last one meanwhile, and it serves
+/// for a while.
+pub(crate) struct Kept<T> {
+    made: PlainMutex<Option<Made<T>>>,
+    /// Held by who makes it.
+    making: Mutex<()>,
+}
 
 struct Made<T> {
     /// When it was made, and how long that took.
@@ -32,9 +37,13 @@ const QUICK: Duration = Duration::from_millis(2);
 /// What takes longer serves for so many times as long: making it takes no more of the server than this.
 const SHARE: u32 = 20;
 
+/// While somebody makes it anew, the last one serves for so much longer: nobody waits for it at a busy server, and
+/// nobody gets yesterday's at a quiet one.
+const MEANWHILE: Duration = Duration::from_secs(10);
+
 impl<T> Default for Kept<T> {
     fn default() -> Self {
-        Self(Mutex::new(None))
+        Self { made: PlainMutex::default(), making: Mutex::default() }
     }
 }
 
@@ -68,19 +77,42 @@ impl<T> Kept<T> {
         answers: u64,
         make: impl Future<Output = diptych_stages::Result<T>>,
     ) -> Result<Arc<T>, Problem> {
-        let mut kept = self.0.lock().await;
-        if let Some(made) = kept.as_ref().filter(|made| serves(made)) {
-            return Ok(Arc::clone(&made.value));
+        if let Some(value) = self.made_if(&serves) {
+            return Ok(value);
+        }
+        let serves_meanwhile =
+            |made: &Made<T>| made.took > QUICK && made.at.elapsed() < made.took * SHARE + MEANWHILE;
+        let _making = match self.making.try_lock() {
+            Ok(making) => making,
+            Err(_) => match self.made_if(serves_meanwhile) {
+                Some(value) => return Ok(value),
+                None => self.making.lock().await,
+            },
+        };
+        // Somebody may have made it meanwhile.
+        if let Some(value) = self.made_if(&serves) {
+            return Ok(value);
         }
         let begun = Instant::now();
         let value = Arc::new(make.await?);
         let made = Made { at: Instant::now(), took: begun.elapsed(), answers, value: Arc::clone(&value) };
-        *kept = Some(made);
+        *self.made() = Some(made);
         Ok(value)
     }
 
+    fn made(&self) -> MutexGuard<'_, Option<Made<T>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made_if(&self, serves: impl Fn(&Made<T>) -> bool) -> Option<Arc<T>> {
+        self.made().as_ref().filter(|made| serves(made)).map(|made| Arc::clone(&made.value))
+    }
+
+    /// What is made from here on knows of everything until now.
     pub(crate) async fn forget(&self) {
-        *self.0.lock().await = None;
+        // What is being made was begun before.
+        let _making = self.making.lock().await;
+        *self.made() = None;
     }
 }
 
@@ -110,6 +142,37 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_while_somebody_makes_it_anew() {
+        let kept = Arc::new(Kept::<u32>::default());
+        let slow = async |number: u32| {
+            std::thread::sleep(2 * QUICK);
+            Ok(number)
+        };
+        assert_eq!(*kept.fresh(0, slow(1)).await.unwrap(), 1);
+        let (begun, begins) = tokio::sync::oneshot::channel::<()>();
+        let (end, ends) = tokio::sync::oneshot::channel::<()>();
+        let maker = tokio::spawn({
+            let kept = Arc::clone(&kept);
+            async move {
+                let make = async {
+                    begun.send(()).unwrap();
+                    ends.await.unwrap();
+                    Ok(2)
+                };
+                kept.get_if(|_| false, 0, make).await.map(|value| *value)
+            }
+        });
+        begins.await.unwrap();
+        let others = kept.get_if(|_| false, 0, async { panic!("one makes it") }).await.unwrap();
+        assert_eq!(*others, 1, "the last one meanwhile");
+        end.send(()).unwrap();
+        assert_eq!(maker.await.unwrap().unwrap(), 2);
+        assert_eq!(*kept.get_if(|_| true, 0, async { panic!("it is made") }).await.unwrap(), 2);
+        kept.forget().await;
+        assert_eq!(*kept.get_if(|_| true, 0, async { Ok(3) }).await.unwrap(), 3);
+    }
 
     #[test]
     fn a_place_is_among_rounded_counts() {

@@ -7,6 +7,7 @@ mod enter;
 mod frame;
 mod gates;
 mod kept;
+mod look;
 mod me;
 mod openapi;
 mod openid;
@@ -42,6 +43,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::problem::Problem;
 use crate::propose::LARGEST_PROPOSAL;
 use crate::session::Visitor;
+use crate::texts::Reader;
 
 pub use openapi::document as openapi_document;
 pub use pages::results_page;
@@ -68,6 +70,7 @@ pub fn router(app: App) -> Router {
         .route("/enter/with/{provider}/back", get(enter::come_back))
         .route("/invite/{secret}", get(enter::invitation).post(enter::accept))
         .route("/leave", post(session::leave))
+        .route("/language", get(texts::choose))
         .route("/s/{slug}", get(annotate::show))
         .route("/s/{slug}/plain", get(annotate::plain).post(annotate::answer_plainly))
         .route("/me", get(me::show))
@@ -82,6 +85,8 @@ pub fn router(app: App) -> Router {
         .route("/s/{slug}/export/{file}", get(organize::export))
         .route("/propose", propose)
         .route("/proposals/{id}", post(propose::decide))
+        .route("/s/{slug}/look.css", get(look::stylesheet))
+        .route("/s/{slug}/cover", get(look::cover))
         .route("/s/{slug}/agree", post(terms::agree))
         .route("/s/{slug}/results", get(pages::results))
         .route("/s/{slug}/review", get(pages::review))
@@ -120,13 +125,18 @@ pub fn router(app: App) -> Router {
 }
 
 /// A page for people, a problem for programs.
-async fn nothing_here(State(app): State<App>, visitor: Result<Visitor, Problem>, uri: Uri) -> Response {
+async fn nothing_here(
+    State(app): State<App>,
+    visitor: Result<Visitor, Problem>,
+    reader: Reader,
+    uri: Uri,
+) -> Response {
     if uri.path().starts_with("/api/") {
         return Problem::not_found(format!("There is no call at {}.", uri.path())).into_response();
     }
     // Who asks with a token that is not known is told that there is nothing all the same.
     let person = visitor.ok().and_then(|Visitor(person)| person);
-    pages::not_found(&app, person.as_ref()).await
+    pages::not_found(&app, person.as_ref(), &reader).await
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

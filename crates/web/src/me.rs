@@ -14,8 +14,9 @@ use crate::client::Client;
 use crate::frame::{Frame, message, page};
 use crate::pages::moment;
 use crate::problem::Problem;
-use crate::session::{COOKIE, SignedIn, Visitor, only_from_here, with_cookie};
+use crate::session::{SignedIn, Visitor, only_from_here, without_session};
 use crate::state::{App, HostedSprint};
+use crate::texts::Reader;
 
 /// A sprint, as the page shows what is kept of a person there.
 struct Kept {
@@ -23,7 +24,7 @@ struct Kept {
     title: String,
     pseudonym: String,
     named: bool,
-    answers: usize,
+    answers: i64,
     agreed: String,
     /// Whether an organizer has left the answers out.
     excluded: bool,
@@ -37,20 +38,27 @@ struct Me {
     frame: Frame,
     own: OwnData,
     since: String,
+    sessions: String,
+    proposals: Vec<String>,
     sprints: Vec<Kept>,
     message: Option<&'static str>,
 }
 
-pub(crate) async fn show(State(app): State<App>, Visitor(person): Visitor) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    reader: Reader,
+) -> Result<Response, Problem> {
     if person.is_none() {
         return Ok(Redirect::to("/enter?next=/me").into_response());
     }
-    Ok(shown(&app, Visitor(person), None).await?.into_response())
+    Ok(shown(&app, Visitor(person), &reader, None).await?.into_response())
 }
 
 async fn shown(
     app: &App,
     Visitor(person): Visitor,
+    reader: &Reader,
     message: Option<&'static str>,
 ) -> Result<Html<String>, Problem> {
     let person = person.ok_or_else(|| Problem::sign_in("Sign in at /enter."))?;
@@ -64,16 +72,23 @@ async fn shown(
             removes: hosted.is_some_and(|hosted| hosted.config().annotate.leaving == Leaving::Remove),
             pseudonym: sprint.pseudonym.unwrap_or_default(),
             named: sprint.named,
-            answers: sprint.responses.iter().filter(|response| response.state != "taken_back").count(),
+            answers: sprint.responses.iter().filter(|response| response.state != "taken_back").count() as i64,
             excluded: sprint.responses.iter().any(|response| response.state == "excluded"),
             agreed: sprint.agreed.last().map_or_else(String::new, |(_, at)| moment(*at)),
             slug: sprint.sprint,
         }
     });
     let sprints = kept.collect();
-    let frame =
-        Frame::new("What is kept of you", Some(&person), "me").for_moderators(app, Some(&person)).await?;
-    page(&Me { frame, since: moment(own.known_since), own, sprints, message })
+    let t = reader.t;
+    let frame = Frame::new(t.say("me_title"), Some(&person), "me").for_reader(reader);
+    let frame = frame.for_moderators(app, Some(&person)).await?;
+    let proposals = own.proposals.iter();
+    let proposals = proposals
+        .map(|one| t.fill(&format!("me_proposed_{}", one.state), [("title", one.title.as_str())]))
+        .collect();
+    let (open, tokens) = (t.number(own.sessions), t.number(own.tokens));
+    let sessions = t.fill("me_sessions", [("sessions", open.as_str()), ("tokens", &tokens)]);
+    page(&Me { frame, since: moment(own.known_since), sessions, proposals, own, sprints, message })
 }
 
 /// Everything that the server keeps of who asks, as a file to take along.
@@ -123,12 +138,13 @@ pub(crate) async fn leave(
     Extension(client): Extension<Client>,
     SignedIn(person): SignedIn,
     headers: HeaderMap,
+    reader: Reader,
     Form(leave): Form<Leave>,
 ) -> Result<Response, Problem> {
     only_from_here(&headers)?;
     if leave.name.trim() != person.name {
-        let again = "Write your name just as it stands above, so that this is no slip. Nothing was removed.";
-        let page = shown(&app, Visitor(Some(person)), Some(again)).await?;
+        let again = reader.t.say("me_slip");
+        let page = shown(&app, Visitor(Some(person)), &reader, Some(again)).await?;
         return Ok((StatusCode::BAD_REQUEST, page).into_response());
     }
     let removes = |hosted: &HostedSprint| hosted.config().annotate.leaving == Leaving::Remove;
@@ -139,7 +155,8 @@ pub(crate) async fn leave(
         .map(|(_, hosted)| hosted.ctx().sprint.clone())
         .collect();
     app.store().forget(&person.id, &remove, now()).await?;
-    let says = ["You are forgotten", "The server no longer knows who you are. Thank you for what you did."];
-    let response = message(&app, None, says, ["/", "All sprints"]).await?.into_response();
-    Ok(with_cookie(response, COOKIE, "", "/", 0, app.cookie_rules(client)))
+    let t = reader.t;
+    let says = [t.say("me_forgotten"), t.say("me_forgotten_says")];
+    let response = message(&app, None, &reader, says, ["/", t.say("all_sprints")]).await?.into_response();
+    Ok(without_session(response, app.cookie_rules(client)))
 }

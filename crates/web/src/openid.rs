@@ -34,7 +34,36 @@ pub(crate) enum Failure {
     /// Nobody knows whether they may: the provider does not answer, or not as agreed.
     Unknown(String),
     /// The provider does not vouch for them, or what came is not from it.
-    Refused(String),
+    Refused(Refusal),
+}
+
+/// Why a provider does not vouch for somebody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// Another browser began, or nobody did lately.
+    #[error("the sign-in was not begun in this browser, or it is over")]
+    Stale,
+    /// The person said no there.
+    #[error("the provider was not asked, or the person said no")]
+    SaidNo,
+    /// Somebody had the code already.
+    #[error("the provider does not take the code: it is used up, or too old")]
+    UsedUp,
+    /// It does not come from there.
+    #[error("what came is not from the provider: {0}")]
+    Forged(String),
+}
+
+impl Refusal {
+    /// The name of its words.
+    pub(crate) fn words(&self) -> &'static str {
+        match self {
+            Self::Stale => "refused_stale",
+            Self::SaidNo => "refused_no",
+            Self::UsedUp => "refused_used_up",
+            Self::Forged(_) => "refused_forged",
+        }
+    }
 }
 
 /// Whom a provider vouches for.
@@ -176,13 +205,13 @@ impl Provider {
             RequestTokenError::ServerResponse(said)
                 if *said.error() == CoreErrorResponseType::InvalidGrant =>
             {
-                Failure::Refused(format!("{} does not take the code: it is used up, or too old", self.name))
+                Failure::Refused(Refusal::UsedUp)
             }
             RequestTokenError::ServerResponse(said) => self.unknown(format!("answered `{}`", said.error())),
             _ => self.unknown(format!("cannot be reached ({})", chain(&error))),
         })?;
         let id_token = token.id_token().ok_or_else(|| self.unknown("sent no ID token"))?;
-        let forged = |what: String| Failure::Refused(format!("what came is not from {}: {what}", self.name));
+        let forged = |what: String| Failure::Refused(Refusal::Forged(what));
         // A provider changes its keys now and then: they are looked at again once before a token is taken for forged.
         let newest;
         let verified = match id_token.claims(&client.id_token_verifier(), &begun.nonce()) {

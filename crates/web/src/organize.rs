@@ -27,6 +27,7 @@ use crate::pulse::free_space;
 use crate::review::organizer;
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::{App, HostedSprint};
+use crate::texts::Reader;
 
 /// How often the live page hears of new figures.
 const EVERY: Duration = Duration::from_secs(2);
@@ -118,13 +119,17 @@ async fn organized(
     slug: &str,
     person: Option<&Person>,
 ) -> Result<Result<std::sync::Arc<HostedSprint>, Response>, Problem> {
-    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person).await)) };
+    let Ok(sprint) = app.sprint(slug) else {
+        return Ok(Err(not_found(app, person, &Reader::of_english()).await));
+    };
     let Some(person) = person else {
         return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/organize")).into_response()));
     };
     let Err(problem) = organizer(app, &sprint, person).await else { return Ok(Ok(sprint)) };
     let says = ["For organizers", problem.detail.as_str()];
-    let page = message(app, Some(person), says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
+    let english = Reader::of_english();
+    let page =
+        message(app, Some(person), &english, says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
     Ok(Err((StatusCode::FORBIDDEN, page).into_response()))
 }
 

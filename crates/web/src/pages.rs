@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::SprintState;
 use diptych_core::config::{Overlap, SprintConfig};
-use diptych_stages::results::Report;
+use diptych_stages::results::{Report, notes};
 use diptych_stages::safety::{Change, Safety, Share};
 use diptych_store::people::Person;
 use serde::Deserialize;
@@ -22,6 +22,7 @@ use crate::problem::{Problem, Query};
 use crate::review::{Choices, LogLine, Proposed, ThresholdBody, organizer, reviewer, sees_models};
 use crate::session::{SignedIn, Visitor};
 use crate::state::{App, HostedSprint};
+use crate::texts::Reader;
 
 const CSS: &str = include_str!("../assets/design.css");
 const JS: &str = "text/javascript; charset=utf-8";
@@ -79,26 +80,33 @@ struct SprintCard {
     title: String,
     question: String,
     pairs: i64,
-    responses: i64,
     percent: i64,
+    answered: String,
     notes: String,
     results: bool,
     paused: bool,
-    /// The practice pair that stands for it: no open pair does. None where images are not screened: unscreened means
-    /// unseen, also of what it might look like.
-    cover: Option<usize>,
+    /// Whether a picture of its own stands for it.
+    has_cover: bool,
+    /// The practice pair that stands for it otherwise: no open pair does. None where images are not screened:
+    /// unscreened means unseen, also of what it might look like.
+    practice: Option<usize>,
 }
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
     frame: Frame,
-    /// The sprints that ask people now, those that will, and those that are done.
+    /// What they are called, and the sprints that ask people now, those that will, and those that are done.
     shelves: [(&'static str, Vec<SprintCard>); 3],
     proposes: bool,
 }
 
-pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Result<Html<String>, Problem> {
+pub(crate) async fn home(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    reader: Reader,
+) -> Result<Html<String>, Problem> {
+    let t = reader.t;
     let (mut open, mut coming, mut done) = (Vec::new(), Vec::new(), Vec::new());
     let mut covers = (1..=3).cycle();
     for (slug, sprint) in visible(&app, person.as_ref()).await? {
@@ -110,22 +118,25 @@ pub(crate) async fn home(State(app): State<App>, Visitor(person): Visitor) -> Re
             _ if progress.pairs == 0 => &mut coming,
             _ => &mut open,
         };
+        let percent = percent(progress.submitted, progress.wanted);
+        let [share, count] = [percent, progress.submitted].map(|number| t.number(number));
         shelf.push(SprintCard {
             title: sprint.config().sprint.title.clone(),
-            question: sprint.config().sprint.question.clone(),
+            question: t.question(&sprint.config().sprint),
             pairs: progress.pairs,
-            responses: progress.submitted,
-            percent: percent(progress.submitted, progress.wanted),
-            notes: diptych_stages::results::notes(&sprint.ctx()).join(" "),
+            percent,
+            answered: t.fill("home_answered", [("percent", share.as_str()), ("count", &count)]),
+            notes: t.notes(&notes(&sprint.config())),
             results: may_see_results(&app, &sprint, person.as_ref()).await.is_ok(),
             paused: sprint.state() == SprintState::Paused,
-            cover: screens_images(&sprint.config()).then_some(covers.next().unwrap_or(1)),
+            has_cover: sprint.cover().await.is_some(),
+            practice: screens_images(&sprint.config()).then_some(covers.next().unwrap_or(1)),
             slug,
         });
     }
-    let frame =
-        Frame::new("Diptych", person.as_ref(), "sprints").for_moderators(&app, person.as_ref()).await?;
-    let shelves = [("Open", open), ("Coming", coming), ("Done", done)];
+    let frame = Frame::new("Diptych", person.as_ref(), "sprints").for_reader(&reader);
+    let frame = frame.for_moderators(&app, person.as_ref()).await?;
+    let shelves = [("shelf_open", open), ("shelf_coming", coming), ("shelf_done", done)];
     page(&Home { frame, shelves, proposes: app.folder().is_some() })
 }
 
@@ -189,18 +200,22 @@ pub(crate) async fn results(
     State(app): State<App>,
     Visitor(person): Visitor,
     Path(slug): Path<String>,
+    reader: Reader,
 ) -> Result<Response, Problem> {
-    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref()).await) };
+    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
     if let Err(problem) = may_see_results(&app, &sprint, person.as_ref()).await {
         let says = ["Not open yet", &problem.detail];
-        let page = message(&app, person.as_ref(), says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
+        let english = Reader::of_english();
+        let page =
+            message(&app, person.as_ref(), &english, says, [&format!("/s/{slug}"), "Compare pictures"])
+                .await?;
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
         return Ok((status, page).into_response());
     }
     let report = sprint.report().await?;
     let config = sprint.config();
     let title = config.sprint.title.clone();
-    let frame = Frame::new(format!("Results · {title}"), person.as_ref(), "results");
+    let frame = Frame::new(format!("Results · {title}"), person.as_ref(), "results").of_sprint(&config);
     let frame = frame.for_moderators(&app, person.as_ref()).await?;
     Ok(page(&shown(frame, slug, title, &named(&config), config.annotate.overlap, &report))?.into_response())
 }
@@ -377,13 +392,17 @@ async fn moderated(
     slug: &str,
     person: Option<&Person>,
 ) -> Result<Result<Arc<HostedSprint>, Response>, Problem> {
-    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person).await)) };
+    let Ok(sprint) = app.sprint(slug) else {
+        return Ok(Err(not_found(app, person, &Reader::of_english()).await));
+    };
     let Some(person) = person else {
         return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/review")).into_response()));
     };
     let Err(problem) = reviewer(app, &sprint, person).await else { return Ok(Ok(sprint)) };
     let says = ["For moderators", problem.detail.as_str()];
-    let page = message(app, Some(person), says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
+    let english = Reader::of_english();
+    let page =
+        message(app, Some(person), &english, says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
     Ok(Err((status, page).into_response()))
 }
@@ -564,9 +583,10 @@ pub(crate) async fn set_threshold(
     Ok(Redirect::to(&format!("/s/{slug}/safety")))
 }
 
-pub(crate) async fn not_found(app: &App, person: Option<&Person>) -> Response {
-    let says = ["There is nothing here", "The address may be mistyped, or what it led to is gone."];
-    match message(app, person, says, ["/", "All sprints"]).await {
+pub(crate) async fn not_found(app: &App, person: Option<&Person>, reader: &Reader) -> Response {
+    let t = reader.t;
+    let says = [t.say("nothing_here"), t.say("nothing_here_says")];
+    match message(app, person, reader, says, ["/", t.say("all_sprints")]).await {
         Ok(html) => (StatusCode::NOT_FOUND, html).into_response(),
         Err(problem) => problem.into_response(),
     }

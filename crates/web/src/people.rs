@@ -6,16 +6,16 @@ use axum::response::{IntoResponse, Response};
 use diptych_stages::annotate;
 
 use crate::frame::{Frame, page};
-use crate::pages::{not_found, percent, thousands};
+use crate::pages::{not_found, percent};
 use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::state::App;
+use crate::texts::{Reader, Texts};
 
 struct CategoryRow {
     category: String,
-    pairs: i64,
-    responses: i64,
-    wanted: i64,
+    pairs: String,
+    answers: String,
     percent: i64,
 }
 
@@ -47,24 +47,25 @@ pub(crate) async fn show(
     State(app): State<App>,
     Visitor(person): Visitor,
     Path(slug): Path<String>,
+    reader: Reader,
 ) -> Result<Response, Problem> {
-    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref()).await) };
+    let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
     let (ctx, now) = (sprint.ctx(), diptych_stages::ctx::now());
     let progress = app.store().progress(&ctx.sprint).await?;
     let a_day = app.store().responses_since(&ctx.sprint, now - 24 * 3600 * 1000).await?;
     let categories = app.store().progress_by_category(&ctx.sprint).await?;
+    let t = reader.t;
     let categories = categories
         .into_iter()
         .map(|(category, pairs, responses, wanted)| CategoryRow {
             percent: percent(responses, wanted),
-            category: if category.is_empty() { "No category".to_owned() } else { category },
-            pairs,
-            responses,
-            wanted,
+            category: if category.is_empty() { t.say("no_category").to_owned() } else { category },
+            pairs: t.number(pairs),
+            answers: part_of(t, responses, wanted),
         })
         .collect();
     let rounded = |number: i64| {
-        if number < 10 { "under 10".to_owned() } else { thousands(annotate::rounded(number) as u64) }
+        if number < 10 { t.say("under_ten").to_owned() } else { t.number(annotate::rounded(number)) }
     };
     let people = app.store().standings(&ctx.sprint, 100, now).await?.into_iter().map(|standing| PersonRow {
         named: standing.name.is_some(),
@@ -76,10 +77,12 @@ pub(crate) async fn show(
     });
     let people = people.collect();
     let title = sprint.config().sprint.title.clone();
-    let frame = Frame::new(format!("People · {title}"), person.as_ref(), "")
+    let frame = Frame::new(format!("{} · {title}", t.say("people")), person.as_ref(), "")
+        .for_reader(&reader)
+        .of_sprint(&sprint.config())
         .for_moderators(&app, person.as_ref())
         .await?;
-    let pace = annotate::pace(progress.submitted, progress.wanted, a_day);
+    let pace = pace(t, progress.submitted, progress.wanted, a_day);
     let percent = percent(progress.submitted, progress.wanted);
     Ok(page(&People {
         frame,
@@ -92,4 +95,44 @@ pub(crate) async fn show(
         people,
     })?
     .into_response())
+}
+
+fn part_of(t: &Texts, part: i64, whole: i64) -> String {
+    let (part, whole) = (t.number(part), t.number(whole));
+    t.fill("of", [("part", part.as_str()), ("whole", &whole)])
+}
+
+/// How far a sprint is and when it will be done at the pace of the last day, in a sentence or two.
+fn pace(t: &Texts, given: i64, wanted: i64, last_day: i64) -> String {
+    if wanted == 0 {
+        return t.say("pace_none").to_owned();
+    }
+    if given >= wanted {
+        return t.count("pace_all", wanted);
+    }
+    let [given_text, wanted_text, lately] = [given, wanted, last_day].map(|number| t.number(number));
+    let blanks = [("given", given_text.as_str()), ("wanted", &wanted_text), ("lately", &lately)];
+    let said = t.fill("pace_given", blanks);
+    match annotate::days_left(given, wanted, last_day) {
+        None => said,
+        Some(1) => format!("{said} {}", t.say("pace_within_a_day")),
+        Some(days) => format!("{said} {}", t.count("pace_days", days)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::texts::languages;
+
+    #[test]
+    fn the_pace_is_said_in_words() {
+        let [english, german] = [&languages()[0], &languages()[1]];
+        assert_eq!(pace(english, 0, 0, 0), "There are no pairs yet.");
+        assert!(pace(english, 0, 30, 0).ends_with("in the last 24 hours."));
+        assert!(pace(english, 10, 30, 7).ends_with("done in 3 days."));
+        assert!(pace(english, 25, 30, 10).ends_with("within a day."));
+        assert!(pace(english, 3000, 3000, 10).starts_with("All 3,000"));
+        assert!(pace(german, 10, 3000, 10).starts_with("10 von 3.000 Antworten"));
+    }
 }

@@ -21,6 +21,7 @@ use crate::frame::{Frame, message, page};
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
+use crate::texts::Reader;
 
 /// The largest request of a proposal: its file, and some words.
 pub(crate) const LARGEST_PROPOSAL: usize = LARGEST_FILE + (64 << 10);
@@ -116,7 +117,8 @@ pub(crate) async fn show(State(app): State<App>, Visitor(person): Visitor) -> Re
     if app.folder().is_none() {
         let says =
             ["No proposals here", "This server is for its own sprints: its folder has no diptych.toml."];
-        let page = message(&app, Some(&person), says, ["/", "All sprints"]).await?;
+        let english = Reader::of_english();
+        let page = message(&app, Some(&person), &english, says, ["/", "All sprints"]).await?;
         return Ok((StatusCode::NOT_FOUND, page).into_response());
     }
     Ok(form(&app, &person, Words::default(), None).await?.into_response())

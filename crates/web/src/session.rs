@@ -24,6 +24,33 @@ pub fn new_secret() -> String {
     format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>())
 }
 
+/// How a browser is to keep this server's cookies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CookieRules {
+    /// It reaches the server over HTTPS.
+    pub(crate) https: bool,
+    /// Another site shows the pages in a frame.
+    pub(crate) framed: bool,
+}
+
+impl CookieRules {
+    /// What a cookie is called in the browser. Over HTTPS the browser itself sees to it that what is called so was
+    /// set by this server alone (RFC 6265bis, 4.1.3.2).
+    pub(crate) fn name(self, name: &str) -> String {
+        if self.https { format!("__Host-{name}") } else { name.to_owned() }
+    }
+
+    /// What it is kept to: to HTTPS where that is how the server is reached; to pages of this server, but where
+    /// another site shows them in a frame. Whatever comes along with a change, [`Visitor`] looks where it comes from.
+    fn attributes(self) -> &'static str {
+        match self {
+            Self { https: true, framed: true } => "Secure; SameSite=None; Partitioned",
+            Self { https: true, framed: false } => "Secure; SameSite=Lax",
+            Self { https: false, .. } => "SameSite=Lax",
+        }
+    }
+}
+
 /// The person who asks, where there is one.
 pub(crate) struct Visitor(pub(crate) Option<Person>);
 
@@ -54,7 +81,11 @@ where
                 )),
             };
         }
-        let Some(secret) = cookie(&parts.headers, COOKIE) else { return Ok(Self(None)) };
+        let client = parts.extensions.get::<Client>().copied();
+        let client =
+            client.ok_or_else(|| Problem::internal("Nobody knows where this request comes from."))?;
+        let name = app.cookie_rules(client).name(COOKIE);
+        let Some(secret) = cookie(&parts.headers, &name) else { return Ok(Self(None)) };
         // A cookie comes along with whatever page sent the request; only our own pages may change things.
         if !parts.method.is_safe() && !same_origin(&parts.headers) {
             return Err(Problem::forbidden("This request came from another site."));
@@ -136,14 +167,15 @@ pub(crate) async fn begin(
     person: &Person,
     next: &str,
 ) -> Result<Response, Problem> {
-    if let Some(before) = cookie(headers, COOKIE) {
+    let rules = app.cookie_rules(client);
+    if let Some(before) = cookie(headers, &rules.name(COOKIE)) {
         app.store().end_session(&before).await?;
     }
     let secret = new_secret();
     app.store().add_session(&person.id, &secret, now() + SESSION).await?;
     app.gates().count(Gate::SignIn, Said::Passed);
     let response = Redirect::to(next).into_response();
-    Ok(with_cookie(response, COOKIE, &secret, "/", SESSION / 1000, app.cookie_rules(client)))
+    Ok(with_cookie(response, &rules.name(COOKIE), &secret, SESSION / 1000, rules))
 }
 
 pub(crate) async fn leave(
@@ -152,10 +184,16 @@ pub(crate) async fn leave(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     only_from_here(&headers)?;
-    if let Some(secret) = cookie(&headers, COOKIE) {
+    let rules = app.cookie_rules(client);
+    if let Some(secret) = cookie(&headers, &rules.name(COOKIE)) {
         app.store().end_session(&secret).await?;
     }
-    Ok(with_cookie(Redirect::to("/").into_response(), COOKIE, "", "/", 0, app.cookie_rules(client)))
+    Ok(without_session(Redirect::to("/").into_response(), rules))
+}
+
+/// The response, which has the browser forget its session.
+pub(crate) fn without_session(response: Response, rules: CookieRules) -> Response {
+    with_cookie(response, &rules.name(COOKIE), "", 0, rules)
 }
 
 /// # Errors
@@ -167,16 +205,15 @@ pub(crate) fn only_from_here(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// The response with a cookie that scripts cannot read; `rules` are [`App::cookie_rules`].
+/// The response with a cookie that scripts cannot read.
 pub(crate) fn with_cookie(
     mut response: Response,
     name: &str,
     value: &str,
-    path: &str,
     seconds: i64,
-    rules: &str,
+    rules: CookieRules,
 ) -> Response {
-    let text = format!("{name}={value}; Path={path}; HttpOnly; Max-Age={seconds}; {rules}");
+    let text = format!("{name}={value}; Path=/; HttpOnly; Max-Age={seconds}; {}", rules.attributes());
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

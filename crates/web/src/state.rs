@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex as PlainMutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::{HeaderMap, header};
+use bytes::Bytes;
 use diptych_core::config::{ModelConfig, Names, Overrides, ServerConfig, SprintConfig};
 use diptych_core::{PersonId, SprintId, SprintState};
 use diptych_stages::annotators::Figures;
@@ -23,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Client, Limits};
 use crate::gates::Gates;
 use crate::kept::{Counts, Kept};
+use crate::look::Cover;
 use crate::openid::Provider;
 use crate::problem::Problem;
 use crate::pulse::Pulse;
+use crate::session::CookieRules;
 
 /// How old a report may be before it is made again.
 const REPORT_AGE: Duration = Duration::from_secs(5);
@@ -55,6 +58,7 @@ pub struct HostedSprint {
     running: RwLock<Running>,
     /// What organizers must hear of, as of the last look.
     alerts: RwLock<Vec<String>>,
+    cover: Cover,
     /// When each moderator was last heard of, by this server.
     moderators: PlainMutex<HashMap<PersonId, Instant>>,
 }
@@ -77,6 +81,7 @@ impl HostedSprint {
             standings: Kept::default(),
             running: RwLock::new(Running { state: SprintState::Open, announcement: None }),
             alerts: RwLock::default(),
+            cover: Cover::default(),
             moderators,
         }
     }
@@ -230,6 +235,11 @@ impl HostedSprint {
         let ctx = self.ctx();
         let counts = async { Ok(Counts::of(ctx.store.answer_counts(&ctx.sprint).await?)) };
         self.standings.get(REPORT_AGE, counts).await
+    }
+
+    /// The picture that stands for it, as a JPEG; none where it has none, or none that can be shown.
+    pub(crate) async fn cover(&self) -> Option<Bytes> {
+        self.cover.of(self).await
     }
 
     /// Forgets what was made of answers, because others count now.
@@ -422,21 +432,14 @@ impl App {
     }
 
     /// Whether this browser reaches the server over HTTPS, so that its cookies may be kept to that.
-    fn is_https(&self, client: Client) -> bool {
+    pub(crate) fn is_https(&self, client: Client) -> bool {
         let serve = &self.inner.config.serve;
         let says_so = serve.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
         client.https || says_so || serve.tls_certificate.is_some()
     }
 
-    /// What else a cookie is kept to: to HTTPS where that is how the server is reached; to pages of this server, but
-    /// where another site shows them in a frame. Whatever comes along with a change, [`crate::session`] looks where
-    /// it comes from.
-    pub(crate) fn cookie_rules(&self, client: Client) -> &'static str {
-        match (self.is_https(client), self.inner.config.serve.framed_by.is_empty()) {
-            (true, false) => "Secure; SameSite=None; Partitioned",
-            (true, true) => "Secure; SameSite=Lax",
-            (false, _) => "SameSite=Lax",
-        }
+    pub(crate) fn cookie_rules(&self, client: Client) -> CookieRules {
+        CookieRules { https: self.is_https(client), framed: !self.inner.config.serve.framed_by.is_empty() }
     }
 
     /// The address under which people reach the server, without a slash at its end: the configured one, or

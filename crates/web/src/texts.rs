@@ -1,14 +1,36 @@
-//! The words of the page where people compare, one file a language, and which of them a browser wants.
+//! The words of the pages for everybody, one file a language, and which of them a browser wants. The pages of
+//! moderators and organizers are in English.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::OnceLock;
 
-use axum::http::{HeaderMap, header};
+use axum::Extension;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use diptych_core::config::SprintSection;
+use diptych_stages::results::Note;
+use serde::Deserialize;
 
-use crate::session::cookie;
+use crate::client::Client;
+use crate::pages::thousands;
+use crate::problem::Query;
+use crate::session::{cookie, local_path, with_cookie};
+use crate::state::App;
 
 /// The cookie of who has chosen a language.
-pub(crate) const COOKIE: &str = "diptych_language";
+const COOKIE: &str = "diptych_language";
+
+/// A year, in seconds.
+const YEAR: i64 = 365 * 24 * 3600;
+
+/// What says words of its own.
+const SCRIPTS: [&str; 2] = [include_str!("../assets/annotate.js"), include_str!("../assets/practice.js")];
+
+/// Names that scripts put together begin with these.
+const BUILT: [&str; 3] = ["saved_", "practice_", "empty_"];
 
 /// Codes and words; the first is for who wants none of them.
 const FILES: [(&str, &str); 2] =
@@ -19,14 +41,101 @@ pub(crate) struct Texts {
     /// As `lang` names it.
     pub(crate) code: &'static str,
     words: BTreeMap<String, String>,
-    /// All of them as JSON that may stand in a page.
+    /// Those that scripts say, as JSON that may stand in a page.
     pub(crate) script: String,
+}
+
+/// Who reads a page.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    /// The words for them.
+    pub(crate) t: &'static Texts,
+    /// Where the same page is asked for in another language; empty where it is not to be had again.
+    pub(crate) here: String,
+}
+
+impl Reader {
+    /// Of what is there in English only.
+    pub(crate) fn of_english() -> Self {
+        Self { t: &languages()[0], here: String::new() }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Reader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let here = match parts.method {
+            Method::GET => parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            _ => String::new(),
+        };
+        Ok(Self { t: wanted(&parts.headers), here })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Choice {
+    #[serde(default)]
+    to: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// Remembers on this browser which language is wanted, and leads back.
+pub(crate) async fn choose(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    Query(choice): Query<Choice>,
+) -> Response {
+    let back = Redirect::to(&local_path(&choice.next)).into_response();
+    match named(&choice.to) {
+        Some(texts) => with_cookie(back, COOKIE, texts.code, YEAR, app.cookie_rules(client)),
+        None => back,
+    }
 }
 
 impl Texts {
     /// The words for this; the name itself, where there are none.
     pub(crate) fn say<'a>(&'a self, name: &'a str) -> &'a str {
         self.words.get(name).map_or(name, String::as_str)
+    }
+
+    /// The words for this, with each `{blank}` filled.
+    pub(crate) fn fill<'a>(&self, name: &str, blanks: impl AsRef<[(&'a str, &'a str)]>) -> String {
+        let mut parts = self.say(name).split('{');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (blank, rest) = part.split_once('}').unwrap_or((part, ""));
+            let filled = blanks.as_ref().iter().find(|(known, _)| *known == blank);
+            text.push_str(filled.map_or("", |(_, with)| with));
+            text.push_str(rest);
+        }
+        text
+    }
+
+    /// The words for this, with one number in them.
+    pub(crate) fn count(&self, name: &str, number: i64) -> String {
+        let number = self.number(number);
+        let blank = self.say(name).split(['{', '}']).nth(1).unwrap_or_default();
+        self.fill(name, [(blank, number.as_str())])
+    }
+
+    /// A number as the language writes it.
+    pub(crate) fn number(&self, number: i64) -> String {
+        let english = thousands(number.unsigned_abs());
+        let sign = if number < 0 { "−" } else { "" };
+        format!("{sign}{}", english.replace(',', self.say("thousands_mark")))
+    }
+
+    /// The question that people answer; one that an organizer has written stays as it is.
+    pub(crate) fn question(&self, sprint: &SprintSection) -> String {
+        let usual = sprint.question == SprintSection::usual_question();
+        if usual { self.say("usual_question").to_owned() } else { sprint.question.clone() }
+    }
+
+    /// What a reader must know of a sprint.
+    pub(crate) fn notes(&self, notes: &[Note]) -> String {
+        notes.iter().map(|note| self.say(note.key())).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -36,7 +145,12 @@ pub(crate) fn languages() -> &'static [Texts] {
     LANGUAGES.get_or_init(|| {
         let texts = |(code, file): (&'static str, &str)| {
             let words: BTreeMap<String, String> = serde_json::from_str(file).unwrap_or_default();
-            let script = serde_json::to_string(&words).unwrap_or_default().replace('<', "\\u003c");
+            let said = |name: &str| {
+                BUILT.iter().any(|start| name.starts_with(start))
+                    || SCRIPTS.iter().any(|script| script.contains(&format!("\"{name}\"")))
+            };
+            let said: BTreeMap<_, _> = words.iter().filter(|(name, _)| said(name)).collect();
+            let script = serde_json::to_string(&said).unwrap_or_default().replace('<', "\\u003c");
             Texts { code, words, script }
         };
         FILES.into_iter().map(texts).collect()
@@ -44,12 +158,12 @@ pub(crate) fn languages() -> &'static [Texts] {
 }
 
 /// The language with this code.
-pub(crate) fn named(code: &str) -> Option<&'static Texts> {
+fn named(code: &str) -> Option<&'static Texts> {
     languages().iter().find(|texts| texts.code == code)
 }
 
 /// The language that was chosen on this browser, or else that which it likes best.
-pub(crate) fn wanted(headers: &HeaderMap) -> &'static Texts {
+fn wanted(headers: &HeaderMap) -> &'static Texts {
     let chosen = cookie(headers, COOKIE);
     let likes =
         headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -80,11 +194,28 @@ mod tests {
 
     use super::*;
 
-    const PAGES: [&str; 4] = [
+    /// Whatever says words.
+    const PAGES: [&str; 20] = [
+        SCRIPTS[0],
+        SCRIPTS[1],
         include_str!("../templates/annotate.html"),
+        include_str!("../templates/base.html"),
+        include_str!("../templates/enter.html"),
+        include_str!("../templates/home.html"),
+        include_str!("../templates/invite.html"),
+        include_str!("../templates/me.html"),
+        include_str!("../templates/people.html"),
         include_str!("../templates/plain.html"),
-        include_str!("../assets/annotate.js"),
-        include_str!("../assets/practice.js"),
+        include_str!("../templates/terms.html"),
+        include_str!("annotate.rs"),
+        include_str!("enter.rs"),
+        include_str!("lib.rs"),
+        include_str!("me.rs"),
+        include_str!("openid.rs"),
+        include_str!("pages.rs"),
+        include_str!("people.rs"),
+        include_str!("terms.rs"),
+        include_str!("../../stages/src/results.rs"),
     ];
 
     #[test]
@@ -115,14 +246,16 @@ mod tests {
             // `say("name"`, and choices of names: `? "name" : "name"`.
             // Whatever stands between two quotes, wherever the first of them began.
             used.extend(page.split('"'));
-            for call in page.split("say(\"").skip(1) {
+            let calls =
+                ["say(\"", "t.fill(\"", "t.count(\""].into_iter().flat_map(|call| page.split(call).skip(1));
+            for call in calls {
                 let name = call.split('"').next().unwrap();
                 let begins = name.ends_with('_');
                 let known = |word: &&String| if begins { word.starts_with(name) } else { *word == name };
                 assert!(languages()[0].words.keys().any(|word| known(&word)), "{name}");
             }
         }
-        let built = ["saved_", "practice_", "practice_prompt_", "empty_"];
+        let built = [&BUILT[..], &["me_proposed_", "thousands_mark"]].concat();
         for name in languages()[0].words.keys() {
             let is_built = built.iter().any(|start| name.starts_with(start));
             assert!(used.contains(name.as_str()) || is_built, "nothing says {name}");
@@ -148,5 +281,29 @@ mod tests {
         headers.insert(header::ACCEPT_LANGUAGE, "en".parse().unwrap());
         headers.insert(header::COOKIE, "a=b; diptych_language=de".parse().unwrap());
         assert_eq!(wanted(&headers).code, "de", "what was chosen stands");
+    }
+
+    #[test]
+    fn blanks_are_filled_and_numbers_written_as_the_language_does() {
+        let [english, german] = ["en", "de"].map(|code| named(code).unwrap());
+        assert_eq!(english.fill("of", [("part", "{whole}"), ("whole", "3")]), "{whole} of 3");
+        assert_eq!(german.count("me_answers", 1234), "Antworten: 1.234.");
+        assert_eq!(english.number(1_234_567), "1,234,567");
+        assert_eq!(english.fill("of", []), " of ");
+    }
+
+    #[test]
+    fn what_stages_say_in_english_stands_in_the_english_file() {
+        for note in Note::ALL {
+            assert_eq!(languages()[0].say(note.key()), note.to_string());
+        }
+        assert_eq!(languages()[0].say("usual_question"), SprintSection::usual_question());
+    }
+
+    #[test]
+    fn scripts_get_the_words_that_they_say() {
+        let words: BTreeMap<String, String> = serde_json::from_str(&languages()[0].script).unwrap();
+        assert!(words.contains_key("saved_left") && words.contains_key("unreachable"));
+        assert!(!words.contains_key("home_title"));
     }
 }

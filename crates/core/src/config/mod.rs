@@ -4,6 +4,7 @@
 
 mod annotate;
 pub mod edit;
+mod look;
 mod overlap;
 mod overrides;
 mod screen;
@@ -16,6 +17,7 @@ use std::fmt::Write as _;
 use serde::de::DeserializeOwned;
 
 pub use annotate::{AlertsConfig, AnnotateConfig, ChecksConfig, Leaving};
+pub use look::{Colour, LookConfig, NoColour};
 pub use overlap::Overlap;
 pub use overrides::{Overrides, VARIABLE_PREFIX};
 pub use screen::{

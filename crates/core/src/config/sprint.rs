@@ -7,6 +7,7 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::annotate::{AlertsConfig, AnnotateConfig, ChecksConfig};
+use super::look::LookConfig;
 use super::screen::{ClassifierConfig, ReviewConfig, ScreenConfig};
 use super::{Checked, Problem};
 use crate::Evolution;
@@ -45,6 +46,9 @@ pub struct SprintConfig {
     /// How people's answers are measured.
     #[serde(default)]
     pub checks: ChecksConfig,
+    /// What the sprint's pages look like.
+    #[serde(default)]
+    pub look: LookConfig,
     /// When organizers hear of something by themselves.
     #[serde(default)]
     pub alerts: AlertsConfig,

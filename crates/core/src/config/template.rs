@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(on.screen.image[0].threshold, Some(0.8));
         for section in [
             "review", "sprint", "collect", "clean", "screen", "enhance", "[models]", "budget", "pair",
-            "annotate", "checks", "alerts",
+            "annotate", "look", "checks", "alerts",
         ] {
             assert!(text.contains(&format!("\n[{section}]")), "{section}");
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use diptych_stages::results::notes;
 use diptych_stages::{Ctx, Flow};
 use serde_json::json;
 
@@ -23,7 +24,7 @@ pub async fn run(folder: &Path, as_json: bool) -> Result<()> {
         "stages": flow.counts,
         "responses": {"submitted": sprint.submitted, "wanted": sprint.wanted},
         "pairs": {"total": sprint.pairs, "completed": sprint.completed},
-        "notes": diptych_stages::results::notes(ctx),
+        "notes": notes(&ctx.config).iter().map(ToString::to_string).collect::<Vec<_>>(),
     }))
 }
 
@@ -53,8 +54,8 @@ pub async fn table_of(ctx: &Ctx) -> Result<String> {
         "{} of {} responses; {} of {} pairs complete\n",
         sprint.submitted, sprint.wanted, sprint.completed, sprint.pairs
     ));
-    for note in diptych_stages::results::notes(ctx) {
-        text.push_str(&note);
+    for note in notes(&ctx.config) {
+        text.push_str(&note.to_string());
         text.push('\n');
     }
     Ok(text)

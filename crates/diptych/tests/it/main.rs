@@ -8,6 +8,7 @@ mod crash;
 mod engines;
 mod full_disk;
 mod kit;
+mod look;
 mod organize;
 mod results;
 mod review;

@@ -20,6 +20,9 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/invite/{secret}", [404, 404, 404, 404]), // nobody guesses one
     ("POST", "/invite/{secret}", [403, 403, 403, 403]),
     ("POST", "/leave", [403, 403, 403, 403]),
+    ("GET", "/language", [303, 303, 303, 303]),
+    ("GET", "/s/{slug}/look.css", [404, 404, 404, 404]), // of a sprint without a look of its own
+    ("GET", "/s/{slug}/cover", [404, 404, 404, 404]),
     ("POST", "/s/{slug}/agree", [401, 403, 403, 403]),
     ("GET", "/me", [303, 200, 200, 200]),
     ("POST", "/me/name", [401, 403, 403, 403]),

@@ -46,16 +46,27 @@ fn with_a_certificate_it_speaks_https_and_http_2() {
         let connection = ClientConnection::new(Arc::new(client), name).unwrap();
         StreamOwned::new(connection, TcpStream::connect(&address).unwrap())
     };
-    let mut stream = connect(&[b"http/1.1"]);
-    write!(
-        stream,
-        "POST /leave HTTP/1.1\r\nhost: {address}\r\nsec-fetch-site: same-origin\r\nconnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok();
+    let ask = |request: &str| {
+        let mut stream = connect(&[b"http/1.1"]);
+        let headers = "sec-fetch-site: same-origin\r\nconnection: close";
+        let (line, rest) = request.split_once('\n').unwrap();
+        write!(stream, "{line} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n{rest}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok();
+        answer
+    };
+    let form = "content-type: application/x-www-form-urlencoded\r\ncontent-length: 8\r\n\r\nname=Ada";
+    let answer = ask(&format!("POST /enter\n{form}"));
     assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
-    assert!(answer.contains("; Secure; SameSite=Lax"), "a cookie is kept to HTTPS: {answer}");
+    assert!(answer.contains("strict-transport-security: max-age=31536000"), "{answer}");
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+    assert!(cookie.ends_with("; Secure; SameSite=Lax"), "a cookie is kept to HTTPS: {cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    let me = ask(&format!("GET /me\ncookie: {cookie}\r\n\r\n"));
+    assert!(me.starts_with("HTTP/1.1 200"), "{me}");
+    // What a neighbour under the same domain, or somebody on the way, could have set is not taken.
+    let other = ask(&format!("GET /me\ncookie: {}\r\n\r\n", cookie.strip_prefix("__Host-").unwrap()));
+    assert!(other.starts_with("HTTP/1.1 303"), "{other}");
     let mut stream = connect(&[b"h2", b"http/1.1"]);
     // The preface of HTTP/2 and an empty SETTINGS frame; the server answers with its own.
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00").unwrap();

@@ -100,7 +100,7 @@ fn guests_come_in_where_the_organizer_lets_them() {
     assert!(browser.get("/enter").text().contains("Go on as a guest"));
     let guest = |number: &str| {
         let guest = signed_in(&browser, &browser.form("/enter", "by=guest&next=%2F"));
-        assert!(guest.get("/").text().contains(&format!("Guest{number}: sign out")), "{number}");
+        assert!(guest.get("/").text().contains(&format!("<bdi>Guest{number}</bdi>: sign out")), "{number}");
         guest
     };
     let first = guest("");
@@ -203,7 +203,7 @@ fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
     let held = ada.take(&slug, 1).remove(0);
     assert_eq!(ada.answer(&held, "both_good").status, 201);
     let me = ada.get("/me").text();
-    assert!(me.contains("<bdi>Ada</bdi>") && me.contains("1 answer."), "{me}");
+    assert!(me.contains("<bdi>Ada</bdi>") && me.contains("Answers: 1."), "{me}");
     let own = ada.get("/api/v1/me");
     assert!(own.header("content-disposition").contains("attachment"));
     let own = own.json();

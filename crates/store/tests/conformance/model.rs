@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use diptych_core::config::Overlap;
-use diptych_core::{Answer, AssignmentId, Choice, PersonId, Side, SprintId};
+use diptych_core::{Answer, AssignmentId, CheckKind, Choice, PersonId, Side, SprintId};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::assignments::{Take, Taken};
+use diptych_store::checks::{CheckDraw, Checks, REPEAT_AFTER};
 use diptych_store::pairs::Logs;
 use diptych_store::pairs::NewPair;
 use diptych_store::people::PersonKind;
@@ -20,7 +21,7 @@ use crate::place::Place;
 use crate::sample::{LEASE, MINUTE, NOW, audit, named, pair, respond, take};
 
 const PEOPLE: usize = 4;
-const PAIRS: usize = 3;
+const PAIRS: usize = 4;
 
 /// One thing that happens. Indexes are taken modulo what there is.
 #[derive(Debug, Clone)]
@@ -29,6 +30,11 @@ enum Step {
         person: usize,
         count: usize,
         right: bool,
+    },
+    /// Somebody answers a pair and is measured a while later, where there is something to measure them by.
+    Measure {
+        person: usize,
+        check: CheckDraw,
     },
     /// Two people at two servers at the same time; it may be one person.
     TakeTogether {
@@ -42,6 +48,14 @@ enum Step {
     TakeBack {
         assignment: usize,
     },
+    RespondToCheck {
+        check: usize,
+        choice: Choice,
+    },
+    TakeCheckBack {
+        check: usize,
+    },
+    /// The clock of the servers goes on, or jumps: also back.
     Wait {
         minutes: i64,
     },
@@ -56,13 +70,19 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let choice = prop::sample::select(Choice::ALL);
+    let choice = || prop::sample::select(Choice::ALL);
+    let kind = prop::sample::select(vec![CheckKind::Repeat, CheckKind::Gold]);
+    let check =
+        (kind, any::<u64>()).prop_map(|(kind, lot)| CheckDraw { kind, with: 1, side: Side::Right, lot });
     prop_oneof![
         4 => (0..PEOPLE, 1..=PAIRS, any::<bool>()).prop_map(|(person, count, right)| Step::Take { person, count, right }),
+        2 => (0..PEOPLE, check).prop_map(|(person, check)| Step::Measure { person, check }),
         2 => ([0..PEOPLE, 0..PEOPLE], 1..=PAIRS).prop_map(|(people, count)| Step::TakeTogether { people, count }),
-        6 => (any::<usize>(), choice).prop_map(|(assignment, choice)| Step::Respond { assignment, choice }),
+        6 => (any::<usize>(), choice()).prop_map(|(assignment, choice)| Step::Respond { assignment, choice }),
+        2 => (any::<usize>(), choice()).prop_map(|(check, choice)| Step::RespondToCheck { check, choice }),
+        1 => any::<usize>().prop_map(|check| Step::TakeCheckBack { check }),
         2 => any::<usize>().prop_map(|assignment| Step::TakeBack { assignment }),
-        2 => prop::sample::select(vec![1, 9, 11, 31, 61]).prop_map(|minutes| Step::Wait { minutes }),
+        3 => prop::sample::select(vec![3, 3, 9, 11, 31, 61, -1, -45, 600_000, -600_000]).prop_map(|minutes| Step::Wait { minutes }),
         1 => (0..PEOPLE, any::<bool>()).prop_map(|(person, back)| Step::Exclude { person, back }),
         1 => (any::<[bool; PAIRS]>(), 1..=3_u32, 0..=2_u32).prop_map(|(wanted, min, more)| {
             Step::SetPairs { wanted, overlap: Overlap { min, max: min + more } }
@@ -78,6 +98,13 @@ struct Known {
     side: Side,
 }
 
+/// A showing that measures somebody.
+struct KnownCheck {
+    id: AssignmentId,
+    person: usize,
+    answered: bool,
+}
+
 /// What has been acknowledged so far.
 struct Life<'s> {
     /// The server that takes the next step: several share the database, and take turns.
@@ -87,10 +114,13 @@ struct Life<'s> {
     people: Vec<PersonId>,
     pairs: Vec<NewPair>,
     known: Vec<Known>,
+    checks: Vec<KnownCheck>,
     /// (person, pair) → the answer that stands; it may be a surplus one.
     answers: BTreeMap<(usize, String), Answer>,
     excluded: [bool; PEOPLE],
     now: Millis,
+    /// The latest that it ever was: a clock may have gone back since.
+    latest: Millis,
 }
 
 impl Life<'_> {
@@ -107,7 +137,10 @@ impl Life<'_> {
                 assert_eq!(changed, self.excluded[person] == back, "said once");
                 self.excluded[person] = !back;
             }
-            Step::Wait { minutes } => self.now += minutes * MINUTE,
+            Step::Wait { minutes } => {
+                self.now += minutes * MINUTE;
+                self.latest = self.latest.max(self.now);
+            }
             Step::SetPairs { wanted, overlap } => {
                 let pairs = self.pairs.iter().zip(wanted).filter(|(_, wanted)| *wanted);
                 let pairs = pairs.map(|(pair, _)| pair.clone()).collect();
@@ -116,7 +149,17 @@ impl Life<'_> {
                     .await
                     .unwrap();
             }
-            Step::Take { person, count, right } => self.take(person, count, right).await,
+            Step::Take { person, count, right } => self.take(person, count, right, Checks::NotNow).await,
+            Step::Measure { person, check } => {
+                self.take(person, 1, false, Checks::NotNow).await;
+                if let Some(last) = self.known.iter().rposition(|known| known.person == person) {
+                    self.respond(last, Choice::Left).await;
+                }
+                self.now += REPEAT_AFTER;
+                self.latest = self.latest.max(self.now);
+                self.take(person, 1, false, Checks::Now(check)).await;
+                self.take(person, PAIRS + 1, false, Checks::NotNow).await;
+            }
             Step::TakeTogether { people, count } => {
                 let asked = people.map(|person| take(&self.sprint, &self.people[person], count, self.now));
                 let [one, other] = asked;
@@ -130,15 +173,24 @@ impl Life<'_> {
             Step::TakeBack { assignment } if !self.known.is_empty() => {
                 self.take_back(assignment % self.known.len()).await;
             }
-            Step::Respond { .. } | Step::TakeBack { .. } => {}
+            Step::RespondToCheck { check, choice } if !self.checks.is_empty() => {
+                self.respond_to_check(check % self.checks.len(), choice).await;
+            }
+            Step::TakeCheckBack { check } if !self.checks.is_empty() => {
+                self.take_check_back(check % self.checks.len()).await;
+            }
+            Step::Respond { .. }
+            | Step::TakeBack { .. }
+            | Step::RespondToCheck { .. }
+            | Step::TakeCheckBack { .. } => {}
         }
         self.check().await;
     }
 
-    async fn take(&mut self, person: usize, count: usize, right: bool) {
+    async fn take(&mut self, person: usize, count: usize, right: bool, checks: Checks) {
         let side = if right { Side::Right } else { Side::Left };
         let request = take(&self.sprint, &self.people[person], count, self.now);
-        let taken = self.store.take(Take { sides: vec![side; count], ..request }).await.unwrap();
+        let taken = self.store.take(Take { sides: vec![side; count], checks, ..request }).await.unwrap();
         self.taken(person, count, taken);
     }
 
@@ -151,9 +203,15 @@ impl Life<'_> {
         assert!(taken.held.is_empty() || taken.free_at.is_none());
         assert!(taken.free_at.is_none_or(|at| at > self.now), "come back in the past");
         for held in taken.held {
-            assert!(held.expires_at > self.now && held.expires_at <= self.now + LEASE);
+            assert!(held.expires_at > self.now && held.expires_at <= self.latest + LEASE);
             let shows = |pair: &NewPair| held.left == pair.first.picture || held.right == pair.first.picture;
-            let pair = self.pairs.iter().find(|pair| shows(pair)).unwrap();
+            let Some(pair) = self.pairs.iter().find(|pair| shows(pair)) else {
+                match self.checks.iter().find(|check| check.id == held.id) {
+                    Some(check) => assert_eq!(check.person, person, "nobody is measured by another's check"),
+                    None => self.checks.push(KnownCheck { id: held.id, person, answered: false }),
+                }
+                continue;
+            };
             let side = if held.left == pair.first.picture { Side::Left } else { Side::Right };
             let pair = pair.key.as_str().to_owned();
             assert!(
@@ -205,6 +263,36 @@ impl Life<'_> {
         }
     }
 
+    async fn respond_to_check(&mut self, check: usize, choice: Choice) {
+        let (now, KnownCheck { id, person, answered }) = (self.now, &mut self.checks[check]);
+        let other = &self.people[(*person + 1) % PEOPLE];
+        let theirs = self.store.respond(respond(other, id, choice, now)).await.unwrap();
+        assert_eq!(theirs, Responded::Unknown, "a check is one person's");
+        match self.store.respond(respond(&self.people[*person], id, choice, now)).await.unwrap() {
+            Responded::Recorded => {
+                assert!(!*answered);
+                *answered = choice != Choice::Skip;
+            }
+            Responded::Replaced => {
+                assert!(*answered);
+                *answered = choice != Choice::Skip;
+            }
+            Responded::Settled => assert!(*answered),
+            Responded::Repeated => assert_eq!(*answered, choice != Choice::Skip),
+            Responded::Gone => {}
+            Responded::Unknown => panic!("a person's own check is not known"),
+        }
+    }
+
+    async fn take_check_back(&mut self, check: usize) {
+        let KnownCheck { id, person, answered } = &mut self.checks[check];
+        match self.store.take_back(&self.people[*person], id, self.now, LEASE).await.unwrap() {
+            TakenBack::Open => *answered = false,
+            TakenBack::Unknown => panic!("a person's own check is not known"),
+            TakenBack::Nothing | TakenBack::Settled | TakenBack::Gone => {}
+        }
+    }
+
     /// The invariants, and that just the acknowledged answers stand.
     async fn check(&self) {
         let counters = audit(self.store, &self.sprint).await;
@@ -217,6 +305,10 @@ impl Life<'_> {
             })
             .collect();
         assert_eq!(standing, wanted, "answers that stand");
+        let measured = self.store.check_counts(&self.sprint).await.unwrap();
+        let measured: i64 = measured.iter().map(|count| count.passed + count.failed).sum();
+        let answered = self.checks.iter().filter(|check| check.answered).count();
+        assert!(measured <= i64::try_from(answered).unwrap(), "{measured} checks of {answered} count");
         for (pair, counters) in counters {
             let counts = |(person, answered): &&(usize, String)| *answered == pair && !self.excluded[*person];
             let answers = self.answers.keys().filter(counts).count();
@@ -242,7 +334,8 @@ async fn standing(store: &Store, sprint: &SprintId) -> BTreeMap<(String, String)
     rows.into_iter().map(|(person, pair, answer)| ((person, pair), answer)).collect()
 }
 
-async fn live(servers: [&Store; 2], case: usize, first: Overlap, steps: &[Step]) {
+/// One life; gives how many checks there were in it.
+async fn live(servers: [&Store; 2], case: usize, first: Overlap, steps: &[Step]) -> usize {
     let store = servers[0];
     let sprint = store.sprint(&format!("case {case}"), NOW).await.unwrap();
     let mut people = Vec::new();
@@ -260,13 +353,16 @@ async fn live(servers: [&Store; 2], case: usize, first: Overlap, steps: &[Step])
         people,
         pairs,
         known: Vec::new(),
+        checks: Vec::new(),
         answers: BTreeMap::new(),
         excluded: [false; PEOPLE],
         now: NOW,
+        latest: NOW,
     };
     for step in steps {
         life.step(step).await;
     }
+    life.checks.len()
 }
 
 #[test]
@@ -290,18 +386,15 @@ fn lives(place: impl AsyncFnOnce() -> Place) {
     });
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(64);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let (case, started) = (Cell::new(0), Instant::now());
+    let (case, checks, started) = (Cell::new(0), Cell::new(0), Instant::now());
     let lives =
         runner.run(&(1..=2_u32, 0..=2_u32, prop::collection::vec(step(), 1..60)), |(min, more, steps)| {
             case.set(case.get() + 1);
             // A slow disk gets fewer cases, rather than a slow test.
             if cases > 64 || started.elapsed() < Duration::from_secs(8) {
-                runtime.block_on(live(
-                    [&place, &other],
-                    case.get(),
-                    Overlap { min, max: min + more },
-                    &steps,
-                ));
+                let overlap = Overlap { min, max: min + more };
+                let seen = runtime.block_on(live([&place, &other], case.get(), overlap, &steps));
+                checks.set(checks.get() + seen);
             }
             Ok(())
         });
@@ -309,5 +402,6 @@ fn lives(place: impl AsyncFnOnce() -> Place) {
         panic!("{failure}");
     }
     assert!(case.get() >= 8, "too few cases were tried");
+    assert!(checks.get() > 0, "nobody was measured");
     runtime.block_on(async { other.close().await });
 }
