@@ -88,7 +88,11 @@ pub fn look_at(mut proposal: NewProposal) -> Result<NewProposal> {
     std::fs::write(&file, &proposal.prompts)
         .map_err(|source| StageError::File { path: file.display().to_string(), source })?;
     let (prompts, others) = collect::count("the file", &file)
-        .map_err(|error| StageError::Refused(format!("The prompts cannot be read: {error}.")))?;
+        .map_err(|error| match error {
+            StageError::Source { reason, .. } => format!("The file of prompts cannot be read: {reason}."),
+            other => format!("The file of prompts cannot be read: {other}."),
+        })
+        .map_err(StageError::Refused)?;
     if prompts == 0 {
         return refuse(
             "No prompt was found in the file. One with columns or fields needs one that is named `prompt`.",

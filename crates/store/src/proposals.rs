@@ -67,6 +67,8 @@ pub enum Proposed {
     TooManyOfYours,
     /// As many wait in all as are kept.
     TooMany,
+    /// Another one of this slug waits.
+    SlugWaits,
 }
 
 /// The most that may wait of one person's.
@@ -87,11 +89,13 @@ impl Store {
         self.write(move |connection| {
             let proposal = proposal.clone();
             Box::pin(async move {
-                let (own, all): (i64, i64) = sqlx::query_as(
-                    "SELECT CAST(COALESCE(SUM(CASE WHEN person = $1 THEN 1 ELSE 0 END), 0) AS BIGINT), COUNT(*) \
+                let (own, same, all): (i64, i64, i64) = sqlx::query_as(
+                    "SELECT CAST(COALESCE(SUM(CASE WHEN person = $1 THEN 1 ELSE 0 END), 0) AS BIGINT), \
+                     CAST(COALESCE(SUM(CASE WHEN slug = $2 THEN 1 ELSE 0 END), 0) AS BIGINT), COUNT(*) \
                      FROM proposals WHERE state = 'waiting'",
                 )
                 .bind(proposal.person.as_str())
+                .bind(&proposal.slug)
                 .fetch_one(&mut *connection)
                 .await?;
                 if own >= MOST_OF_ONE {
@@ -99,6 +103,9 @@ impl Store {
                 }
                 if all >= MOST {
                     return Ok(Proposed::TooMany);
+                }
+                if same > 0 {
+                    return Ok(Proposed::SlugWaits);
                 }
                 sqlx::query(
                     "INSERT INTO proposals (id, person, slug, title, question, about, format, prompts, prompt_count, \

@@ -85,6 +85,7 @@ pub fn router(app: App) -> Router {
         .route("/s/{slug}/export/{file}", get(organize::export))
         .route("/propose", propose)
         .route("/proposals/{id}", post(propose::decide))
+        .route("/proposals/{id}/prompts", get(propose::prompts))
         .route("/s/{slug}/look.css", get(look::stylesheet))
         .route("/s/{slug}/cover", get(look::cover))
         .route("/s/{slug}/agree", post(terms::agree))

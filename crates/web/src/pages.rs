@@ -391,12 +391,13 @@ async fn moderated(
     app: &App,
     slug: &str,
     person: Option<&Person>,
+    here: &str,
 ) -> Result<Result<Arc<HostedSprint>, Response>, Problem> {
     let Ok(sprint) = app.sprint(slug) else {
         return Ok(Err(not_found(app, person, &Reader::of_english()).await));
     };
     let Some(person) = person else {
-        return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/review")).into_response()));
+        return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/{here}")).into_response()));
     };
     let Err(problem) = reviewer(app, &sprint, person).await else { return Ok(Ok(sprint)) };
     let says = ["For moderators", problem.detail.as_str()];
@@ -412,7 +413,7 @@ pub(crate) async fn review(
     Visitor(person): Visitor,
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
-    let sprint = match moderated(&app, &slug, person.as_ref()).await? {
+    let sprint = match moderated(&app, &slug, person.as_ref(), "review").await? {
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
@@ -465,7 +466,7 @@ pub(crate) async fn review_log(
 ) -> Result<Response, Problem> {
     /// The most lines of a page; the API gives all.
     const MOST: usize = 1000;
-    let sprint = match moderated(&app, &slug, person.as_ref()).await? {
+    let sprint = match moderated(&app, &slug, person.as_ref(), "review/log").await? {
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
@@ -545,7 +546,7 @@ pub(crate) async fn safety(
     Path(slug): Path<String>,
     Query(proposed): Query<Proposed>,
 ) -> Result<Response, Problem> {
-    let sprint = match moderated(&app, &slug, person.as_ref()).await? {
+    let sprint = match moderated(&app, &slug, person.as_ref(), "safety").await? {
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::Form;
 use axum::extract::State;
 use axum::extract::multipart::{Field, Multipart, MultipartRejection};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::Role;
 use diptych_core::config::{ModelConfig, Overrides, SprintConfig, is_name, template};
@@ -164,6 +164,7 @@ pub(crate) async fn propose(
                 format!("You have {MOST_OF_ONE} proposals waiting; an organizer decides about them first.")
             }
             Proposed::TooMany => "Many proposals wait already; come back when some are decided.".to_owned(),
+            Proposed::SlugWaits => "Another proposal of that short name waits: take another one.".to_owned(),
         },
     };
     let page = form(&app, &person, words, Some(refused)).await?;
@@ -230,6 +231,21 @@ async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposa
         Err(StageError::Refused(why)) => Ok(Err(why)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The prompts of a proposal that waits, as text: organizers read them before they decide.
+pub(crate) async fn prompts(
+    State(app): State<App>,
+    SignedIn(person): SignedIn,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    if !organizes(&app, &person).await? {
+        return Err(Problem::forbidden("This is for organizers."));
+    }
+    let proposal = app.store().proposal(&id).await?.filter(|proposal| proposal.state == "waiting");
+    let proposal = proposal.ok_or_else(|| Problem::not_found("No such proposal waits any more."))?;
+    let text = app.store().prompts_of_proposal(&proposal.id).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 
 /// What an organizer says of a proposal.

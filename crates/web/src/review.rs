@@ -445,30 +445,33 @@ pub(crate) async fn thumbnail(
     let kept = format!("{hash}-{longest}-frames.jpg");
     let bytes = match app.blobs().derived(&kept).await? {
         Some(bytes) => bytes,
-        None => {
-            let original = app.blobs().image(&ImageHash::from_text(hash)).await?;
-            let bytes = shrink(&app, original, longest).await?;
-            app.blobs().put_derived(&kept, bytes.clone()).await?;
-            bytes
-        }
+        None => shrink(&app, &ImageHash::from_text(hash), longest, &kept).await?,
     };
     let mut response = ([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
     Ok(response)
 }
 
-async fn shrink(app: &App, original: Bytes, longest: u32) -> Result<Bytes, Problem> {
+/// Makes the image small, and keeps it under this name.
+async fn shrink(app: &App, image: &ImageHash, longest: u32, kept: &str) -> Result<Bytes, Problem> {
     let _permit =
         app.encoders().acquire().await.map_err(|_| Problem::unavailable("The server is stopping."))?;
+    // While it waited for its turn somebody else may have made it.
+    if let Some(bytes) = app.blobs().derived(kept).await? {
+        return Ok(bytes);
+    }
+    let original = app.blobs().image(image).await?;
     let shrunk = tokio::task::spawn_blocking(move || {
         diptych_picture::overview(&original, longest, &Limits::default())
     })
     .await
     .map_err(|_| Problem::internal("The picture cannot be shown."))?;
-    shrunk.map(Bytes::from).map_err(|error| {
+    let bytes = shrunk.map(Bytes::from).map_err(|error| {
         tracing::error!(%error, "a kept picture cannot be decoded");
         Problem::internal("The picture cannot be shown.")
-    })
+    })?;
+    app.blobs().put_derived(kept, bytes.clone()).await?;
+    Ok(bytes)
 }
 
 /// What the page lets choose from.

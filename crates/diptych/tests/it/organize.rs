@@ -223,6 +223,8 @@ fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
     assert!(!ada.get("/propose").text().contains("id=\"mine\""));
 
     assert_eq!(propose(&ada, "birds", &models, "p.txt", b"a heron\na crane at dusk\n").status, 303);
+    let again = propose(&ada, "birds", &models, "p.txt", b"a stork\n");
+    assert!(again.status == 400 && again.text().contains("of that short name waits"), "{}", again.text());
     assert_eq!(propose(&ada, "herons", &models, "p.csv", b"prompt\na heron\n").status, 303);
     assert_eq!(propose(&ada, "cranes", &models, "p.csv", b"prompt\na crane\n").status, 303);
     let fourth = propose(&ada, "storks", &models, "p.csv", b"prompt\na stork\n");
@@ -237,6 +239,11 @@ fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
     assert_eq!(ids.len(), 3);
     assert!(page.contains("Birds &#60;b&#62;") && page.contains("2 prompts"), "{page}");
     assert_eq!(ada.form(&format!("/proposals/{}", ids[0]), "decision=accept").status, 403);
+    let prompts = organizer.get(&format!("/proposals/{}/prompts", ids[0]));
+    assert_eq!(
+        (prompts.text().as_str(), prompts.header("content-type")),
+        ("a heron\na crane at dusk\n", "text/plain; charset=utf-8")
+    );
 
     assert_eq!(organizer.form(&format!("/proposals/{}", ids[0]), "decision=accept").status, 303);
     assert_eq!(

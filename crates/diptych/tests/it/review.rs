@@ -36,6 +36,7 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/propose", [303, 404, 404, 404]), // this server has no diptych.toml
     ("POST", "/propose", [401, 403, 403, 403]),
     ("POST", "/proposals/{id}", [401, 403, 403, 403]),
+    ("GET", "/proposals/{id}/prompts", [401, 403, 403, 404]), // none waits
     ("GET", "/api/v1/me", [401, 200, 200, 200]),
     ("GET", "/s/{slug}", [303, 200, 200, 200]),
     ("GET", "/s/{slug}/plain", [303, 200, 200, 200]),
