@@ -20,12 +20,20 @@ struct Acknowledged {
     answer: &'static str,
 }
 
+/// How many people answer a pair.
+const OVERLAP: usize = 20;
+
 /// A crash, at a moment between these, in milliseconds after the crowd has come.
 const MOMENTS: std::ops::Range<u64> = 20..700;
 
 fn random(range: std::ops::Range<u64>) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     range.start + RandomState::new().hash_one(0) % (range.end - range.start)
+}
+
+/// Enough that there are pairs left for everybody after so many crashes.
+fn prompts(times: usize) -> usize {
+    20 + 3 * times
 }
 
 fn times() -> usize {
@@ -60,7 +68,7 @@ fn annotate(nobody: &Client, slug: &str, terms: &str, numbers: &AtomicUsize) -> 
                     break;
                 }
                 for (place, assignment) in taken.iter().enumerate() {
-                    let answer = ["left", "right", "both_good", "both_bad"][place % 4];
+                    let answer = ["left", "right", "both_good"][place % 3];
                     let id = assignment["id"].as_str()?.to_owned();
                     let body = json!({"answer": answer}).to_string();
                     let path = format!("/api/v1/assignments/{id}/response");
@@ -84,7 +92,9 @@ fn crash(mut sprint: Sprint, times: usize) {
     for limit in ["PER_PERSON", "PER_ADDRESS", "SIGN_INS_A_MINUTE"] {
         sprint.set(&format!("DIPTYCH_LIMITS__{limit}"), "1000000");
     }
-    sprint.edit("overlap = 3", "overlap = 1000");
+    // Pairs fill one after the other, so that there are some to make gold ones of.
+    sprint.edit("overlap = 3", &format!("overlap = {OVERLAP}"));
+    sprint.edit("gold = 0.0", "gold = 0.2");
     let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
     let numbers = AtomicUsize::new(0);
     let mut terms = String::new();
@@ -127,20 +137,41 @@ fn crash(mut sprint: Sprint, times: usize) {
     }
     assert!(all > times * 10, "the crowd was at it: {all} answers");
     // No pair over its overlap, and nobody twice on one.
-    let query = "SELECT pair_id, COUNT(*) AS answers, COUNT(DISTINCT pseudonym) AS people FROM responses WHERE counts \
-                 GROUP BY pair_id HAVING COUNT(*) > 1000 OR COUNT(*) <> COUNT(DISTINCT pseudonym)";
-    let wrong: Value = serde_json::from_str(&sprint.ok(&["sql", query, "--format", "json"])).unwrap();
+    let query = format!(
+        "SELECT pair_id, COUNT(*) AS answers, COUNT(DISTINCT pseudonym) AS people FROM responses WHERE counts \
+         GROUP BY pair_id HAVING COUNT(*) > {OVERLAP} OR COUNT(*) <> COUNT(DISTINCT pseudonym)"
+    );
+    let wrong: Value = serde_json::from_str(&sprint.ok(&["sql", &query, "--format", "json"])).unwrap();
     assert_eq!(wrong, json!([]));
-    let counted = sprint.status().0["responses"]["submitted"].as_u64().unwrap();
-    assert!(counted >= all as u64, "{counted} answers are there, {all} were acknowledged");
-    eprintln!("{times} crashes, {all} answers acknowledged, {counted} kept, none lost");
+    let (counted, checks) =
+        (sprint.status().0["responses"]["submitted"].as_u64().unwrap(), checks(&sprint, &slug));
+    assert!(checks > 0, "nobody was measured");
+    let kept = counted + checks;
+    eprintln!(
+        "{times} crashes, {all} answers acknowledged, {counted} kept and {checks} to checks, none lost"
+    );
+    assert!(kept >= all as u64, "{kept} answers are there, {all} were acknowledged");
+}
+
+/// How many answers to checks there are.
+fn checks(sprint: &Sprint, slug: &str) -> u64 {
+    let url = sprint.env("DIPTYCH_STORAGE__DATABASE").unwrap_or("sqlite:diptych.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let counts = runtime.block_on(async {
+        let store = diptych_store::Store::open(url, &sprint.path("")).await.unwrap();
+        let id = store.find_sprint(slug).await.unwrap().unwrap();
+        let counts = store.check_counts(&id).await.unwrap();
+        store.close().await;
+        counts
+    });
+    counts.iter().map(|count| (count.passed + count.failed).unsigned_abs()).sum()
 }
 
 #[test]
 #[ignore = "takes a while, and has a twin that needs PostgreSQL: cargo xtask ci, or soak"]
 fn a_killed_server_on_sqlite_has_kept_every_answer() {
     let times = times();
-    crash(Sprint::new(20 + times / 4), times);
+    crash(Sprint::new(prompts(times)), times);
 }
 
 #[test]
@@ -154,7 +185,7 @@ fn a_killed_server_on_postgres_has_kept_every_answer() {
     };
     sql(format!("CREATE DATABASE {name}"));
     let (rest, _) = server.rsplit_once('/').expect("an address with a database");
-    let mut sprint = Sprint::new(20 + times / 4);
+    let mut sprint = Sprint::new(prompts(times));
     sprint.set("DIPTYCH_STORAGE__DATABASE", &format!("{rest}/{name}"));
     crash(sprint, times);
     sql(format!("DROP DATABASE {name} WITH (FORCE)"));

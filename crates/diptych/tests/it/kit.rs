@@ -58,6 +58,10 @@ impl Sprint {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn env(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
+    }
+
     /// Replaces text in `sprint.toml`, wherever it stands.
     pub fn edit(&self, from: &str, to: &str) {
         let file = self.path("sprint.toml");
