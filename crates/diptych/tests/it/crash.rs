@@ -20,8 +20,8 @@ struct Acknowledged {
     answer: &'static str,
 }
 
-/// How many people answer a pair.
-const OVERLAP: usize = 20;
+/// Enough prompts that nobody is soon done.
+const PROMPTS: usize = 25;
 
 /// A crash, at a moment between these, in milliseconds after the crowd has come.
 const MOMENTS: std::ops::Range<u64> = 20..700;
@@ -31,9 +31,9 @@ fn random(range: std::ops::Range<u64>) -> u64 {
     range.start + RandomState::new().hash_one(0) % (range.end - range.start)
 }
 
-/// Enough that there are pairs left for everybody after so many crashes.
-fn prompts(times: usize) -> usize {
-    20 + 3 * times
+/// How many people answer a pair: enough that some are left for everybody after so many crashes.
+fn overlap(times: usize) -> usize {
+    2 * times
 }
 
 fn times() -> usize {
@@ -93,7 +93,7 @@ fn crash(mut sprint: Sprint, times: usize) {
         sprint.set(&format!("DIPTYCH_LIMITS__{limit}"), "1000000");
     }
     // Pairs fill one after the other, so that there are some to make gold ones of.
-    sprint.edit("overlap = 3", &format!("overlap = {OVERLAP}"));
+    sprint.edit("overlap = 3", &format!("overlap = {}", overlap(times)));
     sprint.edit("gold = 0.0", "gold = 0.2");
     let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
     let numbers = AtomicUsize::new(0);
@@ -139,7 +139,8 @@ fn crash(mut sprint: Sprint, times: usize) {
     // No pair over its overlap, and nobody twice on one.
     let query = format!(
         "SELECT pair_id, COUNT(*) AS answers, COUNT(DISTINCT pseudonym) AS people FROM responses WHERE counts \
-         GROUP BY pair_id HAVING COUNT(*) > {OVERLAP} OR COUNT(*) <> COUNT(DISTINCT pseudonym)"
+         GROUP BY pair_id HAVING COUNT(*) > {} OR COUNT(*) <> COUNT(DISTINCT pseudonym)",
+        overlap(times)
     );
     let wrong: Value = serde_json::from_str(&sprint.ok(&["sql", &query, "--format", "json"])).unwrap();
     assert_eq!(wrong, json!([]));
@@ -171,7 +172,7 @@ fn checks(sprint: &Sprint, slug: &str) -> u64 {
 #[ignore = "takes a while, and has a twin that needs PostgreSQL: cargo xtask ci, or soak"]
 fn a_killed_server_on_sqlite_has_kept_every_answer() {
     let times = times();
-    crash(Sprint::new(prompts(times)), times);
+    crash(Sprint::new(PROMPTS), times);
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_killed_server_on_postgres_has_kept_every_answer() {
     };
     sql(format!("CREATE DATABASE {name}"));
     let (rest, _) = server.rsplit_once('/').expect("an address with a database");
-    let mut sprint = Sprint::new(prompts(times));
+    let mut sprint = Sprint::new(PROMPTS);
     sprint.set("DIPTYCH_STORAGE__DATABASE", &format!("{rest}/{name}"));
     crash(sprint, times);
     sql(format!("DROP DATABASE {name} WITH (FORCE)"));
