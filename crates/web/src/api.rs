@@ -219,7 +219,7 @@ pub(crate) async fn sprints(
 ) -> Result<Json<Sprints>, Problem> {
     let mut sprints = Vec::new();
     for (slug, sprint) in visible(&app, person.as_ref()).await? {
-        let progress = app.store().progress(&sprint.ctx().sprint).await?;
+        let progress = sprint.progress(app.pulse().changes()).await?;
         sprints.push(SprintSummary {
             slug: slug.clone(),
             title: sprint.config().sprint.title.clone(),
@@ -397,12 +397,13 @@ pub(crate) async fn leaderboard(
     Path(slug): Path<String>,
 ) -> Result<Json<Leaderboard>, Problem> {
     let sprint = app.sprint(&slug)?;
-    let standings = app.store().standings(&sprint.ctx().sprint, 100, now()).await?;
-    let people = standings
-        .into_iter()
+    let board = sprint.board(app.pulse().changes()).await?;
+    let people = board
+        .standings
+        .iter()
         .map(|standing| Place {
-            pseudonym: standing.name.is_none().then_some(standing.pseudonym),
-            name: standing.name,
+            pseudonym: standing.name.is_none().then(|| standing.pseudonym.clone()),
+            name: standing.name.clone(),
             responses: annotate::rounded(standing.responses),
             today: annotate::rounded(standing.lately),
             streak: standing.streak,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use diptych_core::PersonId;
 use diptych_stages::annotate::rounded;
+use diptych_store::standings::Standing;
 use tokio::sync::Mutex;
 
 use crate::problem::Problem;
@@ -114,6 +115,24 @@ impl<T> Kept<T> {
         let _making = self.making.lock().await;
         *self.made() = None;
     }
+}
+
+/// What everybody may see of a sprint.
+pub(crate) struct Board {
+    /// Those with the most answers.
+    pub(crate) standings: Vec<Standing>,
+    /// Each category's name, pairs, answers, and answers that are wanted.
+    pub(crate) categories: Vec<(String, i64, i64, i64)>,
+    /// Answers of the last 24 hours.
+    pub(crate) last_day: i64,
+}
+
+/// What moves at this moment.
+pub(crate) struct Lately {
+    /// Answers of the last minute.
+    pub(crate) minute: i64,
+    /// People who have answered in the last five.
+    pub(crate) people: i64,
 }
 
 /// How much people have answered, rounded as on the leaderboard: one's own place tells nobody's exact count.

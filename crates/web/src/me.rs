@@ -122,6 +122,7 @@ pub(crate) async fn name(
     only_from_here(&headers)?;
     let hosted = app.sprint(&sprint)?;
     app.store().show_name(&hosted.ctx().sprint, &person.id, named == "yes").await?;
+    hosted.forget_figures().await;
     Ok(Redirect::to("/me"))
 }
 
@@ -155,6 +156,9 @@ pub(crate) async fn leave(
         .map(|(_, hosted)| hosted.ctx().sprint.clone())
         .collect();
     app.store().forget(&person.id, &remove, now()).await?;
+    for (_, hosted) in &sprints {
+        hosted.forget_figures().await;
+    }
     let t = reader.t;
     let says = [t.say("me_forgotten"), t.say("me_forgotten_says")];
     let response = message(&app, None, &reader, says, ["/", t.say("all_sprints")]).await?.into_response();

@@ -32,9 +32,6 @@ use crate::texts::Reader;
 /// How often the live page hears of new figures.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Who has answered within so many milliseconds is here.
-const HERE: i64 = 5 * 60 * 1000;
-
 /// The longest announcement, in characters.
 const LONGEST: usize = 500;
 
@@ -184,13 +181,13 @@ struct Live {
 
 impl Live {
     async fn now(app: &App, sprint: &HostedSprint) -> Result<Self, Problem> {
-        let (ctx, now) = (sprint.ctx(), now());
-        let progress = sprint.progress(app.pulse().changes()).await?;
+        let ctx = sprint.ctx();
+        let (progress, lately) = (sprint.progress(app.pulse().changes()).await?, sprint.lately().await?);
         let unanimous = sprint.report().await?.agreement.unanimous;
         let disk = free_space(&ctx.folder);
         Ok(Self {
-            minute: app.store().responses_since(&ctx.sprint, now - 60_000).await?,
-            people: app.store().people_since(&ctx.sprint, now - HERE).await?,
+            minute: lately.minute,
+            people: lately.people,
             percent: percent(progress.submitted, progress.wanted),
             responses: thousands(progress.submitted.unsigned_abs()),
             wanted: thousands(progress.wanted.unsigned_abs()),

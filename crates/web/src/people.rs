@@ -50,26 +50,25 @@ pub(crate) async fn show(
     reader: Reader,
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
-    let (ctx, now) = (sprint.ctx(), diptych_stages::ctx::now());
-    let progress = app.store().progress(&ctx.sprint).await?;
-    let a_day = app.store().responses_since(&ctx.sprint, now - 24 * 3600 * 1000).await?;
-    let categories = app.store().progress_by_category(&ctx.sprint).await?;
+    let answers = app.pulse().changes();
+    let (progress, board) = (sprint.progress(answers).await?, sprint.board(answers).await?);
     let t = reader.t;
-    let categories = categories
-        .into_iter()
+    let categories = board
+        .categories
+        .iter()
         .map(|(category, pairs, responses, wanted)| CategoryRow {
-            percent: percent(responses, wanted),
-            category: if category.is_empty() { t.say("no_category").to_owned() } else { category },
-            pairs: t.number(pairs),
-            answers: part_of(t, responses, wanted),
+            percent: percent(*responses, *wanted),
+            category: if category.is_empty() { t.say("no_category").to_owned() } else { category.clone() },
+            pairs: t.number(*pairs),
+            answers: part_of(t, *responses, *wanted),
         })
         .collect();
     let rounded = |number: i64| {
         if number < 10 { t.say("under_ten").to_owned() } else { t.number(annotate::rounded(number)) }
     };
-    let people = app.store().standings(&ctx.sprint, 100, now).await?.into_iter().map(|standing| PersonRow {
+    let people = board.standings.iter().map(|standing| PersonRow {
         named: standing.name.is_some(),
-        who: standing.name.unwrap_or(standing.pseudonym),
+        who: standing.name.as_ref().unwrap_or(&standing.pseudonym).clone(),
         simulated: standing.simulated,
         responses: rounded(standing.responses),
         today: if standing.lately == 0 { "–".to_owned() } else { rounded(standing.lately) },
@@ -82,7 +81,7 @@ pub(crate) async fn show(
         .of_sprint(&sprint.config())
         .for_moderators(&app, person.as_ref())
         .await?;
-    let pace = pace(t, progress.submitted, progress.wanted, a_day);
+    let pace = pace(t, progress.submitted, progress.wanted, board.last_day);
     let percent = percent(progress.submitted, progress.wanted);
     Ok(page(&People {
         frame,

@@ -17,13 +17,13 @@ use diptych_stages::terms::Terms;
 use diptych_stages::{Ctx, StageError, open, review, safety};
 use diptych_store::pairs::Progress;
 use diptych_store::sprints::Running;
-use diptych_store::{Blobs, Store};
+use diptych_store::{Blobs, Millis, Store};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, Limits};
 use crate::gates::Gates;
-use crate::kept::{Counts, Kept};
+use crate::kept::{Board, Counts, Kept, Lately};
 use crate::look::Cover;
 use crate::openid::Provider;
 use crate::problem::Problem;
@@ -32,6 +32,12 @@ use crate::session::CookieRules;
 
 /// How old a report may be before it is made again.
 const REPORT_AGE: Duration = Duration::from_secs(5);
+
+/// The most places of a leaderboard.
+const MOST_PLACES: i64 = 100;
+
+const MINUTE: Millis = 60 * 1000;
+const DAY: Millis = 24 * 60 * MINUTE;
 
 /// How often each `sprint.toml` is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -53,7 +59,9 @@ pub struct HostedSprint {
     report: Kept<Report>,
     figures: Kept<Vec<Figures>>,
     progress: Kept<Progress>,
-    standings: Kept<Counts>,
+    counts: Kept<Counts>,
+    board: Kept<Board>,
+    lately: Kept<Lately>,
     /// Whether people are asked, and what they are told: at most a second old.
     running: RwLock<Running>,
     /// What organizers must hear of, as of the last look.
@@ -78,7 +86,9 @@ impl HostedSprint {
             report: Kept::default(),
             figures: Kept::default(),
             progress: Kept::default(),
-            standings: Kept::default(),
+            counts: Kept::default(),
+            board: Kept::default(),
+            lately: Kept::default(),
             running: RwLock::new(Running { state: SprintState::Open, announcement: None }),
             alerts: RwLock::default(),
             cover: Cover::default(),
@@ -234,7 +244,32 @@ impl HostedSprint {
     pub(crate) async fn counts(&self) -> Result<Arc<Counts>, Problem> {
         let ctx = self.ctx();
         let counts = async { Ok(Counts::of(ctx.store.answer_counts(&ctx.sprint).await?)) };
-        self.standings.get(REPORT_AGE, counts).await
+        self.counts.get(REPORT_AGE, counts).await
+    }
+
+    /// What everybody may see. `answers` as [`Kept::fresh`] takes them.
+    pub(crate) async fn board(&self, answers: u64) -> Result<Arc<Board>, Problem> {
+        let (ctx, now) = (self.ctx(), diptych_stages::ctx::now());
+        let board = async {
+            Ok(Board {
+                standings: ctx.store.standings(&ctx.sprint, MOST_PLACES, now).await?,
+                categories: ctx.store.progress_by_category(&ctx.sprint).await?,
+                last_day: ctx.store.responses_since(&ctx.sprint, now - DAY).await?,
+            })
+        };
+        self.board.fresh(answers, board).await
+    }
+
+    /// What moves at this moment; at most a second old, however many look.
+    pub(crate) async fn lately(&self) -> Result<Arc<Lately>, Problem> {
+        let (ctx, now) = (self.ctx(), diptych_stages::ctx::now());
+        let lately = async {
+            Ok(Lately {
+                minute: ctx.store.responses_since(&ctx.sprint, now - MINUTE).await?,
+                people: ctx.store.people_since(&ctx.sprint, now - 5 * MINUTE).await?,
+            })
+        };
+        self.lately.get(Duration::from_secs(1), lately).await
     }
 
     /// The picture that stands for it, as a JPEG; none where it has none, or none that can be shown.
@@ -247,7 +282,8 @@ impl HostedSprint {
         self.report.forget().await;
         self.figures.forget().await;
         self.progress.forget().await;
-        self.standings.forget().await;
+        self.counts.forget().await;
+        self.board.forget().await;
     }
 
     pub(crate) fn running(&self) -> Running {

@@ -20,8 +20,8 @@ struct Acknowledged {
     answer: &'static str,
 }
 
-/// Enough prompts that nobody is soon done.
-const PROMPTS: usize = 25;
+/// How many people answer a pair: pairs fill one after the other, so that there are some to make gold ones of.
+const OVERLAP: usize = 8;
 
 /// A crash, at a moment between these, in milliseconds after the crowd has come.
 const MOMENTS: std::ops::Range<u64> = 20..700;
@@ -31,9 +31,40 @@ fn random(range: std::ops::Range<u64>) -> u64 {
     range.start + RandomState::new().hash_one(0) % (range.end - range.start)
 }
 
-/// How many people answer a pair: enough that some are left for everybody after so many crashes.
-fn overlap(times: usize) -> usize {
-    2 * times
+/// A sprint with pairs enough that some are left for everybody after so many crashes.
+fn sprint(times: usize) -> Sprint {
+    const WHO: [&str; 10] = [
+        "a heron",
+        "two foxes",
+        "an old sailor",
+        "a robot",
+        "a child",
+        "a cat",
+        "a knight",
+        "a horse",
+        "a baker",
+        "an owl",
+    ];
+    const WHERE: [&str; 10] = [
+        "on a pier",
+        "in a forest",
+        "under a bridge",
+        "at a market",
+        "by a lake",
+        "on the moon",
+        "in a kitchen",
+        "in a library",
+        "on a hill",
+        "in the snow",
+    ];
+    const HOW: [&str; 7] =
+        ["at dawn", "at night", "in fog", "in the rain", "in summer", "by candlelight", "seen from above"];
+    let prompt = |number: usize| {
+        let (who, place, how) = (WHO[number % 10], WHERE[number / 10 % 10], HOW[number / 100 % 7]);
+        format!("{who} {place} {how}\n")
+    };
+    let prompts: String = (0..(100 + 3 * times).min(700)).map(prompt).collect();
+    Sprint::with("prompts.txt", prompts.as_bytes())
 }
 
 fn times() -> usize {
@@ -92,9 +123,8 @@ fn crash(mut sprint: Sprint, times: usize) {
     for limit in ["PER_PERSON", "PER_ADDRESS", "SIGN_INS_A_MINUTE"] {
         sprint.set(&format!("DIPTYCH_LIMITS__{limit}"), "1000000");
     }
-    // Pairs fill one after the other, so that there are some to make gold ones of.
-    sprint.edit("overlap = 3", &format!("overlap = {}", overlap(times)));
-    sprint.edit("gold = 0.0", "gold = 0.2");
+    sprint.edit("overlap = 3", &format!("overlap = {OVERLAP}"));
+    sprint.edit("gold = 0.0", "gold = 0.25");
     let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
     let numbers = AtomicUsize::new(0);
     let mut terms = String::new();
@@ -139,8 +169,7 @@ fn crash(mut sprint: Sprint, times: usize) {
     // No pair over its overlap, and nobody twice on one.
     let query = format!(
         "SELECT pair_id, COUNT(*) AS answers, COUNT(DISTINCT pseudonym) AS people FROM responses WHERE counts \
-         GROUP BY pair_id HAVING COUNT(*) > {} OR COUNT(*) <> COUNT(DISTINCT pseudonym)",
-        overlap(times)
+         GROUP BY pair_id HAVING COUNT(*) > {OVERLAP} OR COUNT(*) <> COUNT(DISTINCT pseudonym)"
     );
     let wrong: Value = serde_json::from_str(&sprint.ok(&["sql", &query, "--format", "json"])).unwrap();
     assert_eq!(wrong, json!([]));
@@ -172,7 +201,7 @@ fn checks(sprint: &Sprint, slug: &str) -> u64 {
 #[ignore = "takes a while, and has a twin that needs PostgreSQL: cargo xtask ci, or soak"]
 fn a_killed_server_on_sqlite_has_kept_every_answer() {
     let times = times();
-    crash(Sprint::new(PROMPTS), times);
+    crash(sprint(times), times);
 }
 
 #[test]
@@ -186,7 +215,7 @@ fn a_killed_server_on_postgres_has_kept_every_answer() {
     };
     sql(format!("CREATE DATABASE {name}"));
     let (rest, _) = server.rsplit_once('/').expect("an address with a database");
-    let mut sprint = Sprint::new(PROMPTS);
+    let mut sprint = sprint(times);
     sprint.set("DIPTYCH_STORAGE__DATABASE", &format!("{rest}/{name}"));
     crash(sprint, times);
     sql(format!("DROP DATABASE {name} WITH (FORCE)"));
