@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("stats", 0),
     ("picture", 0),
     ("text", 0),
+    ("rows", 0),
     ("rehearsal", 0),
     ("store", 1),
     ("engine", 1),
