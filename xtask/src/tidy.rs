@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("picture", 0),
     ("text", 0),
     ("rows", 0),
+    ("reply", 0),
     ("rehearsal", 0),
     ("store", 1),
     ("engine", 1),
