@@ -12,6 +12,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("stats", 0),
     ("picture", 0),
     ("text", 0),
+    ("rows", 0),
+    ("reply", 0),
     ("rehearsal", 0),
     ("store", 1),
     ("engine", 1),

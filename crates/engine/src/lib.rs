@@ -13,7 +13,6 @@ use bytes::Bytes;
 mod classify;
 pub mod download;
 mod embedded;
-mod error;
 pub mod fake;
 mod pace;
 mod remote;
@@ -22,7 +21,7 @@ pub mod tls;
 
 pub use classify::{ImageClassifier, Labels, TextClassifier};
 pub use diptych_picture::Format;
-pub use error::{EngineError, chain};
+pub use diptych_reply::EngineError;
 pub use pace::{Pace, Paced};
 pub use remote::classify::JUDGED;
 pub use settings::{ChatSettings, ClassifierSettings, ImageSettings, Limits};
@@ -188,6 +187,18 @@ pub fn text_classifier(settings: &ClassifierSettings) -> Result<Arc<dyn TextClas
 /// As [`text_classifier`].
 pub fn image_classifier(settings: &ClassifierSettings) -> Result<Arc<dyn ImageClassifier>, EngineError> {
     Ok(Arc::new(remote::classify::Remote::new(settings)?))
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Checks that bytes are a whole picture and puts them into a [`MadeImage`] without provenance but its

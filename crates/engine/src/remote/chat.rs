@@ -77,8 +77,6 @@ impl Chat for OpenAiChat {
             Some(Content::Parts(parts)) => parts.into_iter().filter_map(|part| part.text).collect(),
             None => String::new(),
         };
-        // NUL is in no text that people write, and PostgreSQL keeps none.
-        let text = text.replace('\0', "");
         Ok(ChatReply {
             usage: usage(completion.usage.as_ref(), request, &text),
             text,

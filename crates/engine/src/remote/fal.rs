@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use diptych_reply::Reply;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
@@ -15,7 +16,6 @@ use tokio::time::sleep;
 
 use super::http::{MOST_IMAGE_TEXT, MOST_TEXT, Scheme, Server};
 use super::picture::{from_address, sent_seed};
-use super::reply::Reply;
 use crate::{EngineError, ImageMaker, ImageRequest, ImageSettings, MadeImage, made};
 
 const PUBLIC: &str = "https://queue.fal.run";
@@ -67,8 +67,9 @@ impl Fal {
                 "IN_QUEUE" | "IN_PROGRESS" => pause = pause.mul_f64(1.5).min(SLOWEST_LOOK),
                 other => {
                     return Err(EngineError::unusable(format!(
-                        "{} has a request in the state {other}",
-                        self.server.who()
+                        "{} has a request in the state {}",
+                        self.server.who(),
+                        self.server.quoted(other)
                     )));
                 }
             }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
+use diptych_reply::{Origin, Reply};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value;
 
-use super::reply::{Origin, Reply};
 use crate::EngineError;
 
 /// The longest text that is read: answers of chat models, states of queues.
@@ -32,6 +32,16 @@ pub(crate) enum Scheme {
     Key,
     /// `Authorization: Basic …` of `USER:PASSWORD`.
     Basic,
+}
+
+impl Scheme {
+    /// The form in which the key is sent.
+    fn sent(self, key: &str) -> String {
+        match self {
+            Self::Bearer | Self::Key => key.to_owned(),
+            Self::Basic => STANDARD.encode(key),
+        }
+    }
 }
 
 /// A server and how to speak to it.
@@ -68,13 +78,19 @@ impl Server {
         let client = builder.build().map_err(|error| {
             EngineError::setup(format!("{who}: no HTTPS client can be made: {}", root(&error)))
         })?;
-        let origin = Arc::new(Origin { who, key_env: key_env.map(str::to_owned), key });
+        let secrets = key.map_or(Vec::new(), |key| vec![scheme.sent(&key), key]);
+        let origin = Arc::new(Origin::new(who, key_env.map(str::to_owned), secrets));
         Ok(Self { origin, base, client, authorization })
     }
 
     /// How messages call it.
     pub(crate) fn who(&self) -> &str {
-        &self.origin.who
+        self.origin.who()
+    }
+
+    /// What the server says, for a message.
+    pub(crate) fn quoted(&self, words: &str) -> String {
+        self.origin.quoted(words)
     }
 
     /// The host of its address.
@@ -98,9 +114,12 @@ impl Server {
                 "{} at {} continues at another server, {}, which is not sent the key; set `url` to that server",
                 self.who(),
                 self.base,
-                url.host_str().unwrap_or("?")
+                self.quoted(url.host_str().unwrap_or("?"))
             ))),
-            Err(_) => Err(EngineError::unusable(format!("{} gave `{given}` as an address", self.who()))),
+            Err(_) => {
+                let given = self.quoted(given);
+                Err(EngineError::unusable(format!("{} gave `{given}` as an address", self.who())))
+            }
         }
     }
 
@@ -174,7 +193,7 @@ impl Server {
     }
 
     async fn exchange(&self, request: RequestBuilder, url: &Url, most: usize) -> Result<Reply, EngineError> {
-        let place = shown(url);
+        let place = self.quoted(&shown(url));
         let mut response = request.send().await.map_err(|error| {
             let what = if error.is_timeout() { "no connection in time".to_owned() } else { root(&error) };
             EngineError::transient(format!("{} at {place} could not be reached: {what}", self.who()))
@@ -234,11 +253,12 @@ fn read_key(who: &str, name: &str) -> Result<String, EngineError> {
 }
 
 fn header(who: &str, name: &str, key: &str, scheme: Scheme) -> Result<HeaderValue, EngineError> {
-    let text = match scheme {
-        Scheme::Bearer => format!("Bearer {key}"),
-        Scheme::Key => format!("Key {key}"),
-        Scheme::Basic => format!("Basic {}", STANDARD.encode(key)),
+    let word = match scheme {
+        Scheme::Bearer => "Bearer",
+        Scheme::Key => "Key",
+        Scheme::Basic => "Basic",
     };
+    let text = format!("{word} {}", scheme.sent(key));
     let mut header = HeaderValue::from_str(&text).map_err(|_| {
         EngineError::setup(format!(
             "{who}: the value of the environment variable {name} cannot be a key: it has characters that no header takes"
@@ -262,11 +282,4 @@ fn root(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
-}
-
-/// The bytes of a reply's body, for callers that want nothing else.
-impl From<Reply> for Bytes {
-    fn from(reply: Reply) -> Self {
-        reply.body
-    }
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use diptych_reply::Reply;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde::Deserialize;
@@ -18,7 +19,6 @@ use tokio::sync::OnceCell;
 
 use super::http::{MOST_IMAGE_TEXT, MOST_TEXT, Scheme, Server};
 use super::picture::{from_address, from_base64, sent_seed};
-use super::reply::Reply;
 use crate::{EngineError, ImageMaker, ImageRequest, ImageSettings, MadeImage, made};
 
 const PUBLIC: &str = "https://router.huggingface.co/hf-inference";
@@ -112,7 +112,7 @@ impl HuggingFace {
                 "{}: {provider} does not draw with `{}` (who does: {}); set `url` to https://router.huggingface.co/PROVIDER",
                 self.server.who(),
                 self.model,
-                if others.is_empty() { "nobody".to_owned() } else { others.join(", ") }
+                if others.is_empty() { "nobody".to_owned() } else { self.server.quoted(&others.join(", ")) }
             ))
         })
     }

@@ -8,7 +8,6 @@ mod http;
 pub(crate) mod huggingface;
 pub(crate) mod openai_images;
 mod picture;
-mod reply;
 
 #[cfg(test)]
 mod tests;

@@ -32,12 +32,13 @@ pub(crate) async fn from_address(server: &Server, address: &str) -> Result<Bytes
     }
     let url =
         Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| {
-            EngineError::unusable(format!("{} gave `{address}` as an image's address", server.who()))
+            let (who, given) = (server.who(), server.quoted(address));
+            EngineError::unusable(format!("{who} gave `{given}` as an image's address"))
         })?;
     let mut wait = Duration::from_millis(250);
     loop {
         match server.get_plain(url.clone(), MOST_IMAGE).await {
-            Ok(reply) => return Ok(reply.into()),
+            Ok(reply) => return Ok(reply.body),
             // The picture is made, and perhaps paid for: it is fetched again, not made again.
             Err(EngineError::Transient { .. }) if wait <= LONGEST_WAIT => {
                 tokio::time::sleep(wait).await;

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use diptych_core::{Stage, UnitKey, seed};
+use diptych_rows::Packing;
 use diptych_store::prompts::{CollectedPrompt, SourceDrop};
 use diptych_store::sprints::StageMark;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use tokio::sync::mpsc;
 use crate::ctx::now;
 use crate::{Ctx, Result, StageError};
 
-pub use rows::Row;
+pub use diptych_rows::Row;
 
 /// So many prompts go to the store in one transaction.
 const BATCH: usize = 5_000;
@@ -290,13 +291,13 @@ fn sort(
     }
 }
 
-/// The file's name without what says how it is packed: `a/b.jsonl.gz` gives `jsonl` and `gz`.
-pub(crate) fn format_of(path: &Path) -> (String, Option<&'static str>) {
+/// The file's name without what says how it is packed, and that: `a/b.jsonl.gz` gives `jsonl` and gzip.
+pub(crate) fn format_of(path: &Path) -> (String, Option<Packing>) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let (inner, packing) = if let Some(inner) = name.strip_suffix(".gz") {
-        (inner, Some("gz"))
+        (inner, Some(Packing::Gzip))
     } else if let Some(inner) = name.strip_suffix(".zst") {
-        (inner, Some("zst"))
+        (inner, Some(Packing::Zstd))
     } else {
         (name.as_str(), None)
     };

@@ -36,31 +36,23 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    pub(crate) fn refused(reason: impl Into<String>) -> Self {
+    /// For good, for this item alone.
+    pub fn refused(reason: impl Into<String>) -> Self {
         Self::Refused { reason: reason.into() }
     }
 
-    pub(crate) fn transient(message: impl Into<String>) -> Self {
+    /// In passing, and the server asked for no wait.
+    pub fn transient(message: impl Into<String>) -> Self {
         Self::Transient { message: message.into(), retry_after: None }
     }
 
-    pub(crate) fn unusable(message: impl Into<String>) -> Self {
+    /// It answered, and what came is of no use.
+    pub fn unusable(message: impl Into<String>) -> Self {
         Self::Unusable { message: message.into() }
     }
 
-    pub(crate) fn setup(message: impl Into<String>) -> Self {
+    /// No call can succeed.
+    pub fn setup(message: impl Into<String>) -> Self {
         Self::Setup { message: message.into() }
     }
-}
-
-/// An error with its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
