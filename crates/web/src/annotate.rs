@@ -17,10 +17,11 @@ use serde::Deserialize;
 use crate::api::{self, take_for};
 use crate::client::Client;
 use crate::frame::{Frame, page};
+use crate::hosted::HostedSprint;
 use crate::pages::{not_found, percent};
 use crate::problem::{Path, Problem, Query};
 use crate::session::{SignedIn, Visitor, only_from_here};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 use crate::terms::{self, has_agreed};
 use crate::texts::{self, Reader, Texts};
 

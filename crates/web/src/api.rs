@@ -22,9 +22,10 @@ use utoipa::ToSchema;
 
 use crate::client::{Client, network};
 use crate::gates::{Gate, Said};
+use crate::hosted::HostedSprint;
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, by_token};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 use crate::terms::has_agreed;
 
 /// A sprint, as people may see it.

@@ -3,9 +3,11 @@
 mod annotate;
 mod api;
 mod client;
+mod duties;
 mod enter;
 mod frame;
 mod gates;
+mod hosted;
 mod kept;
 mod look;
 mod me;
@@ -45,10 +47,11 @@ use crate::propose::LARGEST_PROPOSAL;
 use crate::session::Visitor;
 use crate::texts::Reader;
 
+pub use hosted::HostedSprint;
 pub use openapi::document as openapi_document;
 pub use pages::results_page;
 pub use session::new_secret;
-pub use state::{App, HostedSprint, SetUpError};
+pub use state::{App, SetUpError};
 
 /// The largest request body, in bytes: an answer with its comment is far below.
 const LARGEST_BODY: usize = 64 << 10;

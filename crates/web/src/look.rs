@@ -12,8 +12,9 @@ use diptych_core::config::Colour;
 use diptych_picture::Limits;
 use tokio::sync::Mutex;
 
+use crate::hosted::HostedSprint;
 use crate::problem::{Path, Problem};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 
 /// The brightest surface that the colour stands on in the light scheme, and the brightest in the dark one: `--wall`
 /// and `--sheet` of `design.css`.

@@ -12,10 +12,11 @@ use serde::Deserialize;
 
 use crate::client::Client;
 use crate::frame::{Frame, message, page};
+use crate::hosted::HostedSprint;
 use crate::pages::moment;
 use crate::problem::Problem;
 use crate::session::{SignedIn, Visitor, only_from_here, without_session};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 use crate::texts::Reader;
 
 /// A sprint, as the page shows what is kept of a person there.

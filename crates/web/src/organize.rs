@@ -21,12 +21,13 @@ use futures::stream::unfold;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Frame, message, page};
+use crate::hosted::HostedSprint;
 use crate::pages::{not_found, percent, thousands};
 use crate::problem::{Path, Problem};
 use crate::pulse::free_space;
 use crate::review::organizer;
 use crate::session::{SignedIn, Visitor, only_from_here};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 use crate::texts::Reader;
 
 /// How often the live page hears of new figures.

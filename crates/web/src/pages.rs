@@ -18,10 +18,11 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{may_see_results, visible};
 use crate::frame::{Frame, message, page};
+use crate::hosted::HostedSprint;
 use crate::problem::{Problem, Query};
 use crate::review::{Choices, LogLine, Proposed, ThresholdBody, organizer, reviewer, sees_models};
 use crate::session::{SignedIn, Visitor};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 use crate::texts::Reader;
 
 const CSS: &str = include_str!("../assets/design.css");

@@ -18,9 +18,10 @@ use diptych_store::scores::Kind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::hosted::HostedSprint;
 use crate::problem::{Path, Problem, Query};
 use crate::session::SignedIn;
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 
 /// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;

@@ -14,9 +14,10 @@ use serde::Deserialize;
 
 use crate::frame::{Frame, page};
 use crate::gates::{Gate, Said};
+use crate::hosted::HostedSprint;
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, only_from_here};
-use crate::state::{App, HostedSprint};
+use crate::state::App;
 use crate::texts::{Reader, Texts};
 
 #[derive(Template)]

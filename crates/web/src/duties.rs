@@ -1,0 +1,123 @@
+//! What a server sees to by itself: that it follows files, database and other servers, and that organizers hear of
+//! what stands out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use diptych_core::SprintState;
+use diptych_stages::Ctx;
+
+use crate::hosted::HostedSprint;
+use crate::problem::Problem;
+use crate::state::App;
+
+/// How often each `sprint.toml` is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl App {
+    /// Forgets, now and then, who has long not asked. Never ends.
+    pub(crate) async fn forget(self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            self.limits().forget();
+        }
+    }
+
+    /// Takes up what changes in any `sprint.toml` while the server runs. Never ends.
+    pub(crate) async fn watch(self) {
+        let mut seen: BTreeMap<String, Option<SystemTime>> = BTreeMap::new();
+        loop {
+            if let Err(problem) = self.find_new_sprints().await {
+                tracing::error!(?problem, "new sprints cannot be looked for");
+            }
+            if let Err(problem) = self.read_running().await {
+                tracing::error!(?problem, "the database does not say which sprints are open");
+            }
+            for (slug, sprint) in &self.sprints() {
+                let file = sprint.ctx().folder.join("sprint.toml");
+                let changed = tokio::fs::metadata(&file).await.and_then(|file| file.modified()).ok();
+                let before = seen.insert(slug.clone(), changed);
+                // The first time too: it may have changed while the server started.
+                if (before != Some(changed) || sprint.unsettled())
+                    && let Err(problem) = sprint.look_again().await
+                {
+                    tracing::error!(?problem, "what follows from the changed sprint.toml cannot be recorded");
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Takes up which sprints are open, and what is announced.
+    pub(crate) async fn read_running(&self) -> Result<(), Problem> {
+        let mut running = self.store().running().await?;
+        for (_, sprint) in self.sprints() {
+            if let Some(running) = running.remove(&sprint.ctx().sprint) {
+                sprint.set_running(running);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks, now and then, whether organizers must hear of something. Never ends.
+    pub(crate) async fn look_out(self) {
+        loop {
+            let now = diptych_stages::ctx::now();
+            let addresses = self.pulse().most_from_one(now);
+            for (slug, sprint) in self.sprints() {
+                // Where all is answered, or nobody is asked, it is quiet as it should be.
+                let done = sprint.is_done().await.unwrap_or(false);
+                if done || sprint.state() != SprintState::Open {
+                    sprint.set_alerts(Vec::new());
+                    continue;
+                }
+                match diptych_stages::alerts::alerts(&sprint.ctx(), addresses, now).await {
+                    Ok(alerts) => sprint.set_alerts(alerts),
+                    Err(error) => {
+                        tracing::error!(%error, slug, "it cannot be told whether something stands out");
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    }
+
+    /// Begins to host the sprints whose folders have come below the server's since it was started: accepted here, or
+    /// by another server that shares the folder.
+    pub(crate) async fn find_new_sprints(&self) -> Result<(), Problem> {
+        let Some(server) = self.folder() else { return Ok(()) };
+        let Some((_, any)) = self.sprints().pop() else { return Ok(()) };
+        let known: HashSet<PathBuf> =
+            self.sprints().into_iter().map(|(_, sprint)| sprint.ctx().folder.clone()).collect();
+        let mut entries = tokio::fs::read_dir(server).await.map_err(|error| unreadable(&error))?;
+        while let Some(entry) = entries.next_entry().await.map_err(|error| unreadable(&error))? {
+            let folder = entry.path();
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if hidden || known.contains(&folder) || !folder.join("sprint.toml").is_file() {
+                continue;
+            }
+            let ctx = Ctx { folder, ..Ctx::clone(&any.ctx()) };
+            let config = match ctx.read_again(&any.overrides) {
+                Ok(config) if self.sprint(&config.sprint.slug).is_err() => config,
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::debug!(%error, folder = %ctx.folder.display(), "this folder is no sprint yet");
+                    continue;
+                }
+            };
+            let sprint = self.store().sprint(&config.sprint.slug, diptych_stages::ctx::now()).await?;
+            let settings = self.store().settings_count(&sprint).await?;
+            let ctx = Ctx { sprint, settings, config: Arc::new(config), ..ctx };
+            let hosted = HostedSprint::new(ctx, any.overrides.clone());
+            self.host(hosted);
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Problem {
+    tracing::error!(%error, "the server's folder cannot be read");
+    Problem::internal("The server's folder cannot be read.")
+}
