@@ -13,7 +13,8 @@ const button = (value) => buttons.find((one) => one.value === value);
 const texts = JSON.parse($("texts").textContent);
 const say = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-let current = null; // the pair that is shown: { assignment, images, since, practice? }
+let current = null; // the pair that is asked: { assignment, images, since, at, practice? }
+let shown = null; // the pair whose pictures hang there
 let waiting = []; // pairs that are fetched, oldest first
 let last = null; // what undo takes back
 const done = new Set(); // assignments that were answered on this browser
@@ -141,6 +142,8 @@ async function next() {
       if (!pair.practice) pair.images.then(quiet, () => {});
     }
   }
+  // What is enlarged is not asked any more.
+  $("zoom").close();
   if (current !== pair) return;
   const { assignment, practice } = pair;
   images[0].alt = say("first_image");
@@ -176,6 +179,8 @@ function enable(on) {
   for (const one of buttons) {
     const idle = practice && ["undo", "toxic_content"].includes(one.value);
     one.disabled = idle || (one.value === "undo" ? !last : !on);
+    if (current !== pair) return;
+    shown = pair;
   }
 }
 
@@ -207,6 +212,7 @@ function undo() {
   done.delete(pair.assignment.id);
   outbox.post({ id: pair.assignment.id, undo: true });
   tabs.postMessage({ open: pair.assignment.id });
+  $("enlarge").disabled = !on;
   if (current) waiting.unshift(current);
   waiting.unshift(pair);
   current = null;
@@ -314,20 +320,35 @@ const keys = { 1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 3:
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (pressed === "e") return $("zoom").togglePopover();
-  if (pressed === "g") return $("guidelines").togglePopover();
+  if (pressed === "e") return $("zoom").open ? $("zoom").close() : enlarge();
   // While the pictures are enlarged the arrows scroll them.
   if (!keys[pressed] || document.querySelector(":popover-open")) return;
   event.preventDefault();
   answer(keys[pressed]);
 });
 
-// Enlarged, both are of full size: fetched when somebody looks.
-$("zoom").addEventListener("beforetoggle", ({ newState }) => {
-  if (newState !== "open" || !current) return;
-  const { left, right } = current.assignment;
-  for (const [place, image] of [...$("zoom").querySelectorAll("img")].entries()) image.src = [left, right][place].url;
-});
+/// Shows both over the whole screen; where only one of them fits, from the one that was tapped.
+async function enlarge(tapped = 0) {
+  if (!current || current !== shown) return;
+  const { prompt, left, right } = current.assignment;
+  const zoom = $("zoom");
+  $("asked").textContent = prompt;
+  // Those that are there already, until both are there in full size.
+  $("enlarged").replaceChildren(...[...$("pictures").children].map((image) => image.cloneNode()));
+  zoom.showModal();
+  zoom.scrollTop = tapped * zoom.scrollHeight;
+  const pair = current;
+  const images = [left, right].map((side, place) => {
+    const image = new Image(side.width, side.height);
+    image.alt = $("pictures").children[place].alt;
+    image.src = side.url;
+    return image;
+  });
+  try { await Promise.all(images.map((image) => image.decode())) } catch { return }
+  if (zoom.open && current === pair) $("enlarged").replaceChildren(...images);
+}
+$("zoom").addEventListener("click", () => $("zoom").close());
+$("enlarge").addEventListener("click", () => enlarge());
 
 // A swipe over the pictures answers, a tap or a click enlarges them.
 const SWIPE = 60; // pixels
@@ -346,7 +367,7 @@ $("pictures").addEventListener("pointerup", (event) => {
     ? { up: "left", down: "right", right: "both_good", left: "both_bad" }[way]
     : { left: "left", right: "right", up: "both_good", down: "both_bad" }[way]);
 });
-$("pictures").addEventListener("click", () => { if (current) $("zoom").showPopover() });
+$("pictures").addEventListener("click", ({ target }) => enlarge([...$("pictures").children].indexOf(target) === 1 ? 1 : 0));
 
 $("opening").style.setProperty("--done", $("opening").dataset.done + "%");
 showTotal();
@@ -356,3 +377,5 @@ if (total === 0 && document.body.dataset.pairs && state === "open" && !localStor
 fetchAhead();
 progress();
 setInterval(progress, 15000);
+  if ($("zoom").open) return;
+  if (pressed === "g") return $("guidelines").togglePopover();
