@@ -1,8 +1,10 @@
 // A visitor's way through the pages, in a real browser: `node journey.mjs http://127.0.0.1:PORT`.
 // The server serves a demo sprint. Every claim is asserted; screenshots stay beside this file.
 import assert from "node:assert/strict";
-import { base, browser, counts, newcomer, shown, sources, visitor } from "./kit.mjs";
+import { base, browser, counts, mine, newcomer, shown, sources, visitor } from "./kit.mjs";
 
+const showing = (page, wanted) => page.waitForFunction((wanted) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() === wanted
+  && !document.querySelector("[value=left]").disabled, wanted, { timeout: 20_000 });
 const gone = (page, old) => page.waitForFunction((old) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() !== old
   && !document.querySelector("[value=left]").disabled, old, { timeout: 20_000 });
 const boxes = (page, what) => page.$$eval(what, (all) => all.map((one) => {
@@ -77,6 +79,40 @@ await visitor("Wide Visitor", { viewport: { width: 1280, height: 900 }, colorSch
   assert.ok(await page.isHidden("#zoom"));
   await counts(page, answered += 1);
   await tab.close();
+  // Several steps back, over a reload.
+  const steps = [];
+  for (const key of ["1", "s", "t"]) {
+    steps.push(await sources(page));
+    await page.keyboard.press(key);
+    await gone(page, steps.at(-1));
+  }
+  await counts(page, answered + 2);
+  await page.reload();
+  await shown(page);
+  for (const step of steps.reverse()) {
+    await page.keyboard.press("z");
+    await showing(page, step);
+  }
+  await counts(page, answered);
+  await page.waitForFunction((answered) => Number(document.getElementById("today").textContent) === answered, answered, { timeout: 5000 });
+  // What the server does not take back counts, and the page goes on.
+  const kept = await sources(page);
+  await page.keyboard.press("1");
+  await gone(page, kept);
+  await counts(page, answered += 1);
+  const following = await sources(page);
+  for (const [status, type] of [[409, "settled"], [410, "gone"]]) {
+    const late = (route) => route.request().method() !== "DELETE" ? route.continue()
+      : route.fulfill({ status, contentType: "application/problem+json", body: JSON.stringify({ type: `/problems/${type}`, title: "", status, detail: "" }) });
+    await page.route("**/response", late);
+    await page.keyboard.press("z");
+    await page.waitForFunction(() => /no longer be taken back/.test(document.getElementById("toast").textContent));
+    await showing(page, following);
+    await page.unroute("**/response", late);
+    assert.equal(await mine(page), answered);
+  }
+  // The browser itself complains of these statuses.
+  complaints.length = 0;
   await page.keyboard.press("g");
   assert.ok(await page.isVisible("#guidelines"), "G shows the guidelines");
   await page.screenshot({ path: "guidelines.png" });

@@ -267,7 +267,19 @@ await visitor("Proposing Person", wide, async (page) => {
   assert.ok(await page.isHidden("#told"));
   // Paused and open again, without a reload.
   const set = (state) => page.request.post(base + "/s/demo/organize/state", { form: { state }, headers: { "sec-fetch-site": "same-origin" } });
+  await page.evaluate(() => {
+    window.said = [];
+    new MutationObserver(() => window.said.push(document.getElementById("prompt").textContent)).observe(document.getElementById("prompt"), { childList: true });
+  });
   assert.ok((await set("paused")).ok());
+  // Those that are held already are answered; then the page knows at once why there are no more.
+  for (let tries = 0; tries < 100 && !/paused/.test(await page.textContent("#prompt")); tries++) {
+    if (await page.isEnabled("[value=skip]")) await page.keyboard.press("s");
+    await page.waitForTimeout(50);
+  }
+  assert.match(await page.textContent("#prompt"), /paused/);
+  const said = await page.evaluate(() => window.said);
+  assert.ok(!said.some((text) => /with other people|every pair/.test(text)), `and says nothing else: ${said.join("; ")}`);
   await page.reload();
   await page.waitForFunction(() => /paused/.test(document.getElementById("prompt").textContent));
   assert.ok((await set("open")).ok());
