@@ -170,6 +170,44 @@ await visitor("Person On A Bad Line", phone, async (page, context, complaints) =
   await page.click("button[value=undo]");
   assert.equal(await responses(), 0);
   assert.equal(await page.textContent(".prompt"), prompt, "it is there again");
+  // Several steps, also where a form is sent twice.
+  const form = async () => Object.fromEntries(await page.$$eval("form.after input", (all) => all.map((one) => [one.name, one.value])));
+  const send = (form, headers = {}) => page.request.post(base + "/s/demo/plain", { form, headers: { "sec-fetch-site": "same-origin", ...headers } });
+  const first = await form();
+  for (const answer of ["left", "skip"]) {
+    await page.click(`button[value=${answer}]`);
+    await page.waitForURL(/last=/);
+  }
+  const twice = await send({ ...first, answer: "left" });
+  assert.match(twice.url(), new RegExp(`last=${first.assignment}$`));
+  assert.match(await twice.text(), /value="undo"/, "what was sent twice can be taken back");
+  assert.equal(await responses(), 1);
+  for (const left of [1, 0]) {
+    await page.click("button[value=undo]");
+    assert.equal(await responses(), left);
+  }
+  assert.equal(await page.locator("button[value=undo]").count(), 0);
+  // Problems are pages, in words.
+  for (const [wrong, status, says] of [
+    [{ assignment: "nobody's", answer: "left" }, 404, /Dieses Paar ist nicht deins/],
+    [{ assignment: first.assignment, answer: "best" }, 422, /nicht zu gebrauchen/],
+    [{ assignment: first.assignment, shown_at: "noon" }, 400, /nicht zu gebrauchen/],
+  ]) {
+    const reply = await send(wrong, { "accept-language": "de" });
+    assert.equal(reply.status(), status);
+    assert.match(reply.headers()["content-type"], /text\/html/);
+    const html = await reply.text();
+    assert.match(html, says);
+    assert.match(html, /href="\/s\/demo\/plain/, "with the way on");
+  }
+  await page.goto(base + "/s/demo/plain?last=%00&last=2");
+  assert.match(await page.textContent(".notice"), /cannot be used/);
+  await page.screenshot({ path: "plain-problem.png" });
+  await page.click("a.main");
+  assert.equal(await page.textContent(".prompt"), prompt);
+  await context.clearCookies();
+  await page.click("button[value=left]");
+  assert.match(await page.textContent(".notice"), /no longer signed in/);
   await context.close();
 }
 
@@ -229,7 +267,19 @@ await visitor("Proposing Person", wide, async (page) => {
   assert.ok(await page.isHidden("#told"));
   // Paused and open again, without a reload.
   const set = (state) => page.request.post(base + "/s/demo/organize/state", { form: { state }, headers: { "sec-fetch-site": "same-origin" } });
+  await page.evaluate(() => {
+    window.said = [];
+    new MutationObserver(() => window.said.push(document.getElementById("prompt").textContent)).observe(document.getElementById("prompt"), { childList: true });
+  });
   assert.ok((await set("paused")).ok());
+  // Those that are held already are answered; then the page knows at once why there are no more.
+  for (let tries = 0; tries < 100 && !/paused/.test(await page.textContent("#prompt")); tries++) {
+    if (await page.isEnabled("[value=skip]")) await page.keyboard.press("s");
+    await page.waitForTimeout(50);
+  }
+  assert.match(await page.textContent("#prompt"), /paused/);
+  const said = await page.evaluate(() => window.said);
+  assert.ok(!said.some((text) => /with other people|every pair/.test(text)), `and says nothing else: ${said.join("; ")}`);
   await page.reload();
   await page.waitForFunction(() => /paused/.test(document.getElementById("prompt").textContent));
   assert.ok((await set("open")).ok());

@@ -6,6 +6,8 @@ import { practicePairs } from "./practice.js";
 
 const { sprint, person, folder } = document.body.dataset;
 const AHEAD = 3;
+const KEPT = 20; // answers that a tab remembers, to take them back
+const SECOND_THOUGHTS = 10 * 60 * 1000; // ms for which the server lets one take an answer back
 const MARKS = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000];
 const $ = (id) => document.getElementById(id);
 const buttons = [...document.querySelectorAll("[name=answer]")];
@@ -13,12 +15,15 @@ const button = (value) => buttons.find((one) => one.value === value);
 const texts = JSON.parse($("texts").textContent);
 const say = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-let current = null; // the pair that is shown: { assignment, images, since, practice? }
+let current = null; // the pair that is asked: { assignment, images, since, at, practice? }
+let shown = null; // the pair whose pictures hang there
 let waiting = []; // pairs that are fetched, oldest first
-let last = null; // what undo takes back
+const pastKey = `diptych past ${sprint} ${person}`;
+let past = JSON.parse(sessionStorage.getItem(pastKey) ?? "[]"); // what undo takes back, the newest last
 const done = new Set(); // assignments that were answered on this browser
 let fetching = false;
-let finished = false;
+let nothing = false; // whether the server had no pair when it was last asked
+let finished = false; // and will have none
 let lost = false; // whether the last try to fetch pairs has failed
 let state = document.body.dataset.state;
 let total = Number(document.body.dataset.total);
@@ -27,26 +32,42 @@ let timer = 0;
 // ---- Answers on their way
 
 const counted = new Set(); // assignments whose answer is in the count
+let counts = 0; // how often the count has changed
 const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, {
   unreachable: () => notice(say("unreachable")),
-  reachable: quiet,
+  reachable() {
+    quiet();
+    // It gives what it can by what it knows now.
+    if (!current && timer) fetchAhead();
+  },
   signIn: leave,
   saved: (entry) => { if (entry.answer !== "skip") { counted.add(entry.id); count(1) } },
-  takenBack: (entry) => { if (counted.delete(entry.id)) count(-1) },
-  filled: () => toast(say("filled"), false),
+  // What was counted before this page was loaded only the server knows.
+  takenBack: (entry) => { if (counted.delete(entry.id)) count(-1); else look() },
+  filled(entry) { forget(entry.id); toast(say("filled"), false) },
   stands: () => toast(say("stands"), false),
+  /// Too late, or others have filled the pair meanwhile.
+  kept(entry) { keep(entry.id); tabs.postMessage({ kept: entry.id }) },
   /// The server will never take it: nobody should believe that it did.
   refused: (status, detail) => notice(say("not_saved", { status, detail })),
 });
 
 // What is answered in one tab is done in the others.
 const tabs = new BroadcastChannel(`diptych ${sprint} ${person}`);
-tabs.onmessage = ({ data: { answered, open } }) => {
-  if (open) return void done.delete(open);
-  done.add(answered);
-  waiting = waiting.filter((pair) => pair.assignment.id !== answered);
-  if (current?.assignment.id === answered) { current = null; next() }
+tabs.onmessage = ({ data: { answered, open, kept } }) => {
+  if (answered) return drop(answered);
+  if (kept) return keep(kept);
+  // It is taken back there, so not here as well.
+  done.delete(open);
+  forget(open);
 };
+
+/// Nobody is to answer it here any more.
+function drop(id) {
+  done.add(id);
+  waiting = waiting.filter((pair) => pair.assignment.id !== id);
+  if (current?.assignment.id === id) { current = null; next() }
+}
 
 function leave() { location.href = "/enter?next=" + encodeURIComponent(location.pathname) }
 
@@ -100,14 +121,18 @@ async function fetchAhead() {
     }
     const { assignments, retry_after_s: retry } = await reply.json();
     if (lost) { lost = false; quiet() }
+    const none = assignments.length === 0;
+    // Why there is none may be news.
+    if (none && !current) await progress();
+    nothing = none;
     const known = new Set(waiting.map((pair) => pair.assignment.id));
     if (current) known.add(current.assignment.id);
     const fresh = assignments.filter((one) => !known.has(one.id) && !done.has(one.id));
     waiting.push(...fresh.map((assignment) => prepare({ assignment })));
-    finished = assignments.length === 0 && retry === null;
+    finished = none && retry === null;
     const again = fresh.length === 0 && !finished ? Math.min(Math.max(retry ?? 2, 2), 30) : 0;
     if (again && !current && waiting.length === 0) timer = setTimeout(fetchAhead, again * 1000);
-    if (!current) next();
+    if (!current) waiting.length ? next() : empty();
   } catch (error) {
     lost = true;
     notice(say("no_new_pairs", { reason: error.message }));
@@ -117,9 +142,14 @@ async function fetchAhead() {
 }
 
 async function next() {
+  // What is enlarged is not asked any more.
+  $("zoom").close();
   const pair = waiting.shift();
   if (!pair) {
     current = null;
+    // What the server said before may be over.
+    nothing = finished = false;
+    fetchAhead();
     return empty();
   }
   current = pair;
@@ -128,13 +158,15 @@ async function next() {
   for (let pause = 1000; !images; pause = Math.min(2 * pause, 30000)) {
     try { images = await pair.images } catch {
       if (current !== pair) return;
-      if (await withdrawn(pair.assignment)) {
+      // An undo that is on its way may bring them back.
+      const settled = outbox.isEmpty();
+      if (settled && await withdrawn(pair.assignment)) {
         done.add(pair.assignment.id);
         quiet();
         return next();
       }
       // A connection or a host that is away for a while is no skip.
-      notice(say("no_pictures"));
+      if (settled) notice(say("no_pictures"));
       await new Promise((resume) => { setTimeout(resume, pause); addEventListener("online", resume, { once: true }) });
       if (current !== pair) return;
       prepare(pair);
@@ -147,6 +179,8 @@ async function next() {
   images[1].alt = say("second_image");
   // Both in the same frame, decoded.
   requestAnimationFrame(() => {
+    if (current !== pair) return;
+    shown = pair;
     $("pictures").replaceChildren(...images);
     $("prompt").textContent = assignment.prompt;
     $("prompt").classList.toggle("long", assignment.prompt.length > 160);
@@ -162,11 +196,12 @@ async function next() {
 
 function empty() {
   enable(false);
-  $("pictures").replaceChildren(document.createElement("i"), document.createElement("i"));
+  if ($("pictures").querySelector("img")) $("pictures").replaceChildren(document.createElement("i"), document.createElement("i"));
   $("category").hidden = $("coach").hidden = true;
   const over = state === "closed" || state === "archived";
-  $("prompt").textContent = say(lost ? "empty_lost" : over ? "empty_closed" : state === "paused" ? "empty_paused"
+  const why = lost ? say("empty_lost") : !nothing ? "\u00a0" : say(over ? "empty_closed" : state === "paused" ? "empty_paused"
     : !document.body.dataset.pairs ? "empty_none" : finished ? "empty_finished" : "empty_waiting");
+  if ($("prompt").textContent !== why) $("prompt").textContent = why;
   if (!finished && !fetching && !timer) fetchAhead();
 }
 
@@ -175,8 +210,9 @@ function enable(on) {
   const practice = Boolean(current?.practice);
   for (const one of buttons) {
     const idle = practice && ["undo", "toxic_content"].includes(one.value);
-    one.disabled = idle || (one.value === "undo" ? !last : !on);
+    one.disabled = idle || (one.value === "undo" ? past.length === 0 : !on);
   }
+  $("enlarge").disabled = !on;
 }
 
 // ---- Answers
@@ -191,7 +227,8 @@ function answer(value) {
     if (ends) practised();
   } else {
     done.add(assignment.id);
-    last = { pair: current, value };
+    current.at = Date.now();
+    remember([...past, current]);
     outbox.post({ id: assignment.id, answer: value, duration_ms: Math.round(performance.now() - since) });
     tabs.postMessage({ answered: assignment.id });
     toast(say("saved_" + side(value)), true);
@@ -201,18 +238,38 @@ function answer(value) {
 }
 
 function undo() {
-  if (!last || current?.practice) return;
-  const { pair } = last;
-  last = null;
-  done.delete(pair.assignment.id);
-  outbox.post({ id: pair.assignment.id, undo: true });
-  tabs.postMessage({ open: pair.assignment.id });
+  const pair = past.at(-1);
+  if (!pair || current?.practice) return;
+  const { id } = pair.assignment;
+  // What came before is older still.
+  if (Date.now() - pair.at > SECOND_THOUGHTS && outbox.isEmpty()) {
+    remember([]);
+    return toast(say("kept"), false);
+  }
+  forget(id);
+  done.delete(id);
+  outbox.post({ id, undo: true });
+  tabs.postMessage({ open: id });
   if (current) waiting.unshift(current);
-  waiting.unshift(pair);
+  waiting.unshift(pair.images ? pair : prepare(pair));
   current = null;
-  finished = false;
   toast(say("taken_back"), false);
   next();
+}
+
+/// It stays with this tab over a reload.
+function remember(pairs) {
+  past = pairs.slice(-KEPT);
+  sessionStorage.setItem(pastKey, JSON.stringify(past.map(({ assignment, at }) => ({ assignment, at }))));
+  button("undo").disabled = past.length === 0 || Boolean(current?.practice);
+}
+function forget(id) { remember(past.filter((pair) => pair.assignment.id !== id)) }
+
+/// The server does not take that answer back: it counts as it is.
+function keep(id) {
+  forget(id);
+  drop(id);
+  toast(say("kept"), false);
 }
 
 /// On a phone held upright one picture stands above the other.
@@ -220,10 +277,11 @@ const isUpright = () => matchMedia("(max-width: 40rem) and (orientation: portrai
 const side = (value) => (isUpright() ? { left: "upper", right: "lower" }[value] ?? value : value);
 
 function count(by) {
+  counts += 1;
   total += by;
   $("today").textContent = Math.max(0, Number($("today").textContent) + by);
   showTotal();
-  if (by > 0 && MARKS.includes(total)) toast(say("thanks", { count: total }), Boolean(last));
+  if (by > 0 && MARKS.includes(total)) toast(say("thanks", { count: total }), past.length > 0);
 }
 
 function showTotal() { $("total").textContent = say("in_all", { count: total }) }
@@ -243,19 +301,16 @@ function quiet() { $("notice").hidden = true }
 
 // ---- How the sprint goes
 
+/// Whether pairs may have come, or come back, for who has none: somebody's answers were left out, say.
 async function progress() {
+  const before = counts;
   try {
     const now = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
     const opened = state !== "open" && now.state === "open";
     state = now.state;
     if (now.pairs) document.body.dataset.pairs = now.pairs;
-    // Pairs may have come, or come back, for who has none: somebody's answers were left out, say.
-    if (now.pairs && (opened || (!current && now.state === "open"))) {
-      finished = false;
-      fetchAhead();
-    }
     // What is on its way is not in the server's figure yet.
-    if (now.mine && outbox.isEmpty()) {
+    if (now.mine && outbox.isEmpty() && counts === before) {
       $("today").textContent = now.mine.today;
       total = now.mine.responses;
       showTotal();
@@ -265,9 +320,14 @@ async function progress() {
     $("percent").textContent = percent;
     $("opening").setAttribute("aria-valuenow", percent);
     $("opening").style.setProperty("--done", percent + "%");
-    if (!current) empty();
     announce(now.announcement);
+    return now.pairs && (opened || (!current && now.state === "open"));
   } catch { /* a figure that is late harms nobody */ }
+}
+
+async function look() {
+  if (await progress()) fetchAhead();
+  if (!current) empty();
 }
 
 function announce(announcement) {
@@ -314,20 +374,37 @@ const keys = { 1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right", 3:
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (pressed === "e") return $("zoom").togglePopover();
-  if (pressed === "g") return $("guidelines").togglePopover();
+  if (pressed === "e") return $("zoom").open ? $("zoom").close() : enlarge();
   // While the pictures are enlarged the arrows scroll them.
+  if ($("zoom").open) return;
+  if (pressed === "g") return $("guidelines").togglePopover();
   if (!keys[pressed] || document.querySelector(":popover-open")) return;
   event.preventDefault();
   answer(keys[pressed]);
 });
 
-// Enlarged, both are of full size: fetched when somebody looks.
-$("zoom").addEventListener("beforetoggle", ({ newState }) => {
-  if (newState !== "open" || !current) return;
-  const { left, right } = current.assignment;
-  for (const [place, image] of [...$("zoom").querySelectorAll("img")].entries()) image.src = [left, right][place].url;
-});
+/// Shows both over the whole screen; where only one of them fits, from the one that was tapped.
+async function enlarge(tapped = 0) {
+  if (!current || current !== shown) return;
+  const { prompt, left, right } = current.assignment;
+  const zoom = $("zoom");
+  $("asked").textContent = prompt;
+  // Those that are there already, until both are there in full size.
+  $("enlarged").replaceChildren(...[...$("pictures").children].map((image) => image.cloneNode()));
+  zoom.showModal();
+  zoom.scrollTop = tapped * zoom.scrollHeight;
+  const pair = current;
+  const images = [left, right].map((side, place) => {
+    const image = new Image(side.width, side.height);
+    image.alt = $("pictures").children[place].alt;
+    image.src = side.url;
+    return image;
+  });
+  try { await Promise.all(images.map((image) => image.decode())) } catch { return }
+  if (zoom.open && current === pair) $("enlarged").replaceChildren(...images);
+}
+$("zoom").addEventListener("click", () => $("zoom").close());
+$("enlarge").addEventListener("click", () => enlarge());
 
 // A swipe over the pictures answers, a tap or a click enlarges them.
 const SWIPE = 60; // pixels
@@ -346,13 +423,15 @@ $("pictures").addEventListener("pointerup", (event) => {
     ? { up: "left", down: "right", right: "both_good", left: "both_bad" }[way]
     : { left: "left", right: "right", up: "both_good", down: "both_bad" }[way]);
 });
-$("pictures").addEventListener("click", () => { if (current) $("zoom").showPopover() });
+$("pictures").addEventListener("click", ({ target }) => enlarge([...$("pictures").children].indexOf(target) === 1 ? 1 : 0));
 
 $("opening").style.setProperty("--done", $("opening").dataset.done + "%");
 showTotal();
+// The server does not know of these yet.
+for (const { id, undo } of outbox.entries()) undo ? done.delete(id) : done.add(id);
 outbox.send();
 // Who has answered before needs no practice.
 if (total === 0 && document.body.dataset.pairs && state === "open" && !localStorage.getItem(practiceKey)) practise();
 fetchAhead();
-progress();
-setInterval(progress, 15000);
+look();
+setInterval(look, 15000);

@@ -5,7 +5,7 @@
 const HOLD = 10000; // ms for which a tab sends, where the browser has no locks; it asks for more in time
 
 /// One a person: whoever signs in next on this browser does not send it in their own name.
-/// `heard` is told what became of each: saved, takenBack, filled, stands, refused, unreachable, reachable, signIn.
+/// `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, unreachable, reachable, signIn.
 export function openOutbox(name, heard) {
   // A key an entry, so that no tab writes what another has written; they sort by when they were posted.
   const keys = () => Object.keys(localStorage).filter((key) => key.startsWith(name + " ")).sort();
@@ -69,7 +69,8 @@ export function openOutbox(name, heard) {
       heard.reachable();
       if (status === 201) heard.saved(entry);
       else if (status === 204) heard.takenBack(entry);
-      else if (status === 410) heard.filled();
+      else if (entry.undo) heard.kept(entry);
+      else if (status === 410) heard.filled(entry);
       else if (status === 409) heard.stands();
       else if (status >= 400) heard.refused(status, body.detail ?? "");
     }
@@ -91,5 +92,7 @@ export function openOutbox(name, heard) {
   }
 
   addEventListener("online", send);
-  return { post, send, isEmpty: () => keys().length === 0 };
+  /// What is not sent yet, the oldest first.
+  const entries = () => keys().map((key) => JSON.parse(localStorage.getItem(key))).filter(Boolean);
+  return { post, send, entries, isEmpty: () => keys().length === 0 };
 }

@@ -2,7 +2,8 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::rejection::FormRejection;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Form};
 use diptych_core::config::{SprintConfig, SprintSection};
@@ -11,7 +12,7 @@ use diptych_stages::annotate::Given;
 use diptych_stages::ctx::now;
 use diptych_stages::results::notes;
 use diptych_store::people::Person;
-use diptych_store::responses::Responded;
+use diptych_store::responses::{Responded, TakenBack};
 use serde::Deserialize;
 
 use crate::api::{self, take_for};
@@ -125,32 +126,94 @@ struct Plain {
     question: String,
     asks_otherwise: bool,
     t: &'static Texts,
+    /// What went wrong; then nothing is asked.
+    problem: Option<Problem>,
     pair: Option<PlainPair>,
-    /// The assignment that was answered before this one.
-    last: Option<String>,
+    /// What can be taken back: see [`Before`].
+    last: String,
+    /// The newest of them.
+    undo: Option<String>,
     /// What is said where there is no pair.
     empty: &'static str,
 }
 
+impl Plain {
+    /// The page, asking nothing.
+    fn of(config: &SprintConfig, slug: &str, person: Option<&Person>, reader: &Reader) -> Self {
+        Self {
+            frame: Frame::new(config.sprint.title.clone(), person, "").for_reader(reader).of_sprint(config),
+            slug: slug.to_owned(),
+            sprint: config.sprint.title.clone(),
+            question: reader.t.question(&config.sprint),
+            asks_otherwise: asks_otherwise(config),
+            t: reader.t,
+            problem: None,
+            pair: None,
+            last: String::new(),
+            undo: None,
+            empty: "",
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Before {
+    /// The assignments that were answered before, the newest at the end, with dots between.
     #[serde(default)]
-    last: Option<String>,
+    last: String,
+}
+
+/// How many answers the page without JavaScript remembers, to take them back.
+const REMEMBERED: usize = 10;
+
+/// The assignments of `last` but this one.
+fn without(last: &str, assignment: &str) -> Vec<String> {
+    // They come from a browser, and go into an address.
+    let is_id = |id: &&str| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let ids: Vec<&str> = last.split('.').filter(|id| *id != assignment).filter(is_id).collect();
+    ids.iter().skip(ids.len().saturating_sub(REMEMBERED)).map(|id| (*id).to_owned()).collect()
+}
+
+/// The address of the page without JavaScript.
+fn plainly(slug: &str, last: &[String]) -> String {
+    if last.is_empty() {
+        return format!("/s/{slug}/plain");
+    }
+    format!("/s/{slug}/plain?last={}", last.join("."))
 }
 
 /// One pair at a time, in a form.
 pub(crate) async fn plain(
     State(app): State<App>,
     reader: Reader,
-    Visitor(person): Visitor,
+    visitor: Result<Visitor, Problem>,
     Path(slug): Path<String>,
-    Query(before): Query<Before>,
+    before: Result<Query<Before>, Problem>,
+) -> Response {
+    let last = before.as_ref().map(|Query(before)| without(&before.last, "")).unwrap_or_default();
+    let known = visitor.as_ref().ok().and_then(|Visitor(person)| person.clone());
+    let shown = async {
+        before?;
+        show_plainly(&app, &reader, visitor?, &slug, &last).await
+    };
+    match shown.await {
+        Ok(response) => response,
+        Err(problem) => in_words(&app, &reader, known.as_ref(), &slug, &last, problem).await,
+    }
+}
+
+async fn show_plainly(
+    app: &App,
+    reader: &Reader,
+    Visitor(person): Visitor,
+    slug: &str,
+    last: &[String],
 ) -> Result<Response, Problem> {
-    let (sprint, person) = match begun(&app, &slug, person, &reader, &format!("/s/{slug}/plain")).await? {
+    let (sprint, person) = match begun(app, slug, person, reader, &format!("/s/{slug}/plain")).await? {
         Ok(begun) => begun,
         Err(response) => return Ok(response),
     };
-    let taken = take_for(&app, &sprint, &person, 1).await?;
+    let taken = take_for(app, &sprint, &person, 1).await?;
     let pair = taken.held.first().map(|held| PlainPair {
         id: held.id.to_string(),
         prompt: held.prompt.clone(),
@@ -167,14 +230,31 @@ pub(crate) async fn plain(
         SprintState::Open if taken.free_at.is_some() => "empty_waiting",
         SprintState::Open => "empty_finished",
     };
-    let (config, t) = (sprint.config(), reader.t);
-    let frame = Frame::new(config.sprint.title.clone(), Some(&person), "").for_reader(&reader);
-    let frame = frame.of_sprint(&config);
-    let frame = frame.for_moderators(&app, Some(&person)).await?;
-    let (sprint, question) = (config.sprint.title.clone(), t.question(&config.sprint));
-    let asks_otherwise = asks_otherwise(&config);
-    Ok(page(&Plain { frame, slug, sprint, question, asks_otherwise, t, pair, last: before.last, empty })?
-        .into_response())
+    let plain = Plain::of(&sprint.config(), slug, Some(&person), reader);
+    let frame = plain.frame.for_moderators(app, Some(&person)).await?;
+    let (undo, last) = (last.last().cloned(), last.join("."));
+    Ok(page(&Plain { frame, pair, last, undo, empty, ..plain })?.into_response())
+}
+
+/// A problem, for people: what happened, and the way on.
+async fn in_words(
+    app: &App,
+    reader: &Reader,
+    person: Option<&Person>,
+    slug: &str,
+    last: &[String],
+    problem: Problem,
+) -> Response {
+    let Ok(sprint) = app.sprint(slug) else { return not_found(app, person, reader).await };
+    // With the status and the time to come back that a program is told.
+    let mut response = problem.clone().into_response();
+    let plain = Plain::of(&sprint.config(), slug, person, reader);
+    if let Ok(html) = page(&Plain { problem: Some(problem), last: last.join("."), ..plain }) {
+        let (parts, body) = html.into_response().into_parts();
+        response.headers_mut().extend(parts.headers);
+        *response.body_mut() = body;
+    }
+    response
 }
 
 /// What the form sends.
@@ -186,31 +266,67 @@ pub(crate) struct PlainAnswer {
     answer: String,
     #[serde(default)]
     shown_at: Option<i64>,
+    #[serde(default)]
+    last: String,
 }
 
 pub(crate) async fn answer_plainly(
     State(app): State<App>,
     Extension(client): Extension<Client>,
-    SignedIn(person): SignedIn,
+    person: Result<SignedIn, Problem>,
+    reader: Reader,
     headers: HeaderMap,
     Path(slug): Path<String>,
-    Form(form): Form<PlainAnswer>,
-) -> Result<Response, Problem> {
-    only_from_here(&headers)?;
-    app.sprint(&slug)?;
-    let assignment = AssignmentId::from_text(form.assignment);
+    form: Result<Form<PlainAnswer>, FormRejection>,
+) -> Response {
+    let known = person.as_ref().ok().map(|SignedIn(person)| person.clone());
+    let taken_in = async {
+        let SignedIn(person) = person?;
+        only_from_here(&headers)?;
+        app.sprint(&slug)?;
+        let Form(form) = form.as_ref().map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        take_in(&app, client, &person, form).await
+    };
+    match taken_in.await {
+        Ok(last) => Redirect::to(&plainly(&slug, &last)).into_response(),
+        Err(problem) => {
+            let last = form.map(|Form(form)| match problem.status {
+                // It is no use to ask again.
+                404 | 409 => without(&form.last, &form.assignment),
+                _ => without(&form.last, ""),
+            });
+            in_words(&app, &reader, known.as_ref(), &slug, &last.unwrap_or_default(), problem).await
+        }
+    }
+}
+
+/// Takes in what was pressed; what can be taken back then.
+async fn take_in(
+    app: &App,
+    client: Client,
+    person: &Person,
+    form: &PlainAnswer,
+) -> Result<Vec<String>, Problem> {
+    let mut last = without(&form.last, &form.assignment);
+    let assignment = AssignmentId::from_text(form.assignment.clone());
     if form.answer == "undo" {
-        api::undo(&app, &person, &assignment).await?;
-        return Ok(Redirect::to(&format!("/s/{slug}/plain")).into_response());
+        return match api::undo(app, person, &assignment).await? {
+            TakenBack::Open | TakenBack::Nothing => Ok(last),
+            TakenBack::Settled | TakenBack::Gone => Err(Problem::settled("It can no longer be taken back.")),
+            TakenBack::Unknown => Err(Problem::not_found("You hold no such pair.")),
+        };
     }
     let choice = Choice::from_word(&form.answer)
         .ok_or_else(|| Problem::unknown_answer("Choose one of the answers on the page."))?;
     let duration_ms = form.shown_at.map(|shown| now().saturating_sub(shown));
     let given = Given { choice, duration_ms, comment: None };
-    if api::answer(&app, client, &person, &assignment, given).await? == Responded::Unknown {
-        return Err(Problem::not_found("You hold no such pair."));
+    match api::answer(app, client, person, &assignment, given).await? {
+        Responded::Recorded | Responded::Repeated | Responded::Replaced => {
+            last.push(assignment.to_string());
+            Ok(last)
+        }
+        Responded::Settled => Err(Problem::settled("Another answer stands.")),
+        Responded::Gone => Err(Problem::gone("Others have filled it.")),
+        Responded::Unknown => Err(Problem::not_found("You hold no such pair.")),
     }
-    // What was pressed can be taken back from the next page.
-    let next = format!("/s/{slug}/plain?last={assignment}");
-    Ok((StatusCode::SEE_OTHER, Redirect::to(&next)).into_response())
 }
