@@ -61,10 +61,10 @@ impl Store {
             }
             tried => tried.map_err(fail)?,
         }
-        let writers = pool(backend, 1).connect(&address).await.map_err(fail)?;
+        let writers = pool(backend, 1, WRITER_PLANS).connect(&address).await.map_err(fail)?;
         migrate(backend, &writers, &shown).await?;
         drop(setting_up);
-        let readers = pool(backend, if backend == Backend::Sqlite { 4 } else { 8 })
+        let readers = pool(backend, if backend == Backend::Sqlite { 4 } else { 8 }, READER_PLANS)
             .connect(&address)
             .await
             .map_err(fail)?;
@@ -257,7 +257,18 @@ async fn connect(backend: Backend, address: &str) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-fn pool(backend: Backend, connections: u32) -> AnyPoolOptions {
+/// How PostgreSQL plans what the writer asks: once, from key to key by indexes, as its statements are made for. Left to
+/// itself it would plan each anew every time, which takes longer than to carry it out; and a plan made for an empty
+/// table would go over all of it once it is full.
+const WRITER_PLANS: &str = "SET lock_timeout = '30s'; SET jit = off; SET plan_cache_mode = force_generic_plan; \
+    SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_material = off";
+
+/// How it plans what only reads: by its own judgement, which follows the tables as they grow.
+const READER_PLANS: &str = "SET lock_timeout = '30s'; SET jit = off";
+
+/// Connections to the database; `plans` holds on PostgreSQL.
+fn pool(backend: Backend, connections: u32, plans: &'static str) -> AnyPoolOptions {
     let options = AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(30))
@@ -270,12 +281,9 @@ fn pool(backend: Backend, connections: u32) -> AnyPoolOptions {
                     Ok(about.idle_for < Duration::from_secs(1) || connection.ping().await.is_ok())
                 })
             })
-            // A plan made for an empty table would be kept, and go over all of it once it is full.
-            .after_connect(|connection, _| {
+            .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql("SET plan_cache_mode = force_custom_plan; SET lock_timeout = '30s'")
-                        .execute(connection)
-                        .await?;
+                    sqlx::raw_sql(plans).execute(connection).await?;
                     Ok(())
                 })
             }),

@@ -23,6 +23,8 @@ const GROUP: usize = 256;
 
 /// One way to the server for both. The key of the advisory lock, which all our writers take, is any number.
 const BEGIN_LOCKED: &str = "BEGIN; SELECT pg_advisory_xact_lock(4919131752989213764)";
+/// The same, with every statement planned anew: see [`Writing::transactions`].
+const BEGIN_PLANNING: &str = "DISCARD PLANS; BEGIN; SELECT pg_advisory_xact_lock(4919131752989213764)";
 
 /// A change that waits for its turn. Answers and takes are most of the load and come together in groups,
 /// so each group's are done together, in few statements.
@@ -148,12 +150,23 @@ impl Writer {
     }
 }
 
+/// The one who writes.
+struct Writing {
+    backend: Backend,
+    /// Of one connection.
+    pool: AnyPool,
+    /// Transactions since the start. Whenever they have doubled, PostgreSQL plans its statements anew: a plan that was
+    /// made for a few rows may go another way than one for many.
+    transactions: u64,
+}
+
 async fn write_groups(
     backend: Backend,
     pool: AnyPool,
     mut waiting: mpsc::Receiver<Change>,
     mut stop: oneshot::Receiver<()>,
 ) {
+    let mut writing = Writing { backend, pool, transactions: 0 };
     let mut group = Vec::with_capacity(GROUP);
     loop {
         tokio::select! {
@@ -163,65 +176,69 @@ async fn write_groups(
                 // Close the door, then write what is still inside.
                 waiting.close();
                 while waiting.recv_many(&mut group, GROUP).await > 0 {
-                    write_group(backend, &pool, &mut group).await;
+                    writing.write(&mut group).await;
                 }
                 break;
             }
         }
-        write_group(backend, &pool, &mut group).await;
+        writing.write(&mut group).await;
     }
-    pool.close().await;
+    writing.pool.close().await;
 }
 
-async fn write_group(backend: Backend, pool: &AnyPool, group: &mut Vec<Change>) {
-    match transaction(backend, pool, group).await {
-        Ok(()) => group.drain(..).for_each(|change| change.tell(None)),
-        Err(error) if group.len() == 1 => {
-            if let Some(change) = group.pop() {
-                change.tell(Some(error));
+impl Writing {
+    async fn write(&mut self, group: &mut Vec<Change>) {
+        match self.transaction(group).await {
+            Ok(()) => group.drain(..).for_each(|change| change.tell(None)),
+            Err(error) if group.len() == 1 => {
+                if let Some(change) = group.pop() {
+                    change.tell(Some(error));
+                }
             }
-        }
-        // Nothing is wrong with any of them, and each by itself would only wait as long again.
-        Err(error @ (StoreError::Locked | StoreError::Full)) => {
-            let locked = matches!(error, StoreError::Locked);
-            for change in group.drain(..) {
-                change.tell(Some(if locked { StoreError::Locked } else { StoreError::Full }));
+            // Nothing is wrong with any of them, and each by itself would only wait as long again.
+            Err(error @ (StoreError::Locked | StoreError::Full)) => {
+                let locked = matches!(error, StoreError::Locked);
+                for change in group.drain(..) {
+                    change.tell(Some(if locked { StoreError::Locked } else { StoreError::Full }));
+                }
             }
-        }
-        // One of them failed and took the others with it: each on its own, so that only that one fails.
-        Err(_) => {
-            for change in group.drain(..) {
-                let failure = transaction(backend, pool, std::slice::from_ref(&change)).await.err();
-                change.tell(failure);
+            // One of them failed and took the others with it: each on its own, so that only that one fails.
+            Err(_) => {
+                for change in group.drain(..) {
+                    let failure = self.transaction(std::slice::from_ref(&change)).await.err();
+                    change.tell(failure);
+                }
             }
         }
     }
-}
 
-async fn transaction(backend: Backend, pool: &AnyPool, changes: &[Change]) -> Result<()> {
-    let mut connection = pool.acquire().await?;
-    if let Err(error) = begin(backend, &mut connection).await {
-        roll_back(connection).await;
-        return Err(error);
+    async fn transaction(&mut self, changes: &[Change]) -> Result<()> {
+        self.transactions += 1;
+        let mut connection = self.pool.acquire().await?;
+        if let Err(error) = begin(self.backend, &mut connection, self.transactions.is_power_of_two()).await {
+            roll_back(connection).await;
+            return Err(error);
+        }
+        if let Err(error) = run(&mut connection, changes).await {
+            roll_back(connection).await;
+            return Err(error);
+        }
+        if let Err(error) = sqlx::query("COMMIT").execute(&mut *connection).await {
+            roll_back(connection).await;
+            return Err(error.into());
+        }
+        Ok(())
     }
-    if let Err(error) = run(&mut connection, changes).await {
-        roll_back(connection).await;
-        return Err(error);
-    }
-    if let Err(error) = sqlx::query("COMMIT").execute(&mut *connection).await {
-        roll_back(connection).await;
-        return Err(error.into());
-    }
-    Ok(())
 }
 
 /// Begins a transaction that nobody else writes beside.
 ///
 /// SQLite has no queue for its lock: whoever waits looks again now and then, up to 100 ms apart if left to
 /// itself, and a busy neighbour may be through and back in between, again and again. So we look often.
-async fn begin(backend: Backend, connection: &mut Connection) -> Result<()> {
+async fn begin(backend: Backend, connection: &mut Connection, plans_anew: bool) -> Result<()> {
     if backend == Backend::Postgres {
-        sqlx::raw_sql(BEGIN_LOCKED).execute(connection).await?;
+        let begin = if plans_anew { BEGIN_PLANNING } else { BEGIN_LOCKED };
+        sqlx::raw_sql(begin).execute(connection).await?;
         return Ok(());
     }
     let asked = Instant::now();
