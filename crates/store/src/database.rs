@@ -29,6 +29,8 @@ pub struct Store {
     backend: Backend,
     address: String,
     readers: AnyPool,
+    /// For what is asked with nearly every request, by a key: planned once.
+    lookups: AnyPool,
     writer: Writer,
 }
 
@@ -61,14 +63,21 @@ impl Store {
             }
             tried => tried.map_err(fail)?,
         }
-        let writers = pool(backend, 1, WRITER_PLANS).connect(&address).await.map_err(fail)?;
+        let writers = pool(backend, 1, BY_KEYS).connect(&address).await.map_err(fail)?;
         migrate(backend, &writers, &shown).await?;
         drop(setting_up);
-        let readers = pool(backend, if backend == Backend::Sqlite { 4 } else { 8 }, READER_PLANS)
-            .connect(&address)
-            .await
-            .map_err(fail)?;
-        Ok(Self { backend, address, readers, writer: Writer::start(backend, writers) })
+        let (readers, lookups) = match backend {
+            Backend::Sqlite => {
+                let readers = pool(backend, 4, "").connect(&address).await.map_err(fail)?;
+                tokio::spawn(bring_home(readers.clone()));
+                (readers.clone(), readers)
+            }
+            Backend::Postgres => (
+                pool(backend, 8, BY_VALUES).connect(&address).await.map_err(fail)?,
+                pool(backend, 4, BY_KEYS).connect(&address).await.map_err(fail)?,
+            ),
+        };
+        Ok(Self { backend, address, readers, lookups, writer: Writer::start(backend, writers) })
     }
 
     /// Looks whether the database at `url` could be opened, and changes nothing: one sentence on it.
@@ -147,6 +156,10 @@ impl Store {
     }
 
     /// The pool for reading.
+    pub(crate) fn lookups(&self) -> &AnyPool {
+        &self.lookups
+    }
+
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.readers
     }
@@ -155,6 +168,7 @@ impl Store {
     pub async fn close(&self) {
         self.writer.stop().await;
         self.readers.close().await;
+        self.lookups.close().await;
     }
 
     /// Whether a row can be written and read right now.
@@ -231,10 +245,32 @@ fn address(url: &str, folder: &Path) -> (Backend, String) {
 }
 
 /// WAL and `synchronous = FULL`: a commit is on disk, through its log, before anybody hears of it. Each connection
-/// keeps up to 16 MB of pages, which the system has in its memory once more.
+/// keeps up to 16 MB of pages, which the system has in its memory once more. A commit itself brings the log's pages
+/// home to the database only where it has grown to 64 MB: see [`bring_home`].
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
     PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384; \
-    PRAGMA temp_store = MEMORY";
+    PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16384";
+
+/// How often SQLite's log is brought home.
+const BRING_HOME: Duration = Duration::from_secs(1);
+
+/// Copies what SQLite's log holds into the database, beside whoever writes: left to the commits, every thousandth page
+/// makes one of them wait for all of it. Where the log has grown large all the same, since somebody always wrote
+/// meanwhile, little of it is left for the commit that lets it begin anew. Ends when the pool is closed.
+async fn bring_home(pool: AnyPool) {
+    while !pool.is_closed() {
+        if let Err(error) = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await
+            && !pool.is_closed()
+        {
+            // The commits do it then.
+            tracing::debug!(%error, "the log was not brought home this time");
+        }
+        tokio::select! {
+            () = pool.close_event() => break,
+            () = tokio::time::sleep(BRING_HOME) => {}
+        }
+    }
+}
 
 /// Whether a PostgreSQL server has refused us for coming without TLS.
 fn wants_tls(error: &sqlx::Error) -> bool {
@@ -257,15 +293,15 @@ async fn connect(backend: Backend, address: &str) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-/// How PostgreSQL plans what the writer asks: once, from key to key by indexes, as its statements are made for. Left to
-/// itself it would plan each anew every time, which takes longer than to carry it out; and a plan made for an empty
-/// table would go over all of it once it is full.
-const WRITER_PLANS: &str = "SET lock_timeout = '30s'; SET jit = off; SET plan_cache_mode = force_generic_plan; \
+/// How PostgreSQL plans what the writer asks, and what is looked up: once, from key to key by indexes, as these
+/// statements are made for. To plan them for their values each time takes longer than to carry them out; and left to
+/// itself, it would make a plan for an empty table that goes over all of it once it is full.
+const BY_KEYS: &str = "SET lock_timeout = '30s'; SET jit = off; SET plan_cache_mode = force_generic_plan; \
     SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_material = off";
 
-/// How it plans what only reads: by its own judgement, which follows the tables as they grow.
-const READER_PLANS: &str = "SET lock_timeout = '30s'; SET jit = off";
+/// How it plans what reads much: for the values of each call, since a plan for an empty table would be kept.
+const BY_VALUES: &str = "SET lock_timeout = '30s'; SET plan_cache_mode = force_custom_plan";
 
 /// Connections to the database; `plans` holds on PostgreSQL.
 fn pool(backend: Backend, connections: u32, plans: &'static str) -> AnyPoolOptions {

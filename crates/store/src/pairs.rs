@@ -337,7 +337,7 @@ impl Store {
              JOIN pairs ON pairs.id = checks.other WHERE checks.picture_2 = $1",
         )
         .bind(name)
-        .fetch_optional(self.readers())
+        .fetch_optional(self.lookups())
         .await?;
         Ok(row.map(|(image, width, height, current)| Picture {
             image: ImageHash::from_text(image),

@@ -185,7 +185,7 @@ impl Store {
     pub async fn person_of_session(&self, secret: &str, now: Millis) -> Result<Option<Person>> {
         let query = "SELECT people.id, name, kind FROM sessions JOIN people ON people.id = sessions.person \
                      WHERE hash = $1 AND expires_at > $2";
-        let row = sqlx::query_as(query).bind(hash(secret)).bind(now).fetch_optional(self.readers()).await?;
+        let row = sqlx::query_as(query).bind(hash(secret)).bind(now).fetch_optional(self.lookups()).await?;
         Ok(row.map(person))
     }
 

@@ -35,8 +35,9 @@ struct Made<T> {
 /// What is made within this time is made anew after every answer.
 const QUICK: Duration = Duration::from_millis(2);
 
-/// What takes longer serves for so many times as long: making it takes no more of the server than this.
-const SHARE: u32 = 20;
+/// What takes longer serves for so many times as long: making it takes no more of the server than this, and what a
+/// hundredth of all answers wait for is not that.
+const SHARE: u32 = 100;
 
 /// While somebody makes it anew, the last one serves for so much longer: nobody waits for it at a busy server, and
 /// nobody gets yesterday's at a quiet one.
