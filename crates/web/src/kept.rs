@@ -35,9 +35,17 @@ struct Made<T> {
 /// What is made within this time is made anew after every answer.
 const QUICK: Duration = Duration::from_millis(2);
 
-/// What takes longer serves for so many times as long: making it takes no more of the server than this, and what a
-/// hundredth of all answers wait for is not that.
-const SHARE: u32 = 100;
+/// What takes longer serves for so many times as long: making it takes no more of the server than this.
+const SHARE: u32 = 20;
+
+/// From here on, answers that come meanwhile notice it: it serves so much longer that fewer than one in a hundred do.
+const NOTICED: Duration = Duration::from_millis(20);
+const SMALL_SHARE: u32 = 100;
+
+/// For how long something serves that took so long to make.
+fn serves_for(took: Duration) -> Duration {
+    took * if took < NOTICED { SHARE } else { SMALL_SHARE }
+}
 
 /// While somebody makes it anew, the last one serves for so much longer: nobody waits for it at a busy server, and
 /// nobody gets yesterday's at a quiet one.
@@ -50,13 +58,13 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// What is no older than `age`, or than [`SHARE`] says.
+    /// What is no older than `age`, or than [`serves_for`] says.
     pub(crate) async fn get(
         &self,
         age: Duration,
         make: impl Future<Output = diptych_stages::Result<T>>,
     ) -> Result<Arc<T>, Problem> {
-        self.get_if(|made| made.at.elapsed() < age.max(made.took * SHARE), 0, make).await
+        self.get_if(|made| made.at.elapsed() < age.max(serves_for(made.took)), 0, make).await
     }
 
     /// What knows of all answers that this server had taken, `answers` by now; where that takes a while to make, of
@@ -68,7 +76,7 @@ impl<T> Kept<T> {
     ) -> Result<Arc<T>, Problem> {
         let serves = |made: &Made<T>| {
             let age = made.at.elapsed();
-            age < ELSEWHERE && made.answers == answers || made.took > QUICK && age < made.took * SHARE
+            age < ELSEWHERE && made.answers == answers || made.took > QUICK && age < serves_for(made.took)
         };
         self.get_if(serves, answers, make).await
     }
@@ -83,7 +91,7 @@ impl<T> Kept<T> {
             return Ok(value);
         }
         let serves_meanwhile =
-            |made: &Made<T>| made.took > QUICK && made.at.elapsed() < made.took * SHARE + MEANWHILE;
+            |made: &Made<T>| made.took > QUICK && made.at.elapsed() < serves_for(made.took) + MEANWHILE;
         let _making = match self.making.try_lock() {
             Ok(making) => making,
             Err(_) => match self.made_if(serves_meanwhile) {
