@@ -69,7 +69,6 @@ impl Store {
         let (readers, lookups) = match backend {
             Backend::Sqlite => {
                 let readers = pool(backend, 4, "").connect(&address).await.map_err(fail)?;
-                tokio::spawn(bring_home(readers.clone()));
                 (readers.clone(), readers)
             }
             Backend::Postgres => (
@@ -245,32 +244,10 @@ fn address(url: &str, folder: &Path) -> (Backend, String) {
 }
 
 /// WAL and `synchronous = FULL`: a commit is on disk, through its log, before anybody hears of it. Each connection
-/// keeps up to 16 MB of pages, which the system has in its memory once more. A commit itself brings the log's pages
-/// home to the database only where it has grown to 64 MB: see [`bring_home`].
+/// keeps up to 16 MB of pages, which the system has in its memory once more.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
     PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -16384; \
-    PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16384";
-
-/// How often SQLite's log is brought home.
-const BRING_HOME: Duration = Duration::from_secs(1);
-
-/// Copies what SQLite's log holds into the database, beside whoever writes: left to the commits, every thousandth page
-/// makes one of them wait for all of it. Where the log has grown large all the same, since somebody always wrote
-/// meanwhile, little of it is left for the commit that lets it begin anew. Ends when the pool is closed.
-async fn bring_home(pool: AnyPool) {
-    while !pool.is_closed() {
-        if let Err(error) = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&pool).await
-            && !pool.is_closed()
-        {
-            // The commits do it then.
-            tracing::debug!(%error, "the log was not brought home this time");
-        }
-        tokio::select! {
-            () = pool.close_event() => break,
-            () = tokio::time::sleep(BRING_HOME) => {}
-        }
-    }
-}
+    PRAGMA temp_store = MEMORY";
 
 /// Whether a PostgreSQL server has refused us for coming without TLS.
 fn wants_tls(error: &sqlx::Error) -> bool {
