@@ -23,8 +23,6 @@ const GROUP: usize = 256;
 
 /// One way to the server for both. The key of the advisory lock, which all our writers take, is any number.
 const BEGIN_LOCKED: &str = "BEGIN; SELECT pg_advisory_xact_lock(4919131752989213764)";
-/// The same, with every statement planned anew: see [`Writing::transactions`].
-const BEGIN_PLANNING: &str = "DISCARD PLANS; BEGIN; SELECT pg_advisory_xact_lock(4919131752989213764)";
 
 /// A change that waits for its turn. Answers and takes are most of the load and come together in groups,
 /// so each group's are done together, in few statements.
@@ -237,8 +235,10 @@ impl Writing {
 /// itself, and a busy neighbour may be through and back in between, again and again. So we look often.
 async fn begin(backend: Backend, connection: &mut Connection, plans_anew: bool) -> Result<()> {
     if backend == Backend::Postgres {
-        let begin = if plans_anew { BEGIN_PLANNING } else { BEGIN_LOCKED };
-        sqlx::raw_sql(begin).execute(connection).await?;
+        if plans_anew {
+            sqlx::raw_sql("DISCARD PLANS").execute(&mut *connection).await?;
+        }
+        sqlx::raw_sql(BEGIN_LOCKED).execute(connection).await?;
         return Ok(());
     }
     let asked = Instant::now();

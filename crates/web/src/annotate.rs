@@ -24,7 +24,7 @@ use crate::problem::{Path, Problem, Query};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
 use crate::terms::{self, has_agreed};
-use crate::texts::{self, Reader, Texts};
+use crate::texts::Reader;
 
 #[derive(Template)]
 #[template(path = "annotate.html")]
@@ -44,8 +44,6 @@ struct Annotate {
     today: i64,
     total: i64,
     state: &'static str,
-    t: &'static Texts,
-    languages: &'static [Texts],
 }
 
 /// The sprint and who compares there; or the page that comes first.
@@ -95,8 +93,6 @@ pub(crate) async fn show(
         today,
         total,
         state: sprint.state().as_str(),
-        t,
-        languages: texts::languages(),
     })?;
     Ok(html.into_response())
 }
@@ -125,7 +121,6 @@ struct Plain {
     sprint: String,
     question: String,
     asks_otherwise: bool,
-    t: &'static Texts,
     /// What went wrong; then nothing is asked.
     problem: Option<Problem>,
     pair: Option<PlainPair>,
@@ -146,7 +141,6 @@ impl Plain {
             sprint: config.sprint.title.clone(),
             question: reader.t.question(&config.sprint),
             asks_otherwise: asks_otherwise(config),
-            t: reader.t,
             problem: None,
             pair: None,
             last: String::new(),

@@ -213,6 +213,8 @@ pub(crate) async fn come_back(
     Path(key): Path<String>,
     Query(said): Query<Back>,
 ) -> Result<Response, Problem> {
+    // What a provider sends along is used once: another language begins with another sign-in.
+    let reader = Reader { here: "/enter".to_owned(), ..reader };
     let Some(provider) = app.provider(&key) else { return not_a_provider(&app, &reader).await };
     let rules = app.cookie_rules(client);
     let response = match signed_in(&app, client, &headers, provider, &said).await? {

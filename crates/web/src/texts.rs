@@ -73,8 +73,9 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     }
 }
 
+/// A language, and the page to come back to.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Choice {
+pub(crate) struct LanguageChoice {
     #[serde(default)]
     to: String,
     #[serde(default)]
@@ -85,7 +86,7 @@ pub(crate) struct Choice {
 pub(crate) async fn choose(
     State(app): State<App>,
     Extension(client): Extension<Client>,
-    Query(choice): Query<Choice>,
+    Query(choice): Query<LanguageChoice>,
 ) -> Response {
     let back = Redirect::to(&local_path(&choice.next)).into_response();
     match named(&choice.to) {
