@@ -20,6 +20,7 @@ mod pictures;
 mod problem;
 mod propose;
 mod pulse;
+mod results;
 mod review;
 mod session;
 mod state;
@@ -49,7 +50,7 @@ use crate::texts::Reader;
 
 pub use hosted::HostedSprint;
 pub use openapi::document as openapi_document;
-pub use pages::results_page;
+pub use results::results_page;
 pub use session::new_secret;
 pub use state::{App, SetUpError};
 
@@ -92,7 +93,7 @@ pub fn router(app: App) -> Router {
         .route("/s/{slug}/look.css", get(look::stylesheet))
         .route("/s/{slug}/cover", get(look::cover))
         .route("/s/{slug}/agree", post(terms::agree))
-        .route("/s/{slug}/results", get(pages::results))
+        .route("/s/{slug}/results", get(results::results))
         .route("/s/{slug}/review", get(pages::review))
         .route("/s/{slug}/review/log", get(pages::review_log))
         .route("/s/{slug}/safety", get(pages::safety).post(pages::set_threshold))
