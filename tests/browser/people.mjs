@@ -221,7 +221,7 @@ await visitor("Proposing Person", wide, async (page) => {
   for (const box of await page.$$("[name=model]")) await box.check();
   await page.click("button.main");
   await page.waitForURL(/#mine/);
-  assert.match(await page.textContent("main"), /Boats at night.*waiting/s);
+  assert.match(await page.textContent("main"), /Boats at night.*waits/s);
   for (const [path, what] of [["/", "home"], ["/s/demo/people", "people"], ["/me", "what is kept"]]) {
     await page.goto(base + path);
     await accessible(page, what);

@@ -2,6 +2,7 @@
 
 use diptych_core::config::AlertsConfig;
 use diptych_store::Millis;
+use diptych_store::standings::Given;
 
 use crate::annotate::rounded;
 use crate::{Ctx, Result};
@@ -38,18 +39,30 @@ pub type Addresses = (i64, i64, i64);
 /// # Errors
 /// Where the store fails.
 pub async fn alerts(ctx: &Ctx, addresses: Addresses, now: Millis) -> Result<Vec<String>> {
-    let store = &ctx.store;
-    let Some(first) = store.first_response(&ctx.sprint).await? else { return Ok(Vec::new()) };
-    let since = async |ago: Millis| store.responses_since(&ctx.sprint, now - ago).await;
-    let (hour, day) = (since(HOUR).await?, since(24 * HOUR).await?);
-    let last = LastDay {
-        answers: day,
-        most_by: store.most_answers(&ctx.sprint, now - 24 * HOUR).await?,
-        hour,
-        hours_before: ((now - first) / HOUR - 1).clamp(0, 24),
-        before: since(25 * HOUR).await? - hour,
-    };
-    Ok(of_day(ctx.config.alerts, &last, addresses))
+    let Some(first) = ctx.store.first_response(&ctx.sprint).await? else { return Ok(Vec::new()) };
+    // In one pass over a day's answers: it is made again and again while people wait for theirs.
+    let moments = [HOUR, 24 * HOUR, 25 * HOUR].map(|ago| now - ago);
+    let given = ctx.store.given_since(&ctx.sprint, moments).await?;
+    let hours_before = ((now - first) / HOUR - 1).clamp(0, 24);
+    Ok(of_day(ctx.config.alerts, &LastDay::of(&given, hours_before), addresses))
+}
+
+impl LastDay {
+    /// Of what everybody has given in the last hour, day, and 25 hours.
+    fn of(given: &[Given], hours_before: i64) -> Self {
+        let [hour, answers, whole] =
+            [0, 1, 2].map(|since| given.iter().map(|one| one.responses[since]).sum::<i64>());
+        let of_people = given.iter().filter(|one| !one.simulated && one.responses[1] > 0);
+        let most = of_people.clone().max_by_key(|one| one.responses[1]);
+        let people = i64::try_from(of_people.count()).unwrap_or(i64::MAX);
+        Self {
+            answers,
+            most_by: most.map(|one| (one.name.clone(), one.responses[1], people)),
+            hour,
+            hours_before,
+            before: whole - hour,
+        }
+    }
 }
 
 fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all, addresses): Addresses) -> Vec<String> {
@@ -89,6 +102,26 @@ fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all, addresses):
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_adds_up_over_people() {
+        let given = |name: &str, simulated, responses| Given { name: name.to_owned(), simulated, responses };
+        let all = [
+            given("Ana", false, [1, 30, 31]),
+            given("Ben", false, [0, 0, 5]),
+            given("Bot", true, [10, 900, 900]),
+            given("Cem", false, [2, 4, 4]),
+        ];
+        let day = LastDay {
+            answers: 934,
+            most_by: Some(("Ana".to_owned(), 30, 2)),
+            hour: 13,
+            hours_before: 24,
+            before: 927,
+        };
+        assert_eq!(LastDay::of(&all, 24), day);
+        assert_eq!(LastDay::of(&[], 0), LastDay::default());
+    }
 
     #[test]
     fn a_large_share_and_a_sudden_fall_are_said() {

@@ -48,68 +48,93 @@ pub fn write(folder: &Path, sprint_toml: &str) -> Result<()> {
     std::fs::write(&file, sprint_toml).map_err(at(&file))
 }
 
+/// What is wrong with a proposal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// The name under which its words stand in each language.
+    pub name: &'static str,
+    /// What goes into their blanks.
+    pub blanks: Vec<(&'static str, String)>,
+}
+
+impl Flaw {
+    /// Of these words, which have no blanks.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, blanks: Vec::new() }
+    }
+
+    /// With one of the blanks filled.
+    #[must_use]
+    pub fn with(mut self, blank: &'static str, filled: impl ToString) -> Self {
+        self.blanks.push((blank, filled.to_string()));
+        self
+    }
+}
+
 /// What somebody would like to begin is looked at before it is kept: its words, and whether its file is what its
-/// name says. Gives it with its prompts counted.
+/// name says. Gives it with its prompts counted, or what is wrong with it.
 ///
 /// # Errors
-/// [`StageError::Refused`] with what is wrong with it.
-pub fn look_at(mut proposal: NewProposal) -> Result<NewProposal> {
-    let refuse = |why: &str| Err(StageError::Refused(why.to_owned()));
+/// Where no temporary file can be written.
+pub fn look_at(mut proposal: NewProposal) -> Result<std::result::Result<NewProposal, Flaw>> {
     for text in [&mut proposal.title, &mut proposal.question, &mut proposal.about] {
         *text = visible(text);
     }
-    let length = |text: &str| text.chars().count();
-    if proposal.title.is_empty() || length(&proposal.title) > 100 {
-        return refuse("Give it a title of at most 100 characters.");
-    }
-    if proposal.question.is_empty() || length(&proposal.question) > 300 {
-        return refuse("Write the question that people answer, in at most 300 characters.");
-    }
-    if length(&proposal.about) > 1000 {
-        return refuse("Say what the answers are for in at most 1,000 characters.");
-    }
-    if !is_name(&proposal.slug) {
-        return refuse("The short name may have lower-case letters, digits, - and _, at most 64.");
-    }
     proposal.models.sort_unstable();
     proposal.models.dedup();
-    if proposal.models.len() < 2 {
-        return refuse("Choose at least two image models: people compare one with another.");
-    }
-    if proposal.models.len() > MOST_MODELS {
-        return Err(StageError::Refused(format!("Choose at most {MOST_MODELS} image models.")));
-    }
-    if !FORMATS.contains(&proposal.format.as_str()) {
-        return refuse("The prompts must be a file that ends in .txt, .csv, .tsv, .json or .jsonl.");
+    if let Some(flaw) = flaw_of_words(&proposal) {
+        return Ok(Err(flaw));
     }
     let folder = tempfile::tempdir()
         .map_err(|source| StageError::File { path: "a temporary folder".to_owned(), source })?;
     let file = folder.path().join(format!("prompts.{}", proposal.format));
     std::fs::write(&file, &proposal.prompts)
         .map_err(|source| StageError::File { path: file.display().to_string(), source })?;
-    let (prompts, others) = collect::count("the file", &file)
-        .map_err(|error| match error {
-            StageError::Source { reason, .. } => format!("The file of prompts cannot be read: {reason}."),
-            other => format!("The file of prompts cannot be read: {other}."),
-        })
-        .map_err(StageError::Refused)?;
+    let (prompts, others) = match collect::count("the file", &file) {
+        Ok(counted) => counted,
+        Err(error) => {
+            let reason = match error {
+                StageError::Source { reason, .. } => reason,
+                other => other.to_string(),
+            };
+            return Ok(Err(Flaw::new("flaw_unreadable").with("reason", reason)));
+        }
+    };
     if prompts == 0 {
-        return refuse(
-            "No prompt was found in the file. One with columns or fields needs one that is named `prompt`.",
-        );
+        return Ok(Err(Flaw::new("flaw_no_prompt")));
     }
     if others > prompts {
-        return refuse(
-            "Most of the file's rows hold no prompt: it may be another kind of file than its name says.",
-        );
+        return Ok(Err(Flaw::new("flaw_mostly_others")));
     }
     if prompts > MOST_PROMPTS {
-        return Err(StageError::Refused(format!(
-            "There are {prompts} prompts; at most {MOST_PROMPTS} may be proposed."
-        )));
+        return Ok(Err(Flaw::new("flaw_many_prompts").with("count", prompts).with("most", MOST_PROMPTS)));
     }
     proposal.prompt_count = i64::try_from(prompts).unwrap_or(i64::MAX);
-    Ok(proposal)
+    Ok(Ok(proposal))
+}
+
+/// What is wrong with all of it but the file.
+fn flaw_of_words(proposal: &NewProposal) -> Option<Flaw> {
+    let longer = |text: &str, most: usize| text.chars().count() > most;
+    if proposal.title.is_empty() || longer(&proposal.title, 100) {
+        return Some(Flaw::new("flaw_title").with("most", 100));
+    }
+    if proposal.question.is_empty() || longer(&proposal.question, 300) {
+        return Some(Flaw::new("flaw_question").with("most", 300));
+    }
+    if longer(&proposal.about, 1000) {
+        return Some(Flaw::new("flaw_about").with("most", 1000));
+    }
+    if !is_name(&proposal.slug) {
+        return Some(Flaw::new("flaw_slug"));
+    }
+    if proposal.models.len() < 2 {
+        return Some(Flaw::new("flaw_few_models"));
+    }
+    if proposal.models.len() > MOST_MODELS {
+        return Some(Flaw::new("flaw_many_models").with("most", MOST_MODELS));
+    }
+    (!FORMATS.contains(&proposal.format.as_str())).then(|| Flaw::new("flaw_format"))
 }
 
 /// The `sprint.toml` of a proposal, with these image models.
@@ -149,32 +174,37 @@ mod tests {
 
     #[test]
     fn a_proposal_is_looked_at_before_it_is_kept() {
-        assert_eq!(look_at(proposal()).unwrap().prompt_count, 2);
+        assert_eq!(look_at(proposal()).unwrap().unwrap().prompt_count, 2);
         let refused = |change: fn(&mut NewProposal)| {
             let mut proposal = proposal();
             change(&mut proposal);
-            look_at(proposal).unwrap_err().to_string()
+            look_at(proposal).unwrap().unwrap_err()
         };
-        assert!(refused(|one| one.title = " ".to_owned()).contains("title"));
-        assert!(refused(|one| one.question = "?".repeat(301)).contains("question"));
-        assert!(refused(|one| one.slug = "../../etc".to_owned()).contains("short name"));
-        assert!(refused(|one| one.models.truncate(1)).contains("two image models"));
-        assert!(refused(|one| one.format = "parquet".to_owned()).contains(".jsonl"));
-        assert!(refused(|one| one.prompts = String::new()).contains("no rows"));
-        assert!(refused(|one| one.prompts = "a prompt\n".repeat(20_001)).contains("at most 20000"));
-        // A text that says that it is something else.
-        assert!(refused(|one| one.format = "jsonl".to_owned()).contains("No prompt"));
-        assert!(
-            refused(|one| (one.format, one.prompts) = ("json".to_owned(), "{".to_owned()))
-                .contains("cannot be read")
-        );
+        for (change, name) in [
+            ((|one| one.title = " ".to_owned()) as fn(&mut NewProposal), "flaw_title"),
+            (|one| one.question = "?".repeat(301), "flaw_question"),
+            (|one| one.about = "!".repeat(1001), "flaw_about"),
+            (|one| one.slug = "../../etc".to_owned(), "flaw_slug"),
+            (|one| one.models.truncate(1), "flaw_few_models"),
+            (|one| one.models = (0..9).map(|n| n.to_string()).collect(), "flaw_many_models"),
+            (|one| one.format = "parquet".to_owned(), "flaw_format"),
+            (|one| one.prompts = String::new(), "flaw_unreadable"),
+            (|one| one.prompts = "a prompt\n".repeat(20_001), "flaw_many_prompts"),
+            // A text that says that it is something else.
+            (|one| one.format = "jsonl".to_owned(), "flaw_no_prompt"),
+            (|one| (one.format, one.prompts) = ("json".to_owned(), "{".to_owned()), "flaw_unreadable"),
+        ] {
+            assert_eq!(refused(change).name, name);
+        }
+        let many = refused(|one| one.prompts = "a prompt\n".repeat(20_001));
+        assert_eq!(many.blanks, [("count", "20001".to_owned()), ("most", "20000".to_owned())]);
     }
 
     #[test]
     fn what_is_accepted_is_a_whole_configuration() {
         let text = template::sprint_toml("a", "A", &["p.txt".to_owned()]);
         let models = SprintConfig::parse("sprint.toml", &text, &Overrides::none()).unwrap().models;
-        let proposal = look_at(proposal()).unwrap();
+        let proposal = look_at(proposal()).unwrap().unwrap();
         let proposal = Proposal {
             id: String::new(),
             person: String::new(),

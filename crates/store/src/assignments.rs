@@ -267,16 +267,17 @@ async fn write_down(
     Ok(())
 }
 
+const END_LEASES: &str = "UPDATE assignments SET state = 'expired', ended_at = $2 \
+     WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 RETURNING pair";
+
+/// The sprint's holds whose leases end first.
+const FIRST_TO_END: &str = "SELECT pair, expires_at FROM assignments WHERE sprint = $1 \
+     AND state = 'open' ORDER BY expires_at LIMIT 1000";
+
 /// Ends the leases that are over and gives their pairs back.
 pub(crate) async fn end_leases(connection: &mut Connection, sprint: &SprintId, now: Millis) -> Result<()> {
-    let ended: Vec<String> = sqlx::query_scalar(
-        "UPDATE assignments SET state = 'expired', ended_at = $2 \
-         WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 RETURNING pair",
-    )
-    .bind(sprint.as_str())
-    .bind(now)
-    .fetch_all(&mut *connection)
-    .await?;
+    let ended: Vec<String> =
+        sqlx::query_scalar(END_LEASES).bind(sprint.as_str()).bind(now).fetch_all(&mut *connection).await?;
     for pair in ended {
         give_back(connection, &pair).await?;
     }
@@ -369,8 +370,7 @@ pub(crate) async fn hold(
 async fn next_free(connection: &mut Connection, take: &Take) -> Result<Option<Millis>> {
     // From the holds on, which are few, to their pairs; which way the database would go by itself, it cannot know.
     let query = format!(
-        "SELECT MIN(holds.expires_at) FROM (SELECT pair, expires_at FROM assignments WHERE sprint = $1 \
-          AND state = 'open' ORDER BY expires_at LIMIT 1000) AS holds JOIN pairs ON pairs.id = holds.pair \
+        "SELECT MIN(holds.expires_at) FROM ({FIRST_TO_END}) AS holds JOIN pairs ON pairs.id = holds.pair \
          WHERE pairs.current AND {}",
         free_for_person()
     );
@@ -420,5 +420,28 @@ impl Store {
         let sprint: Option<String> =
             sqlx::query_scalar(query).bind(assignment.as_str()).fetch_optional(self.readers()).await?;
         Ok(sprint.map(SprintId::from_text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every take runs these, and a crowd's sprint has tens of thousands of holds.
+    #[tokio::test]
+    async fn no_take_goes_through_all_holds_of_a_sprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite:test.db", folder.path()).await.unwrap();
+        for (query, keys) in [(END_LEASES, "(sprint=? AND expires_at<?)"), (FIRST_TO_END, "(sprint=?)")] {
+            let explained = format!("EXPLAIN QUERY PLAN {query}");
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(AssertSqlSafe(explained))
+                .bind("s")
+                .bind(0)
+                .fetch_all(store.readers())
+                .await
+                .unwrap();
+            let [(.., step)] = &plan[..] else { panic!("{plan:?}") };
+            assert!(step.ends_with(&format!("INDEX assignments_to_expire {keys}")), "{step}");
+        }
     }
 }

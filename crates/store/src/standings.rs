@@ -37,6 +37,17 @@ pub struct Annotator {
     pub excluded: Option<String>,
 }
 
+/// What one person has given lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Their name.
+    pub name: String,
+    /// Whether the program made that person up, for the demo.
+    pub simulated: bool,
+    /// How many responses that count, since each of the moments that were asked for.
+    pub responses: [i64; 3],
+}
+
 impl Store {
     /// Everybody who has a pseudonym in the sprint, by name.
     ///
@@ -178,22 +189,31 @@ impl Store {
         Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_one(self.readers()).await?)
     }
 
-    /// Who has given most of the responses since `since` that count, by name, how many, and how many people have
-    /// given any; people whom the program made up are left out.
+    /// Who has given responses since the last of these moments that count, and how many since each of them.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn most_answers(&self, sprint: &SprintId, since: Millis) -> Result<Option<(String, i64, i64)>> {
-        Ok(sqlx::query_as(
-            "SELECT people.name, COUNT(*) AS answers, COUNT(*) OVER () FROM responses \
-             JOIN people ON people.id = responses.person JOIN pairs ON pairs.id = responses.pair AND pairs.current WHERE responses.sprint = $1 AND responses.created_at >= $2 \
-             AND state = 'submitted' AND people.kind <> $3 GROUP BY people.id, people.name ORDER BY answers DESC LIMIT 1",
+    pub async fn given_since(&self, sprint: &SprintId, moments: [Millis; 3]) -> Result<Vec<Given>> {
+        let [first, second, last] = moments;
+        let rows: Vec<(String, String, i64, i64, i64)> = sqlx::query_as(
+            "SELECT people.name, people.kind, since_first, since_second, since_last FROM (SELECT person, \
+              CAST(SUM(CASE WHEN created_at >= $2 THEN 1 ELSE 0 END) AS BIGINT) AS since_first, \
+              CAST(SUM(CASE WHEN created_at >= $3 THEN 1 ELSE 0 END) AS BIGINT) AS since_second, \
+              COUNT(*) AS since_last FROM responses WHERE sprint = $1 AND created_at >= $4 AND state = 'submitted' \
+              GROUP BY person) AS given JOIN people ON people.id = given.person",
         )
         .bind(sprint.as_str())
-        .bind(since)
-        .bind(SIMULATED)
-        .fetch_optional(self.readers())
-        .await?)
+        .bind(first)
+        .bind(second)
+        .bind(last)
+        .fetch_all(self.readers())
+        .await?;
+        let given = |(name, kind, first, second, last): (_, String, _, _, _)| Given {
+            name,
+            simulated: kind == SIMULATED,
+            responses: [first, second, last],
+        };
+        Ok(rows.into_iter().map(given).collect())
     }
 
     /// How many people have answered since `since`.

@@ -14,6 +14,8 @@ const buttons = [...document.querySelectorAll("[name=answer]")];
 const button = (value) => buttons.find((one) => one.value === value);
 const texts = JSON.parse($("texts").textContent);
 const say = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+/// A problem of the server's, in the reader's language; its details are for programs.
+const because = (problem) => texts["because_" + String(problem.type).split("/").pop()] ?? problem.detail ?? "";
 
 let current = null; // the pair that is asked: { assignment, images, since, at, practice? }
 let shown = null; // the pair whose pictures hang there
@@ -49,7 +51,7 @@ const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, {
   /// Too late, or others have filled the pair meanwhile.
   kept(entry) { keep(entry.id); tabs.postMessage({ kept: entry.id }) },
   /// The server will never take it: nobody should believe that it did.
-  refused: (status, detail) => notice(say("not_saved", { status, detail })),
+  refused: (status, problem) => notice(say("not_saved", { status, reason: because(problem) })),
 });
 
 // What is answered in one tab is done in the others.
@@ -117,7 +119,7 @@ async function fetchAhead() {
       const problem = await reply.json();
       // What one agrees to was changed: the page shows it.
       if (problem.type === "/problems/agree-first") return location.reload();
-      throw new Error(problem.detail);
+      throw problem;
     }
     const { assignments, retry_after_s: retry } = await reply.json();
     if (lost) { lost = false; quiet() }
@@ -135,7 +137,8 @@ async function fetchAhead() {
     if (!current) waiting.length ? next() : empty();
   } catch (error) {
     lost = true;
-    notice(say("no_new_pairs", { reason: error.message }));
+    // Whatever is no problem of the server's came from somewhere on the way to it.
+    notice(say("no_new_pairs", { reason: error.type ? because(error) : say("because_unreachable") }));
     if (!current) empty();
     timer = setTimeout(fetchAhead, 5000);
   } finally { fetching = false }

@@ -72,7 +72,7 @@ export function openOutbox(name, heard) {
       else if (entry.undo) heard.kept(entry);
       else if (status === 410) heard.filled(entry);
       else if (status === 409) heard.stands();
-      else if (status >= 400) heard.refused(status, body.detail ?? "");
+      else if (status >= 400) heard.refused(status, body);
     }
   }
 

@@ -151,12 +151,12 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
 /// Refuses a body that says that it is too large before any of it is read; the limit above stops the rest.
 async fn refuse_large(request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let most = if request.uri().path() == "/propose" { LARGEST_PROPOSAL } else { LARGEST_BODY };
+    // Who proposes a sprint gets a page that says so.
+    if request.uri().path() == "/propose" {
+        return next.run(request).await;
+    }
     match length.and_then(|length| length.parse::<u64>().ok()) {
-        Some(length) if length > most as u64 && most == LARGEST_PROPOSAL => {
-            Problem::too_large(propose::TOO_LARGE).into_response()
-        }
-        Some(length) if length > most as u64 => Problem::too_large(TOO_LARGE).into_response(),
+        Some(length) if length > LARGEST_BODY as u64 => Problem::too_large(TOO_LARGE).into_response(),
         _ => next.run(request).await,
     }
 }

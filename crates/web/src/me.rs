@@ -84,9 +84,7 @@ async fn shown(
     let frame = Frame::new(t.say("me_title"), Some(&person), "me").for_reader(reader);
     let frame = frame.for_moderators(app, Some(&person)).await?;
     let proposals = own.proposals.iter();
-    let proposals = proposals
-        .map(|one| t.fill(&format!("me_proposed_{}", one.state), [("title", one.title.as_str())]))
-        .collect();
+    let proposals = proposals.map(|one| t.proposed(&one.state, &one.title)).collect();
     let (open, tokens) = (t.number(own.sessions), t.number(own.tokens));
     let sessions = t.fill("me_sessions", [("sessions", open.as_str()), ("tokens", &tokens)]);
     page(&Me { frame, since: moment(own.known_since), sessions, proposals, own, sprints, message })

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::Form;
 use axum::extract::State;
-use axum::extract::multipart::{Field, Multipart, MultipartRejection};
+use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::Role;
 use diptych_core::config::{ModelConfig, Overrides, SprintConfig, is_name, template};
 use diptych_stages::StageError;
-use diptych_stages::begin::{self, LARGEST_FILE};
+use diptych_stages::begin::{self, Flaw, LARGEST_FILE};
 use diptych_stages::ctx::now;
 use diptych_store::people::Person;
 use diptych_store::proposals::{MOST_OF_ONE, NewProposal, Proposal, Proposed};
@@ -21,13 +21,10 @@ use crate::frame::{Frame, message, page};
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
-use crate::texts::Reader;
+use crate::texts::{Reader, Texts, kept_question};
 
 /// The largest request of a proposal: its file, and some words.
 pub(crate) const LARGEST_PROPOSAL: usize = LARGEST_FILE + (64 << 10);
-
-pub(crate) const TOO_LARGE: &str =
-    "A file of prompts may have 2 MB. Nothing was kept: go back and choose a smaller one.";
 
 /// What stands in the form.
 #[derive(Default)]
@@ -37,12 +34,18 @@ struct Words {
     question: String,
     about: String,
     models: Vec<String>,
+    /// How the file's name ends.
+    format: String,
+    prompts: Option<String>,
 }
 
 /// A proposal, as organizers and its author see it.
 struct Shown {
     proposal: Proposal,
     models: String,
+    prompts: String,
+    /// What has become of it, for its author.
+    says: String,
 }
 
 #[derive(Template)]
@@ -52,10 +55,10 @@ struct Page {
     words: Words,
     /// The organizer's engines, and what each is.
     engines: Vec<(String, String)>,
-    message: Option<String>,
+    refused: Option<String>,
     waiting: Vec<Shown>,
     mine: Vec<Shown>,
-    megabytes: usize,
+    megabytes: i64,
 }
 
 /// What a proposal may choose from, by key. They are the server's, not an open sprint's: nobody who answers learns
@@ -71,12 +74,18 @@ fn engines(app: &App) -> BTreeMap<String, ModelConfig> {
     engines.into_iter().map(|engine| (engine.key.clone(), engine)).collect()
 }
 
-fn shown(proposals: Vec<Proposal>) -> Vec<Shown> {
+fn shown(t: &Texts, proposals: Vec<Proposal>) -> Vec<Shown> {
     let models = |proposal: &Proposal| {
         let list: Vec<String> = serde_json::from_str(&proposal.models).unwrap_or_default();
         list.join(", ")
     };
-    proposals.into_iter().map(|proposal| Shown { models: models(&proposal), proposal }).collect()
+    let shown = |proposal: Proposal| Shown {
+        models: models(&proposal),
+        prompts: t.count("propose_prompts", proposal.prompt_count),
+        says: t.proposed(&proposal.state, &proposal.title),
+        proposal,
+    };
+    proposals.into_iter().map(shown).collect()
 }
 
 /// Whether this person organizes any sprint of the server.
@@ -91,42 +100,52 @@ async fn organizes(app: &App, person: &Person) -> Result<bool, Problem> {
 
 async fn form(
     app: &App,
+    reader: &Reader,
     person: &Person,
     words: Words,
-    message: Option<String>,
+    flaw: Option<Flaw>,
 ) -> Result<Html<String>, Problem> {
     let waiting = match organizes(app, person).await? {
-        true => shown(app.store().waiting_proposals().await?),
+        true => shown(reader.t, app.store().waiting_proposals().await?),
         false => Vec::new(),
     };
+    let said = |flaw: Flaw| {
+        let blanks: Vec<(&str, &str)> =
+            flaw.blanks.iter().map(|(blank, filled)| (*blank, filled.as_str())).collect();
+        reader.t.fill(flaw.name, blanks)
+    };
     page(&Page {
-        frame: Frame::new("Propose a sprint", Some(person), "propose")
+        frame: Frame::new(reader.t.say("propose"), Some(person), "propose")
+            .for_reader(reader)
             .for_moderators(app, Some(person))
             .await?,
         words,
         engines: engines(app).into_iter().map(|(id, model)| (id, model.name)).collect(),
-        message,
+        refused: flaw.map(said),
         waiting,
-        mine: shown(app.store().proposals_of(&person.id).await?),
-        megabytes: LARGEST_FILE >> 20,
+        mine: shown(reader.t, app.store().proposals_of(&person.id).await?),
+        megabytes: i64::try_from(LARGEST_FILE >> 20).unwrap_or(i64::MAX),
     })
 }
 
-pub(crate) async fn show(State(app): State<App>, Visitor(person): Visitor) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    reader: Reader,
+) -> Result<Response, Problem> {
     let Some(person) = person else { return Ok(Redirect::to("/enter?next=/propose").into_response()) };
     if app.folder().is_none() {
-        let says =
-            ["No proposals here", "This server is for its own sprints: its folder has no diptych.toml."];
-        let english = Reader::of_english();
-        let page = message(&app, Some(&person), &english, says, ["/", "All sprints"]).await?;
+        let says = [reader.t.say("propose_none_here"), reader.t.say("propose_none_here_says")];
+        let page = message(&app, Some(&person), &reader, says, ["/", reader.t.say("all_sprints")]).await?;
         return Ok((StatusCode::NOT_FOUND, page).into_response());
     }
-    Ok(form(&app, &person, Words::default(), None).await?.into_response())
+    Ok(form(&app, &reader, &person, Words::default(), None).await?.into_response())
 }
 
 pub(crate) async fn propose(
     State(app): State<App>,
     SignedIn(person): SignedIn,
+    reader: Reader,
     headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
@@ -135,52 +154,55 @@ pub(crate) async fn propose(
         return Err(Problem::not_found("This server takes no proposals."));
     }
     let multipart = multipart.map_err(|error| Problem::bad_request(error.body_text()))?;
-    let (words, format, prompts) = read(multipart).await?;
-    let engines = engines(&app);
-    let unknown = words.models.iter().find(|model| !engines.contains_key(*model));
-    let looked_at = match (prompts, unknown) {
-        (_, Some(model)) => Err(format!("There is no engine `{model}` here.")),
-        (Err(why), None) => Err(why),
-        (Ok(prompts), None) => {
-            let proposal = NewProposal {
-                person: person.id.clone(),
-                slug: words.slug.trim().to_owned(),
-                title: words.title.clone(),
-                question: words.question.clone(),
-                about: words.about.clone(),
-                format,
-                prompts,
-                prompt_count: 0,
-                models: words.models.clone(),
-            };
-            looked_at(&app, proposal).await?
-        }
+    let mut words = Words::default();
+    let refused = match read(multipart, &mut words).await {
+        Err((status, flaw)) => Err((status, flaw)),
+        Ok(()) => keep(&app, &person, &words).await?.map_err(|flaw| (StatusCode::BAD_REQUEST, flaw)),
     };
-    let refused = match looked_at {
-        Err(why) => why,
-        Ok(proposal) => match app.store().propose(proposal, now()).await? {
-            Proposed::Waiting => return Ok(Redirect::to("/propose#mine").into_response()),
-            Proposed::TooManyOfYours => {
-                format!("You have {MOST_OF_ONE} proposals waiting; an organizer decides about them first.")
-            }
-            Proposed::TooMany => "Many proposals wait already; come back when some are decided.".to_owned(),
-            Proposed::SlugWaits => "Another proposal of that short name waits: take another one.".to_owned(),
-        },
-    };
-    let page = form(&app, &person, words, Some(refused)).await?;
-    Ok((StatusCode::BAD_REQUEST, page).into_response())
+    let Err((status, flaw)) = refused else { return Ok(Redirect::to("/propose#mine").into_response()) };
+    Ok((status, form(&app, &reader, &person, words, Some(flaw)).await?).into_response())
 }
 
-/// What stands in the form's parts. The file's text, or why it is none.
-async fn read(mut multipart: Multipart) -> Result<(Words, String, Result<String, String>), Problem> {
-    let wrong = |error: axum::extract::multipart::MultipartError| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::too_large(format!("A file of prompts may have {} MB.", LARGEST_FILE >> 20))
-        }
-        _ => Problem::bad_request("The form cannot be read."),
+/// Keeps the proposal till an organizer decides; the inner error is what is wrong with it.
+async fn keep(app: &App, person: &Person, words: &Words) -> Result<Result<(), Flaw>, Problem> {
+    let engines = engines(app);
+    if let Some(unknown) = words.models.iter().find(|model| !engines.contains_key(*model)) {
+        return Ok(Err(Flaw::new("propose_no_engine").with("model", unknown)));
+    }
+    let Some(prompts) = words.prompts.clone() else {
+        return Ok(Err(Flaw::new("propose_choose_file")));
     };
-    let (mut words, mut format, mut prompts) =
-        (Words::default(), String::new(), Err("Choose a file of prompts.".to_owned()));
+    let proposal = NewProposal {
+        person: person.id.clone(),
+        slug: words.slug.trim().to_owned(),
+        title: words.title.clone(),
+        question: kept_question(&words.question).to_owned(),
+        about: words.about.clone(),
+        format: words.format.clone(),
+        prompts,
+        prompt_count: 0,
+        models: words.models.clone(),
+    };
+    let proposal = match looked_at(app, proposal).await? {
+        Err(flaw) => return Ok(Err(flaw)),
+        Ok(proposal) => proposal,
+    };
+    Ok(match app.store().propose(proposal, now()).await? {
+        Proposed::Waiting => Ok(()),
+        Proposed::TooManyOfYours => Err(Flaw::new("propose_yours_wait").with("count", MOST_OF_ONE)),
+        Proposed::TooMany => Err(Flaw::new("propose_many_wait")),
+        Proposed::SlugWaits => Err(Flaw::new("propose_slug_waits")),
+    })
+}
+
+/// Takes what stands in the form's parts; says why not, with the status for it.
+async fn read(mut multipart: Multipart, words: &mut Words) -> Result<(), (StatusCode, Flaw)> {
+    let wrong = |error: MultipartError| match error.status() {
+        large @ StatusCode::PAYLOAD_TOO_LARGE => {
+            (large, Flaw::new("propose_large").with("megabytes", LARGEST_FILE >> 20))
+        }
+        _ => (StatusCode::BAD_REQUEST, Flaw::new("propose_unreadable")),
+    };
     while let Some(field) = multipart.next_field().await.map_err(wrong)? {
         let name = field.name().unwrap_or_default().to_owned();
         let text = async |field: Field<'_>| field.text().await.map_err(wrong);
@@ -195,22 +217,22 @@ async fn read(mut multipart: Multipart) -> Result<(Words, String, Result<String,
                 let file = field.file_name().unwrap_or_default().to_owned();
                 let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending).to_lowercase();
                 let bytes = field.bytes().await.map_err(wrong)?;
-                if !file.is_empty() {
-                    format = ending.chars().take(10).collect();
-                    prompts = String::from_utf8(bytes.to_vec())
-                        .ok()
-                        .filter(|text| !text.contains('\0'))
-                        .ok_or_else(|| "The file of prompts is no text: save it as UTF-8.".to_owned());
+                if file.is_empty() {
+                    continue;
                 }
+                words.format = ending.chars().take(10).collect();
+                let text = String::from_utf8(bytes.to_vec()).ok().filter(|text| !text.contains('\0'));
+                let no_text = (StatusCode::BAD_REQUEST, Flaw::new("propose_no_text"));
+                words.prompts = Some(text.ok_or(no_text)?);
             }
             _ => {}
         }
     }
-    Ok((words, format, prompts))
+    Ok(())
 }
 
 /// Looks at the words and the file on a thread of its own; the inner error is what is wrong with them.
-async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposal, String>, Problem> {
+async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposal, Flaw>, Problem> {
     // Looked for only where it is a name: nobody learns here what else lies on this machine.
     if is_name(&proposal.slug) {
         let folder = app.folder().map(|folder| folder.join(&proposal.slug));
@@ -219,18 +241,11 @@ async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposa
             None => false,
         };
         if has_folder || app.store().find_sprint(&proposal.slug).await?.is_some() {
-            return Ok(Err(format!(
-                "There is a sprint `{}` already: give it another short name.",
-                proposal.slug
-            )));
+            return Ok(Err(Flaw::new("propose_taken").with("slug", &proposal.slug)));
         }
     }
     let looked_at = tokio::task::spawn_blocking(move || begin::look_at(proposal)).await;
-    match looked_at.map_err(|_| Problem::internal("The proposal cannot be looked at."))? {
-        Ok(proposal) => Ok(Ok(proposal)),
-        Err(StageError::Refused(why)) => Ok(Err(why)),
-        Err(error) => Err(error.into()),
-    }
+    Ok(looked_at.map_err(|_| Problem::internal("The proposal cannot be looked at."))??)
 }
 
 /// The prompts of a proposal that waits, as text: organizers read them before they decide.

@@ -4,16 +4,17 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use diptych_core::config::{Overlap, SprintConfig};
-use diptych_stages::results::Report;
+use diptych_core::config::SprintConfig;
+use diptych_stages::results::{CategoryReport, Figure, ModelReport, Report, notes};
+use diptych_store::people::Person;
 
 use crate::api::may_see_results;
 use crate::frame::{Frame, message, page};
-use crate::pages::{CSS, not_found, thousands};
+use crate::pages::{CSS, not_found};
 use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::state::App;
-use crate::texts::Reader;
+use crate::texts::{Reader, Texts};
 
 /// One category's line in the chart: where the first model stands between 0 and 100 %.
 struct ChartRow {
@@ -38,6 +39,15 @@ struct ModelRow {
     decided: String,
 }
 
+/// How often people agree in one way.
+struct AgreementRow {
+    name: &'static str,
+    /// In percent.
+    place: Option<f64>,
+    share: String,
+    says: &'static str,
+}
+
 #[derive(Template)]
 #[template(path = "results.html")]
 struct Results {
@@ -56,9 +66,9 @@ struct Results {
     has_chart: bool,
     rows: Vec<ChartRow>,
     models: Vec<ModelRow>,
-    agreement: Vec<(&'static str, Option<f64>, String, &'static str)>,
-    side: Option<String>,
-    notes: Vec<String>,
+    agreement: Vec<AgreementRow>,
+    side: String,
+    notes: String,
     complete: String,
 }
 
@@ -69,21 +79,22 @@ pub(crate) async fn results(
     reader: Reader,
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
+    let t = reader.t;
     if let Err(problem) = may_see_results(&app, &sprint, person.as_ref()).await {
-        let says = ["Not open yet", &problem.detail];
-        let english = Reader::of_english();
-        let page =
-            message(&app, person.as_ref(), &english, says, [&format!("/s/{slug}"), "Compare pictures"])
-                .await?;
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
-        return Ok((status, page).into_response());
+        let why = match status {
+            StatusCode::FORBIDDEN => t.say("results_not_open_says"),
+            _ => t.because(&problem),
+        };
+        let says = [t.say("results_not_open"), why];
+        let link = [&format!("/s/{slug}"), t.say("results_compare")];
+        return Ok((status, message(&app, person.as_ref(), &reader, says, link).await?).into_response());
     }
     let report = sprint.report().await?;
     let config = sprint.config();
-    let title = config.sprint.title.clone();
-    let frame = Frame::new(format!("Results · {title}"), person.as_ref(), "results").of_sprint(&config);
+    let frame = titled(t, &config, person.as_ref()).for_reader(&reader).of_sprint(&config);
     let frame = frame.for_moderators(&app, person.as_ref()).await?;
-    Ok(page(&shown(frame, slug, title, &named(&config), config.annotate.overlap, &report))?.into_response())
+    Ok(page(&shown(frame, &config, &report))?.into_response())
 }
 
 /// The results as one file that needs no server.
@@ -91,62 +102,52 @@ pub(crate) async fn results(
 /// # Errors
 /// Where the page cannot be rendered.
 pub fn results_page(config: &SprintConfig, report: &Report) -> Result<String, askama::Error> {
-    let title = config.sprint.title.clone();
-    let mut frame = Frame::new(format!("Results · {title}"), None, "results");
+    let mut frame = titled(Reader::of_english().t, config, None);
     frame.inline = Some(CSS);
-    shown(frame, config.sprint.slug.clone(), title, &named(config), config.annotate.overlap, report).render()
+    shown(frame, config, report).render()
 }
 
-fn named(config: &SprintConfig) -> Vec<(String, String)> {
-    config.models.iter().map(|model| (model.key.clone(), model.name.clone())).collect()
+fn titled(t: &Texts, config: &SprintConfig, person: Option<&Person>) -> Frame {
+    Frame::new(t.fill("results_of", [("title", config.sprint.title.as_str())]), person, "results")
 }
 
-fn shown(
-    frame: Frame,
-    slug: String,
-    sprint: String,
-    models: &[(String, String)],
-    overlap: Overlap,
-    report: &Report,
-) -> Results {
-    let first = models.first().map(|model| model.0.clone()).unwrap_or_default();
-    let second = models.get(1).map(|model| model.0.clone()).unwrap_or_default();
-    let better = |model: &str| format!("{model} better");
-    let count =
-        |verdict: &str| report.categories.iter().filter(|category| category.verdict == verdict).count();
-    let (leads, follows, ties) = (count(&better(&first)), count(&better(&second)), count("tie"));
-    let open = report.categories.len() - leads - follows - ties;
+/// Whose images are preferred in a category.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    First,
+    Second,
+    Tie,
+    Open,
+}
+
+impl Verdict {
+    fn of(category: &CategoryReport, first: &str, second: &str) -> Self {
+        match category.verdict.strip_suffix(" better") {
+            Some(model) if model == first => Self::First,
+            Some(model) if model == second => Self::Second,
+            _ if category.verdict == "tie" => Self::Tie,
+            _ => Self::Open,
+        }
+    }
+
+    fn mark(self) -> &'static str {
+        match self {
+            Self::First => "a",
+            Self::Second => "b",
+            Self::Tie => "tie",
+            Self::Open => "open",
+        }
+    }
+}
+
+fn shown(frame: Frame, config: &SprintConfig, report: &Report) -> Results {
+    let t = frame.t;
+    let key = |place: usize| config.models.get(place).map_or("", |model| model.key.as_str());
+    let (first, second) = (key(0), key(1));
+    let number = |number: u64| t.number(i64::try_from(number).unwrap_or(i64::MAX));
     // Images that were imported have prompts of no category: there is no chart to draw.
-    let has_chart = models.len() == 2 && !report.categories.is_empty();
-    let finding = if report.responses == 0 {
-        "No answers yet".to_owned()
-    } else if !has_chart {
-        format!("{} models compared", models.len())
-    } else if leads + follows == 0 {
-        "No category is decided yet".to_owned()
-    } else {
-        format!(
-            "{first} is ahead in {leads} of {} categories, {second} in {follows}",
-            report.categories.len()
-        )
-    };
-    let lede = if report.responses == 0 {
-        "Results will stand here as soon as somebody has compared a pair.".to_owned()
-    } else if report.categories.is_empty() {
-        "The prompts have no categories.".to_owned()
-    } else {
-        let ties = match ties {
-            0 => "None is a tie.".to_owned(),
-            1 => "One is a tie.".to_owned(),
-            n => format!("{n} are ties."),
-        };
-        let open = match open {
-            0 => String::new(),
-            1 => " In one, the answers so far do not decide.".to_owned(),
-            n => format!(" In {n}, the answers so far do not decide."),
-        };
-        ties + &open
-    };
+    let has_chart = config.models.len() == 2 && !report.categories.is_empty();
+    let (finding, lede) = found(t, config, report);
     let share = |answer: &str| {
         let given = report.answers.get(answer).copied().unwrap_or(0);
         shown_percent((report.responses > 0).then(|| given as f64 / report.responses as f64))
@@ -158,73 +159,109 @@ fn shown(
             let model = category.models.iter().find(|model| model.model == first);
             let ratio = model.map(|model| model.win_ratio);
             let share = ratio.and_then(|ratio| ratio.decided).map(|figure| figure.value * 100.0);
+            let verdict = Verdict::of(category, first, second);
+            let better = |model| t.fill("results_better", [("model", model)]);
             ChartRow {
                 category: category.category.clone(),
                 share,
                 place: share.unwrap_or(50.0),
                 reference: shown_percent(ratio.and_then(|ratio| ratio.reference).map(|figure| figure.value)),
-                responses: thousands(category.responses),
-                mark: match category.verdict.as_str() {
-                    "tie" => "tie",
-                    verdict if verdict == better(&first) => "a",
-                    verdict if verdict == better(&second) => "b",
-                    _ => "open",
-                },
-                // A model's key is written as it is; words begin with a capital.
-                verdict: match category.verdict.as_str() {
-                    "tie" => "Tie".to_owned(),
-                    "not decided" => "Not decided".to_owned(),
-                    better => better.to_owned(),
+                responses: number(category.responses),
+                mark: verdict.mark(),
+                verdict: match verdict {
+                    Verdict::First => better(first),
+                    Verdict::Second => better(second),
+                    Verdict::Tie => t.say("results_tie").to_owned(),
+                    Verdict::Open => t.say("results_not_decided").to_owned(),
                 },
             }
         })
         .collect();
     rows.sort_by(|a, b| b.share.unwrap_or(50.0).total_cmp(&a.share.unwrap_or(50.0)));
-    let agreement = &report.agreement;
+    let full_name = |key: &str| {
+        config.models.iter().find(|model| model.key == key).map_or_else(String::new, |m| m.name.clone())
+    };
+    let model = |model: &ModelReport| ModelRow {
+        name: model.model.clone(),
+        full_name: full_name(&model.model),
+        mark: if model.model == first { "a" } else { "b" },
+        wins: number(model.wins),
+        reference: shown_percent(model.win_ratio.reference.map(|figure| figure.value)),
+        decided: shown_percent(model.win_ratio.decided.map(|figure| figure.value)),
+    };
+    let agreement = |name, figure: Option<Figure>, says| {
+        let value = figure.map(|figure| figure.value);
+        let place = value.map(|share| share * 100.0);
+        AgreementRow { name: t.say(name), place, share: shown_percent(value), says: t.say(says) }
+    };
     Results {
-        frame,
-        slug,
-        sprint,
+        slug: config.sprint.slug.clone(),
+        sprint: config.sprint.title.clone(),
         finding,
         lede,
-        pairs: thousands(report.pairs),
-        responses: thousands(report.responses),
+        pairs: number(report.pairs),
+        responses: number(report.responses),
         both_good: share("both_good"),
         both_bad: share("both_bad"),
-        overlap: overlap.to_string(),
+        overlap: config.annotate.overlap.to_string(),
         has_chart,
         rows,
-        models: report
-            .models
-            .iter()
-            .map(|model| ModelRow {
-                name: model.model.clone(),
-                full_name: models
-                    .iter()
-                    .find(|known| known.0 == model.model)
-                    .map_or_else(String::new, |m| m.1.clone()),
-                mark: if model.model == first { "a" } else { "b" },
-                wins: thousands(model.wins),
-                reference: shown_percent(model.win_ratio.reference.map(|figure| figure.value)),
-                decided: shown_percent(model.win_ratio.decided.map(|figure| figure.value)),
-            })
-            .collect(),
-        first,
-        second,
-        agreement: [
-            ("Unanimous", agreement.unanimous, "Everybody gave the same answer."),
-            ("Majority", agreement.majority, "Over half gave the same answer."),
-            ("Split", agreement.split, "No answer has more than half."),
-        ]
-        .map(|(name, figure, says)| {
-            let value = figure.map(|figure| figure.value);
-            (name, value.map(|share| share * 100.0), shown_percent(value), says)
-        })
-        .into(),
-        side: report.side_bias.map(|figure| shown_percent(Some(figure.value))),
-        notes: report.notes.clone(),
-        complete: thousands(report.completed),
+        models: report.models.iter().map(model).collect(),
+        first: first.to_owned(),
+        second: second.to_owned(),
+        agreement: vec![
+            agreement("results_unanimous", report.agreement.unanimous, "results_unanimous_says"),
+            agreement("results_majority", report.agreement.majority, "results_majority_says"),
+            agreement("results_split", report.agreement.split, "results_split_says"),
+        ],
+        side: report.side_bias.map_or_else(
+            || t.say("results_sides_none").to_owned(),
+            |figure| t.fill("results_sides_share", [("share", shown_percent(Some(figure.value)).as_str())]),
+        ),
+        notes: t.notes(&notes(config)),
+        complete: number(report.completed),
+        frame,
     }
+}
+
+/// What the results say, in a line and in a few sentences.
+fn found(t: &Texts, config: &SprintConfig, report: &Report) -> (String, String) {
+    let said = |name: &str| t.say(name).to_owned();
+    let count = |name, number: usize| t.count(name, i64::try_from(number).unwrap_or(i64::MAX));
+    if report.responses == 0 {
+        return (said("results_no_answers"), said("results_no_answers_says"));
+    }
+    if report.categories.is_empty() {
+        return (count("results_compared", config.models.len()), said("results_no_categories"));
+    }
+    let key = |place: usize| config.models.get(place).map_or("", |model| model.key.as_str());
+    let (first, second) = (key(0), key(1));
+    let of = |wanted| {
+        let verdicts = report.categories.iter().map(|category| Verdict::of(category, first, second));
+        verdicts.filter(|verdict| *verdict == wanted).count()
+    };
+    let (leads, follows) = (of(Verdict::First), of(Verdict::Second));
+    let finding = if config.models.len() != 2 {
+        count("results_compared", config.models.len())
+    } else if leads + follows == 0 {
+        said("results_undecided")
+    } else {
+        let [leads, follows, all] = [leads, follows, report.categories.len()].map(|n| n.to_string());
+        let blanks =
+            [("first", first), ("second", second), ("leads", &leads), ("follows", &follows), ("all", &all)];
+        t.fill("results_ahead", blanks)
+    };
+    let ties = match of(Verdict::Tie) {
+        0 => said("results_ties_0"),
+        1 => said("results_ties_1"),
+        ties => count("results_ties", ties),
+    };
+    let open = match of(Verdict::Open) {
+        0 => return (finding, ties),
+        1 => said("results_open_1"),
+        open => count("results_open", open),
+    };
+    (finding, format!("{ties} {open}"))
 }
 
 fn shown_percent(share: Option<f64>) -> String {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::client::Client;
 use crate::pages::thousands;
-use crate::problem::Query;
+use crate::problem::{Problem, Query};
 use crate::session::{cookie, local_path, with_cookie};
 use crate::state::App;
 
@@ -30,7 +30,7 @@ const YEAR: i64 = 365 * 24 * 3600;
 const SCRIPTS: [&str; 2] = [include_str!("../assets/annotate.js"), include_str!("../assets/practice.js")];
 
 /// Names that scripts put together begin with these.
-const BUILT: [&str; 3] = ["saved_", "practice_", "empty_"];
+const BUILT: [&str; 4] = ["saved_", "practice_", "empty_", "because_"];
 
 /// Codes and words; the first is for who wants none of them.
 const FILES: [(&str, &str); 2] =
@@ -128,6 +128,17 @@ impl Texts {
         format!("{sign}{}", english.replace(',', self.say("thousands_mark")))
     }
 
+    /// Why the server did not do something.
+    pub(crate) fn because(&self, problem: &Problem) -> &str {
+        let kind = problem.kind.rsplit('/').next().unwrap_or_default();
+        self.words.get(&format!("because_{kind}")).map_or(problem.title, String::as_str)
+    }
+
+    /// What has become of a proposal, for who made it.
+    pub(crate) fn proposed(&self, state: &str, title: &str) -> String {
+        self.fill(&format!("me_proposed_{state}"), [("title", title)])
+    }
+
     /// The question that people answer; one that an organizer has written stays as it is.
     pub(crate) fn question(&self, sprint: &SprintSection) -> String {
         let usual = sprint.question == SprintSection::usual_question();
@@ -138,6 +149,12 @@ impl Texts {
     pub(crate) fn notes(&self, notes: &[Note]) -> String {
         notes.iter().map(|note| self.say(note.key())).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// A question that somebody proposes, as it is kept: the usual one stands in every reader's language.
+pub(crate) fn kept_question(question: &str) -> &str {
+    let usual = languages().iter().any(|texts| texts.say("usual_question") == question.trim());
+    if usual { SprintSection::usual_question() } else { question }
 }
 
 /// All languages.
@@ -196,7 +213,7 @@ mod tests {
     use super::*;
 
     /// Whatever says words.
-    const PAGES: [&str; 20] = [
+    const PAGES: [&str; 25] = [
         SCRIPTS[0],
         SCRIPTS[1],
         include_str!("../templates/annotate.html"),
@@ -207,6 +224,8 @@ mod tests {
         include_str!("../templates/me.html"),
         include_str!("../templates/people.html"),
         include_str!("../templates/plain.html"),
+        include_str!("../templates/propose.html"),
+        include_str!("../templates/results.html"),
         include_str!("../templates/terms.html"),
         include_str!("annotate.rs"),
         include_str!("enter.rs"),
@@ -215,7 +234,10 @@ mod tests {
         include_str!("openid.rs"),
         include_str!("pages.rs"),
         include_str!("people.rs"),
+        include_str!("propose.rs"),
+        include_str!("results.rs"),
         include_str!("terms.rs"),
+        include_str!("../../stages/src/begin.rs"),
         include_str!("../../stages/src/results.rs"),
     ];
 
@@ -299,6 +321,24 @@ mod tests {
             assert_eq!(languages()[0].say(note.key()), note.to_string());
         }
         assert_eq!(languages()[0].say("usual_question"), SprintSection::usual_question());
+    }
+
+    #[test]
+    fn every_kind_of_problem_has_words() {
+        let kinds: Vec<&str> = include_str!("problem.rs").split("\"/problems/").skip(1).collect();
+        assert!(kinds.len() > 10);
+        for kind in kinds {
+            let name = format!("because_{}", kind.split('"').next().unwrap());
+            assert_ne!(languages()[0].say(&name), name);
+        }
+        assert!(languages()[1].because(&Problem::gone("")).contains("Paar"));
+    }
+
+    #[test]
+    fn the_usual_question_is_kept_as_one_in_whichever_language_it_was_proposed() {
+        let german = languages()[1].say("usual_question");
+        assert_eq!(kept_question(german), SprintSection::usual_question());
+        assert_eq!(kept_question(" Which bird?"), " Which bird?");
     }
 
     #[test]

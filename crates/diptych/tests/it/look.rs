@@ -62,6 +62,16 @@ fn pages_for_everybody_speak_the_language_that_a_browser_wants() {
     assert!(german.get("/").text().contains("Zwei Bilder."));
     assert!(german.get("/nothing").text().contains("Hier ist nichts"));
     assert!(german.get(&format!("/s/{slug}/people")).text().contains("Nach Kategorie"));
+    let results = german.get(&format!("/s/{slug}/results"));
+    assert!(results.status == 403 && results.text().contains("Noch nicht offen"), "{}", results.text());
+    sprint.edit("public_results = false", "public_results = true");
+    until("the results are open", || german.get(&format!("/s/{slug}/results")).status == 200);
+    let results = german.get(&format!("/s/{slug}/results")).text();
+    assert!(
+        results.contains("Noch keine Antworten") && results.contains("Die Bilder sind Proben"),
+        "{results}"
+    );
+    assert!(browser.get(&format!("/s/{slug}/results")).text().contains("No answers yet"));
     let refused = german.form("/enter", "name=%E2%80%8B");
     assert!(refused.text().contains("Ein Name hat Buchstaben"), "{}", refused.text());
 

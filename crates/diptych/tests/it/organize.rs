@@ -219,7 +219,13 @@ fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
         assert_eq!((answer.status, answer.text().contains(says)), (400, true), "{says}: {}", answer.text());
     }
     let large = propose(&ada, "birds", &models, "p.txt", &vec![b'a'; 3 << 20]);
-    assert_eq!(large.status, 413);
+    assert_eq!((large.status, large.header("content-type")), (413, "text/html; charset=utf-8"));
+    assert!(large.text().contains("may have 2 MB") && large.text().contains("value=\"Which bird?\""));
+    let german = ada.clone().with("accept-language", "de");
+    let refused = propose(&german, "birds", &models[..1], "p.txt", b"a heron\n").text();
+    assert!(
+        refused.contains("Wähle mindestens zwei Bildmodelle") && refused.contains("Nichts wurde gespeichert")
+    );
     assert!(!ada.get("/propose").text().contains("id=\"mine\""));
 
     assert_eq!(propose(&ada, "birds", &models, "p.txt", b"a heron\na crane at dusk\n").status, 303);
@@ -252,6 +258,7 @@ fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
     );
     organizer.form(&format!("/proposals/{}", ids[1]), "decision=accept").problem(404);
     assert!(ada.get("/propose").text().contains("too like"));
+    assert!(german.get("/propose").text().contains("das wurde abgelehnt. too like"));
     // It stands there at once, and is a sprint like any other.
     assert!(served.client().get("/").text().contains("Birds &#60;b&#62;"));
     let folder = root.path().join("birds");

@@ -132,6 +132,11 @@ pub async fn standings_count_by_pseudonym(store: &Store) {
     assert_eq!(store.responses_of(&scene.sprint, &scene.ana, NOW + 1).await.unwrap(), (3, 0));
     assert_eq!(store.responses_of(&scene.sprint, &robot, NOW + 5).await.unwrap(), (1, 1));
     assert_eq!(store.responses_of(&scene.sprint, &scene.cem, NOW).await.unwrap(), (0, 0));
+    let mut given = store.given_since(&scene.sprint, [NOW + 5, NOW + 1, NOW]).await.unwrap();
+    given.sort_by(|one, other| one.name.cmp(&other.name));
+    let given: Vec<_> = given.iter().map(|one| (one.name.as_str(), one.simulated, one.responses)).collect();
+    assert_eq!(given, [("Ana", false, [0, 0, 3]), ("robot", true, [1, 1, 1])], "what was taken back is none");
+    assert_eq!(store.given_since(&scene.sprint, [NOW + 6; 3]).await.unwrap(), []);
     let counts: Vec<_> = store
         .people(&scene.sprint)
         .await
