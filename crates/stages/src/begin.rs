@@ -65,7 +65,7 @@ impl Flaw {
 
     /// With one of the blanks filled.
     #[must_use]
-    pub fn with(mut self, blank: &'static str, filled: impl ToString) -> Self {
+    pub fn with(mut self, blank: &'static str, filled: &impl ToString) -> Self {
         self.blanks.push((blank, filled.to_string()));
         self
     }
@@ -97,7 +97,7 @@ pub fn look_at(mut proposal: NewProposal) -> Result<std::result::Result<NewPropo
                 StageError::Source { reason, .. } => reason,
                 other => other.to_string(),
             };
-            return Ok(Err(Flaw::new("flaw_unreadable").with("reason", reason)));
+            return Ok(Err(Flaw::new("flaw_unreadable").with("reason", &reason)));
         }
     };
     if prompts == 0 {
@@ -107,7 +107,7 @@ pub fn look_at(mut proposal: NewProposal) -> Result<std::result::Result<NewPropo
         return Ok(Err(Flaw::new("flaw_mostly_others")));
     }
     if prompts > MOST_PROMPTS {
-        return Ok(Err(Flaw::new("flaw_many_prompts").with("count", prompts).with("most", MOST_PROMPTS)));
+        return Ok(Err(Flaw::new("flaw_many_prompts").with("count", &prompts).with("most", &MOST_PROMPTS)));
     }
     proposal.prompt_count = i64::try_from(prompts).unwrap_or(i64::MAX);
     Ok(Ok(proposal))
@@ -117,13 +117,13 @@ pub fn look_at(mut proposal: NewProposal) -> Result<std::result::Result<NewPropo
 fn flaw_of_words(proposal: &NewProposal) -> Option<Flaw> {
     let longer = |text: &str, most: usize| text.chars().count() > most;
     if proposal.title.is_empty() || longer(&proposal.title, 100) {
-        return Some(Flaw::new("flaw_title").with("most", 100));
+        return Some(Flaw::new("flaw_title").with("most", &100));
     }
     if proposal.question.is_empty() || longer(&proposal.question, 300) {
-        return Some(Flaw::new("flaw_question").with("most", 300));
+        return Some(Flaw::new("flaw_question").with("most", &300));
     }
     if longer(&proposal.about, 1000) {
-        return Some(Flaw::new("flaw_about").with("most", 1000));
+        return Some(Flaw::new("flaw_about").with("most", &1000));
     }
     if !is_name(&proposal.slug) {
         return Some(Flaw::new("flaw_slug"));
@@ -132,7 +132,7 @@ fn flaw_of_words(proposal: &NewProposal) -> Option<Flaw> {
         return Some(Flaw::new("flaw_few_models"));
     }
     if proposal.models.len() > MOST_MODELS {
-        return Some(Flaw::new("flaw_many_models").with("most", MOST_MODELS));
+        return Some(Flaw::new("flaw_many_models").with("most", &MOST_MODELS));
     }
     (!FORMATS.contains(&proposal.format.as_str())).then(|| Flaw::new("flaw_format"))
 }

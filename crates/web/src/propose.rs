@@ -189,7 +189,7 @@ async fn keep(app: &App, person: &Person, words: &Words) -> Result<Result<(), Fl
     };
     Ok(match app.store().propose(proposal, now()).await? {
         Proposed::Waiting => Ok(()),
-        Proposed::TooManyOfYours => Err(Flaw::new("propose_yours_wait").with("count", MOST_OF_ONE)),
+        Proposed::TooManyOfYours => Err(Flaw::new("propose_yours_wait").with("count", &MOST_OF_ONE)),
         Proposed::TooMany => Err(Flaw::new("propose_many_wait")),
         Proposed::SlugWaits => Err(Flaw::new("propose_slug_waits")),
     })
@@ -199,7 +199,7 @@ async fn keep(app: &App, person: &Person, words: &Words) -> Result<Result<(), Fl
 async fn read(mut multipart: Multipart, words: &mut Words) -> Result<(), (StatusCode, Flaw)> {
     let wrong = |error: MultipartError| match error.status() {
         large @ StatusCode::PAYLOAD_TOO_LARGE => {
-            (large, Flaw::new("propose_large").with("megabytes", LARGEST_FILE >> 20))
+            (large, Flaw::new("propose_large").with("megabytes", &(LARGEST_FILE >> 20)))
         }
         _ => (StatusCode::BAD_REQUEST, Flaw::new("propose_unreadable")),
     };
