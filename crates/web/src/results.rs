@@ -80,15 +80,14 @@ pub(crate) async fn results(
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
     let t = reader.t;
-    if let Err(problem) = may_see_results(&app, &sprint, person.as_ref()).await {
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
-        let why = match status {
-            StatusCode::FORBIDDEN => t.say("results_not_open_says"),
-            _ => t.because(&problem),
-        };
-        let says = [t.say("results_not_open"), why];
-        let link = [&format!("/s/{slug}"), t.say("results_compare")];
-        return Ok((status, message(&app, person.as_ref(), &reader, says, link).await?).into_response());
+    match may_see_results(&app, &sprint, person.as_ref()).await {
+        Err(problem) if problem.status == StatusCode::FORBIDDEN => {
+            let says = [t.say("results_not_open"), t.say("results_not_open_says")];
+            let link = [&format!("/s/{slug}"), t.say("results_compare")];
+            let page = message(&app, person.as_ref(), &reader, says, link).await?;
+            return Ok((StatusCode::FORBIDDEN, page).into_response());
+        }
+        may => may?,
     }
     let report = sprint.report().await?;
     let config = sprint.config();
@@ -147,7 +146,7 @@ fn shown(frame: Frame, config: &SprintConfig, report: &Report) -> Results {
     let number = |number: u64| t.number(i64::try_from(number).unwrap_or(i64::MAX));
     // Images that were imported have prompts of no category: there is no chart to draw.
     let has_chart = config.models.len() == 2 && !report.categories.is_empty();
-    let (finding, lede) = found(t, config, report);
+    let (finding, lede) = found(t, config, [first, second], report);
     let share = |answer: &str| {
         let given = report.answers.get(answer).copied().unwrap_or(0);
         shown_percent((report.responses > 0).then(|| given as f64 / report.responses as f64))
@@ -225,7 +224,7 @@ fn shown(frame: Frame, config: &SprintConfig, report: &Report) -> Results {
 }
 
 /// What the results say, in a line and in a few sentences.
-fn found(t: &Texts, config: &SprintConfig, report: &Report) -> (String, String) {
+fn found(t: &Texts, config: &SprintConfig, [first, second]: [&str; 2], report: &Report) -> (String, String) {
     let said = |name: &str| t.say(name).to_owned();
     let count = |name, number: usize| t.count(name, i64::try_from(number).unwrap_or(i64::MAX));
     if report.responses == 0 {
@@ -234,8 +233,6 @@ fn found(t: &Texts, config: &SprintConfig, report: &Report) -> (String, String) 
     if report.categories.is_empty() {
         return (count("results_compared", config.models.len()), said("results_no_categories"));
     }
-    let key = |place: usize| config.models.get(place).map_or("", |model| model.key.as_str());
-    let (first, second) = (key(0), key(1));
     let of = |wanted| {
         let verdicts = report.categories.iter().map(|category| Verdict::of(category, first, second));
         verdicts.filter(|verdict| *verdict == wanted).count()

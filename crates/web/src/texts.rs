@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::client::Client;
 use crate::pages::thousands;
-use crate::problem::{Problem, Query};
+use crate::problem::Query;
 use crate::session::{cookie, local_path, with_cookie};
 use crate::state::App;
 
@@ -126,12 +126,6 @@ impl Texts {
         let english = thousands(number.unsigned_abs());
         let sign = if number < 0 { "−" } else { "" };
         format!("{sign}{}", english.replace(',', self.say("thousands_mark")))
-    }
-
-    /// Why the server did not do something.
-    pub(crate) fn because(&self, problem: &Problem) -> &str {
-        let kind = problem.kind.rsplit('/').next().unwrap_or_default();
-        self.words.get(&format!("because_{kind}")).map_or(problem.title, String::as_str)
     }
 
     /// What has become of a proposal, for who made it.
@@ -269,8 +263,8 @@ mod tests {
             // `say("name"`, and choices of names: `? "name" : "name"`.
             // Whatever stands between two quotes, wherever the first of them began.
             used.extend(page.split('"'));
-            let calls =
-                ["say(\"", "t.fill(\"", "t.count(\""].into_iter().flat_map(|call| page.split(call).skip(1));
+            let calls = ["say(\"", "t.fill(\"", "t.count(\"", "Flaw::new(\""];
+            let calls = calls.into_iter().flat_map(|call| page.split(call).skip(1));
             for call in calls {
                 let name = call.split('"').next().unwrap();
                 let begins = name.ends_with('_');
@@ -331,7 +325,6 @@ mod tests {
             let name = format!("because_{}", kind.split('"').next().unwrap());
             assert_ne!(languages()[0].say(&name), name);
         }
-        assert!(languages()[1].because(&Problem::gone("")).contains("Paar"));
     }
 
     #[test]
