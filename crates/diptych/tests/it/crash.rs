@@ -4,7 +4,7 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -20,8 +20,15 @@ struct Acknowledged {
     answer: &'static str,
 }
 
-/// A crash, at a moment between these, in milliseconds after the crowd has come.
-const MOMENTS: std::ops::Range<u64> = 20..700;
+/// A crash comes once so many answers are acknowledged, counted in answers and not in time: a slow machine then
+/// crashes under as much load as a fast one.
+const ANSWERS: std::ops::Range<u64> = 0..60;
+
+/// And so many milliseconds later, so that it falls anywhere within a write.
+const LATER: std::ops::Range<u64> = 0..100;
+
+/// The longest that a crowd may need for its answers.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn random(range: std::ops::Range<u64>) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
@@ -30,7 +37,7 @@ fn random(range: std::ops::Range<u64>) -> u64 {
 
 /// How many people answer a pair: pairs fill one after the other, so that there are some to make gold ones of.
 fn overlap(times: usize) -> usize {
-    3 + times / 20
+    3 + times / 10
 }
 
 /// A sprint with pairs enough that some are left for everybody after so many crashes.
@@ -83,12 +90,33 @@ fn form(person: &Client, path: &str, body: &str) -> Option<Answer> {
     person.try_send("POST", path, "application/x-www-form-urlencoded", body.as_bytes(), body.len()).ok()
 }
 
+/// How many people have come, and how many of their answers are acknowledged, over all crashes.
+#[derive(Default)]
+struct Crowd {
+    people: AtomicUsize,
+    answers: AtomicUsize,
+}
+
+impl Crowd {
+    /// Waits until so many answers are acknowledged, and says whether they were before patience ended.
+    fn comes_to(&self, answers: usize) -> bool {
+        let since = Instant::now();
+        while self.answers.load(Ordering::Relaxed) < answers {
+            if since.elapsed() > PATIENCE {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+}
+
 /// One person after the other signs in, agrees, and answers whatever there is, until the server is gone.
-fn annotate(nobody: &Client, slug: &str, terms: &str, numbers: &AtomicUsize) -> Vec<Acknowledged> {
+fn annotate(nobody: &Client, slug: &str, terms: &str, crowd: &Crowd) -> Vec<Acknowledged> {
     let mut acknowledged = Vec::new();
     let mut whole = || -> Option<()> {
         loop {
-            let name = format!("name=Person+{}", numbers.fetch_add(1, Ordering::Relaxed));
+            let name = format!("name=Person+{}", crowd.people.fetch_add(1, Ordering::Relaxed));
             let entered = form(nobody, "/enter", &name)?;
             let person = nobody.clone().with("cookie", entered.header("set-cookie").split(';').next()?);
             form(&person, &format!("/s/{slug}/agree"), &format!("version={terms}"))?;
@@ -110,6 +138,7 @@ fn annotate(nobody: &Client, slug: &str, terms: &str, numbers: &AtomicUsize) -> 
                         .ok()?;
                     if put.status == 201 {
                         acknowledged.push(Acknowledged { person: person.clone(), assignment: id, answer });
+                        crowd.answers.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }
@@ -128,7 +157,7 @@ fn crash(mut sprint: Sprint, times: usize) {
     sprint.edit("overlap = 3", &format!("overlap = {}", overlap(times)));
     sprint.edit("gold = 0.0", "gold = 0.25");
     let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
-    let numbers = AtomicUsize::new(0);
+    let crowd = Crowd::default();
     let mut terms = String::new();
     let (mut kept, mut all) = (Vec::<Acknowledged>::new(), 0);
     for number in 0..=times {
@@ -158,16 +187,17 @@ fn crash(mut sprint: Sprint, times: usize) {
                 page.split("name=\"version\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
         }
         std::thread::scope(|scope| {
-            let crowd: Vec<_> =
-                (0..CROWD).map(|_| scope.spawn(|| annotate(&nobody, &slug, &terms, &numbers))).collect();
-            std::thread::sleep(Duration::from_millis(random(MOMENTS)));
+            let people: Vec<_> =
+                (0..CROWD).map(|_| scope.spawn(|| annotate(&nobody, &slug, &terms, &crowd))).collect();
+            let came = crowd.comes_to(all + random(ANSWERS) as usize);
+            std::thread::sleep(Duration::from_millis(random(LATER)));
             served.child.kill().unwrap();
             served.child.wait().unwrap();
-            kept.extend(crowd.into_iter().flat_map(|person| person.join().unwrap()));
+            kept.extend(people.into_iter().flat_map(|person| person.join().unwrap()));
+            assert!(came, "crash {number}: {} answers in {PATIENCE:?}", kept.len());
         });
         all += kept.len();
     }
-    assert!(all > times * 10, "the crowd was at it: {all} answers");
     // No pair over its overlap, and nobody twice on one.
     let query = format!(
         "SELECT pair_id, COUNT(*) AS answers, COUNT(DISTINCT pseudonym) AS people FROM responses WHERE counts \
