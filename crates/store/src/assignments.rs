@@ -112,19 +112,10 @@ async fn take_in<'t>(
 ) -> Result<Vec<Taken>> {
     end_leases(connection, sprint, takes.iter().map(|take| take.now).max().unwrap_or(0)).await?;
     let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
+    let measured = takes.iter().filter(|take| take.checks != Checks::Off).map(|take| take.now).max();
     let mut held: HashMap<PersonId, Vec<Hold>> = HashMap::new();
-    for (person, hold) in live(connection, sprint, &people).await? {
+    for (person, hold) in live(connection, sprint, &people, measured).await? {
         held.entry(person).or_default().push(Hold::Given(hold));
-    }
-    let measured = takes.iter().filter(|take| take.checks != Checks::Off);
-    if let Some(now) = measured.map(|take| take.now).max() {
-        for (person, check) in of_people(&checks::live(connection, sprint, &people, now).await?)? {
-            let mine = held.entry(person).or_default();
-            // By its id, which is of its time: no place tells it from the others.
-            let place =
-                mine.partition_point(|hold| matches!(hold, Hold::Given(other) if other.id < check.id));
-            mine.insert(place, Hold::Given(check));
-        }
     }
     let missing = |take: &Take, held: Option<&Vec<Hold>>| take.count.saturating_sub(held.map_or(0, Vec::len));
     let wanted: usize = takes.iter().map(|take| missing(take, held.get(&take.person))).sum();
@@ -297,20 +288,29 @@ pub(crate) async fn give_back(connection: &mut Connection, pair: &str) -> Result
     crate::pairs::follow_answers(connection, &[pair]).await
 }
 
-/// The live holds of these people, each person's oldest first.
+/// The live holds of these people, each person's oldest first, and among them the checks that are live at the moment
+/// for which people are measured. By their ids, which are of their time: no place tells a check from the others.
 async fn live(
     connection: &mut Connection,
     sprint: &SprintId,
     people: &[&str],
+    measured: Option<Millis>,
 ) -> Result<Vec<(PersonId, Held)>> {
+    let people_of = places(3, people.len());
     let query = format!(
-        "SELECT assignments.id, person, side, expires_at, prompt, category, picture_1, picture_2, \
+        "SELECT * FROM (SELECT assignments.id AS id, person, side, expires_at, prompt, category, picture_1, picture_2, \
          canvas_width, canvas_height FROM assignments JOIN pairs ON pairs.id = assignments.pair \
-         WHERE assignments.sprint = $1 AND state = 'open' AND person IN ({}) \
-         ORDER BY assignments.created_at, assignments.id",
-        places(2, people.len())
+         WHERE assignments.sprint = $1 AND state = 'open' AND person IN ({people_of}) UNION ALL \
+         SELECT checks.id, checks.person, checks.side, checks.expires_at, pairs.prompt, pairs.category, \
+         checks.picture_1, checks.picture_2, pairs.canvas_width, pairs.canvas_height FROM checks \
+         JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
+         WHERE checks.sprint = $1 AND checks.state = 'open' AND checks.expires_at > $2 AND pairs.current \
+         AND others.current AND checks.person IN ({people_of})) AS live ORDER BY id"
     );
-    let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str());
+    let mut query = sqlx::query(AssertSqlSafe(query))
+        .bind(sprint.as_str())
+        // Where nobody is measured, no check is live.
+        .bind(measured.unwrap_or(Millis::MAX));
     for person in padded(people) {
         query = query.bind(person);
     }

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::assignments::{Held, Take};
 use crate::reports;
 use crate::responses::{Respond, Responded, SECOND_THOUGHTS, TakenBack};
-use crate::{Connection, Millis, Result, Store, StoreError, padded, places};
+use crate::{Connection, Millis, Result, Store, StoreError};
 
 /// Before a pair comes again, in milliseconds: long enough to have seen others meanwhile.
 pub const REPEAT_AFTER: Millis = 2 * 60 * 1000;
@@ -78,29 +78,6 @@ impl Store {
     }
 }
 
-const SHOWN: &str = "checks.id, checks.person, checks.side, checks.expires_at, pairs.prompt, pairs.category, \
-    checks.picture_1, checks.picture_2, pairs.canvas_width, pairs.canvas_height";
-
-/// The live checks of these people, each person's oldest first.
-pub(crate) async fn live(
-    connection: &mut Connection,
-    sprint: &SprintId,
-    people: &[&str],
-    now: Millis,
-) -> Result<Vec<AnyRow>> {
-    let query = format!(
-        "SELECT {SHOWN} FROM checks JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
-         WHERE checks.sprint = $1 AND checks.state = 'open' AND checks.expires_at > $2 AND pairs.current \
-         AND others.current AND checks.person IN ({}) ORDER BY checks.created_at, checks.id",
-        places(3, people.len())
-    );
-    let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(now);
-    for person in padded(people) {
-        query = query.bind(person);
-    }
-    Ok(query.fetch_all(connection).await?)
-}
-
 /// What a check is made of.
 struct Made {
     pair: String,
@@ -148,40 +125,26 @@ const LOOK_AT: i64 = 32;
 
 /// What this person has answered some time ago, from a moment on that the lot decides.
 async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
-    let until = take.now - REPEAT_AFTER;
-    let first: Option<Millis> =
-        sqlx::query_scalar("SELECT MIN(created_at) FROM responses WHERE sprint = $1 AND person = $2")
-            .bind(take.sprint.as_str())
-            .bind(take.person.as_str())
-            .fetch_one(&mut *connection)
-            .await?;
-    let Some(first) = first.filter(|first| *first <= until) else { return Ok(Vec::new()) };
-    let from = first + i64::try_from(lot % (until - first + 1).unsigned_abs()).unwrap_or(0);
-    // From there on, and where that is near the end, from before it.
-    let mut rows = Vec::new();
-    for (from, until) in [(from, until), (first, from)] {
-        let query = format!(
-            "SELECT pairs.id, pairs.prompt, pairs.category, pairs.prompt_idx, image_1, image_2, model_1, model_2, canvas_width, \
-             canvas_height, mine.answer, mine.side FROM (SELECT pair, answer, side, created_at FROM responses \
-              WHERE sprint = $1 AND person = $2 AND created_at >= $3 AND created_at <= $4 AND state <> 'taken_back' \
-              ORDER BY created_at LIMIT {LOOK_AT}) AS mine JOIN pairs ON pairs.id = mine.pair WHERE pairs.current \
-             AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
-              AND checks.pair = pairs.id) = 0 ORDER BY mine.created_at"
-        );
-        rows.extend(
-            sqlx::query(AssertSqlSafe(query))
-                .bind(take.sprint.as_str())
-                .bind(take.person.as_str())
-                .bind(from)
-                .bind(until)
-                .fetch_all(&mut *connection)
-                .await?,
-        );
-        if rows.len() > 1 {
-            break;
-        }
-    }
-    Ok(rows)
+    // Those from that moment on come first; where that is near the end, there are those before it.
+    let some = |round: u8, which: &str| {
+        format!(
+            "SELECT * FROM (SELECT {round} AS round, pair, answer, side, created_at FROM responses \
+             WHERE sprint = $1 AND person = $2 AND {which} AND state <> 'taken_back' \
+             ORDER BY created_at LIMIT {LOOK_AT}) AS some_{round}"
+        )
+    };
+    let query = format!(
+        "WITH first AS (SELECT MIN(created_at) AS at FROM responses WHERE sprint = $1 AND person = $2), \
+         start AS (SELECT CASE WHEN at <= $3 THEN at + $4 % ($3 - at + 1) END AS at FROM first) \
+         SELECT pairs.id, pairs.prompt, pairs.category, pairs.prompt_idx, image_1, image_2, model_1, model_2, canvas_width, \
+         canvas_height, mine.answer, mine.side FROM ({} UNION ALL {}) AS mine JOIN pairs ON pairs.id = mine.pair \
+         WHERE pairs.current AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
+          AND checks.pair = pairs.id) = 0 ORDER BY mine.round, mine.created_at",
+        some(0, "created_at >= (SELECT at FROM start) AND created_at <= $3"),
+        some(1, "created_at < (SELECT at FROM start)"),
+    );
+    let query = sqlx::query(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
+    Ok(query.bind(take.now - REPEAT_AFTER).bind(number_of(lot)).fetch_all(connection).await?)
 }
 
 async fn repeat(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Made>> {
@@ -197,34 +160,29 @@ async fn repeat(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Re
 
 /// Pairs that others have filled and in which this person has no part, near a prompt that the lot decides.
 async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
-    let last: Option<i64> = sqlx::query_scalar("SELECT MAX(prompt_idx) FROM pairs WHERE sprint = $1")
-        .bind(take.sprint.as_str())
-        .fetch_one(&mut *connection)
-        .await?;
-    let from = i64::try_from(lot % (last.unwrap_or(0) + 1).unsigned_abs()).unwrap_or(0);
-    // From there on, and where that is near the end, from the beginning.
-    let mut rows = Vec::new();
-    for from in [from, 0] {
-        let query = format!(
-            "SELECT id, prompt, category, prompt_idx, image_1, image_2, model_1, model_2, canvas_width, canvas_height FROM \
-             (SELECT * FROM pairs WHERE sprint = $1 AND prompt_idx >= $3 ORDER BY prompt_idx LIMIT {LOOK_AT}) AS near \
-             WHERE current AND answered >= overlap AND held = 0 AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
-             AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
-              AND checks.pair = near.id) = 0 ORDER BY prompt_idx, id"
-        );
-        rows.extend(
-            sqlx::query(AssertSqlSafe(query))
-                .bind(take.sprint.as_str())
-                .bind(take.person.as_str())
-                .bind(from)
-                .fetch_all(&mut *connection)
-                .await?,
-        );
-        if rows.len() > 1 {
-            break;
-        }
-    }
-    Ok(rows)
+    // Those from that prompt on come first; where that is near the end, there are the first ones.
+    let some = |round: u8, from: &str| {
+        format!(
+            "SELECT * FROM (SELECT {round} AS round, pairs.* FROM pairs WHERE sprint = $1 AND prompt_idx >= {from} \
+             ORDER BY prompt_idx LIMIT {LOOK_AT}) AS some_{round}"
+        )
+    };
+    let query = format!(
+        "SELECT id, prompt, category, prompt_idx, image_1, image_2, model_1, model_2, canvas_width, canvas_height \
+         FROM ({} UNION ALL {}) AS near WHERE current AND answered >= overlap AND held = 0 \
+         AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
+         AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
+          AND checks.pair = near.id) = 0 ORDER BY round, prompt_idx, id",
+        some(0, "$3 % (SELECT COALESCE(MAX(prompt_idx), 0) + 1 FROM pairs WHERE sprint = $1)"),
+        some(1, "0"),
+    );
+    let query = sqlx::query(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
+    Ok(query.bind(number_of(lot)).fetch_all(connection).await?)
+}
+
+/// A lot as databases know numbers: without its highest bit, by which [`gold`] goes.
+fn number_of(lot: u64) -> i64 {
+    (lot & (u64::MAX >> 1)).cast_signed()
 }
 
 async fn gold(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Made>> {
@@ -305,6 +263,8 @@ struct Check {
     current: bool,
     /// Whether the person's answers do not count.
     excluded: bool,
+    /// Whether the person has a pseudonym in this sprint.
+    named: bool,
 }
 
 async fn find(connection: &mut Connection, person: &PersonId, id: &AssignmentId) -> Result<Option<Check>> {
@@ -312,7 +272,9 @@ async fn find(connection: &mut Connection, person: &PersonId, id: &AssignmentId)
         "SELECT checks.sprint, pair, other, side, state, COALESCE(answer, '') AS answer, ended_at, \
          CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END AS current, \
          (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = checks.sprint AND e.person = checks.person \
-          AND e.ended_at IS NULL) AS excluded FROM checks \
+          AND e.ended_at IS NULL) AS excluded, \
+         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = checks.sprint AND p.person = checks.person) AS named \
+         FROM checks \
          JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
          WHERE checks.id = $1 AND person = $2",
     )
@@ -333,6 +295,7 @@ async fn find(connection: &mut Connection, person: &PersonId, id: &AssignmentId)
         ended_at: row.try_get("ended_at")?,
         current: number(&row, "current")? == 1,
         excluded: number(&row, "excluded")? > 0,
+        named: number(&row, "named")? > 0,
     }))
 }
 
@@ -392,7 +355,7 @@ pub(crate) async fn record(connection: &mut Connection, respond: &Respond) -> Re
     .bind(respond.comment.as_deref())
     .execute(&mut *connection)
     .await?;
-    if first && given.is_some() {
+    if first && given.is_some() && !check.named {
         Store::pseudonym(connection, &check.sprint, &respond.person).await?;
     }
     if given == Some(Answer::ToxicContent) {

@@ -8,6 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AnyPool, Connection as _};
 
+use crate::sessions::Sessions;
 use crate::writer::Writer;
 use crate::{Connection, Result, StoreError, WriteFuture, is_full};
 
@@ -31,6 +32,7 @@ pub struct Store {
     readers: AnyPool,
     /// For what is asked with nearly every request, by a key: planned once.
     lookups: AnyPool,
+    sessions: Sessions,
     writer: Writer,
 }
 
@@ -76,7 +78,8 @@ impl Store {
                 pool(backend, 4, BY_KEYS).connect(&address).await.map_err(fail)?,
             ),
         };
-        Ok(Self { backend, address, readers, lookups, writer: Writer::start(backend, writers) })
+        let (sessions, writer) = (Sessions::start(lookups.clone()), Writer::start(backend, writers));
+        Ok(Self { backend, address, readers, lookups, sessions, writer })
     }
 
     /// Looks whether the database at `url` could be opened, and changes nothing: one sentence on it.
@@ -154,11 +157,16 @@ impl Store {
         &self.writer
     }
 
-    /// The pool for reading.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The pool for what is asked by a key with nearly every request.
     pub(crate) fn lookups(&self) -> &AnyPool {
         &self.lookups
     }
 
+    /// The pool for other reading.
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.readers
     }

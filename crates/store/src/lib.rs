@@ -23,6 +23,7 @@ pub mod reports;
 pub mod responses;
 pub mod reviews;
 pub mod scores;
+mod sessions;
 pub mod settings;
 pub mod sign_in;
 pub mod simulate;
@@ -32,6 +33,7 @@ pub mod variants;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use blobs::Blobs;
 pub use database::{Backend, OURS, Store, without_password};
@@ -55,7 +57,7 @@ pub enum StoreError {
     },
     /// A query failed.
     #[error("the database refused a query")]
-    Query(#[source] sqlx::Error),
+    Query(#[source] Arc<sqlx::Error>),
     /// The disk or the database is full.
     #[error("the disk that holds the database is full; nothing was changed: free some space and try again")]
     Full,
@@ -108,7 +110,13 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if is_full(&error) {
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<sqlx::Error>> for StoreError {
+    fn from(error: Arc<sqlx::Error>) -> Self {
+        if is_full(&*error) {
             Self::Full
         } else if is_locked(&error) {
             Self::Locked

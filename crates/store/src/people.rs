@@ -178,17 +178,6 @@ impl Store {
         Ok(row.map(person))
     }
 
-    /// The person that a browser's session stands for.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn person_of_session(&self, secret: &str, now: Millis) -> Result<Option<Person>> {
-        let query = "SELECT people.id, name, kind FROM sessions JOIN people ON people.id = sessions.person \
-                     WHERE hash = $1 AND expires_at > $2";
-        let row = sqlx::query_as(query).bind(hash(secret)).bind(now).fetch_optional(self.lookups()).await?;
-        Ok(row.map(person))
-    }
-
     /// Everybody, by name, as they stand in this sprint.
     ///
     /// # Errors

@@ -234,7 +234,8 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
         for (respond, first) in answers.iter().zip(first) {
             outcomes.push(match first {
                 Some(_) => Responded::Recorded,
-                None => record(connection, respond).await?,
+                None if found.contains_key(&respond.assignment) => record(connection, respond).await?,
+                None => checks::record(connection, respond).await?,
             });
         }
     }

@@ -284,7 +284,7 @@ impl Store {
             .bind(sprint.as_str())
             .bind(person.as_str())
             .bind(version)
-            .fetch_one(self.readers())
+            .fetch_one(self.lookups())
             .await?;
         Ok(agreed > 0)
     }

@@ -216,12 +216,13 @@ impl Store {
         Ok(rows.into_iter().map(given).collect())
     }
 
-    /// How many people have answered since `since`.
+    /// How many people have given responses since `since` that count.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn people_since(&self, sprint: &SprintId, since: Millis) -> Result<i64> {
-        let query = "SELECT COUNT(DISTINCT person) FROM responses WHERE sprint = $1 AND created_at >= $2";
+        let query = "SELECT COUNT(DISTINCT person) FROM responses WHERE sprint = $1 AND created_at >= $2 \
+                     AND state = 'submitted'";
         Ok(sqlx::query_scalar(query).bind(sprint.as_str()).bind(since).fetch_one(self.readers()).await?)
     }
 }

@@ -151,11 +151,15 @@ async fn measure(url: &str, folder: &Path, people: usize, how_long: Duration) ->
     store.close().await;
     let acknowledged = seen.acknowledged.load(Ordering::Relaxed);
     let times = async |of: &Mutex<Vec<f64>>| percentiles(std::mem::take(&mut *of.lock().await));
+    // They stand in the order in which they came: whether it gets slower with time, or was disturbed for a while.
+    let answers = seen.answer.lock().await.clone();
+    let tenths = answers.chunks(answers.len().div_ceil(10).max(1));
+    let p99_by_tenth: Vec<Value> = tenths.map(|tenth| percentiles(tenth.to_vec())["p99"].clone()).collect();
     Ok(json!({
         "bench": "crowd", "database": url.split(':').next(), "people": people, "pairs": pairs, "seconds": seconds,
         "answers": acknowledged, "answers_a_second": acknowledged as f64 / seconds,
         "errors": seen.errors.load(Ordering::Relaxed), "server_memory_mb": memory,
-        "answer_ms": times(&seen.answer).await, "take_ms": times(&seen.take).await,
+        "answer_ms": times(&seen.answer).await, "answer_p99_ms_by_tenth": p99_by_tenth, "take_ms": times(&seen.take).await,
         "picture_ms": times(&seen.picture).await, "progress_ms": times(&seen.progress).await,
         "pictures_mb": seen.picture_bytes.load(Ordering::Relaxed) as f64 / 1e6,
         "lost": acknowledged as i64 - kept, "pairs_over_overlap": over,

@@ -38,9 +38,10 @@ const QUICK: Duration = Duration::from_millis(2);
 /// What takes longer serves for so many times as long: making it takes no more of the server than this.
 const SHARE: u32 = 20;
 
-/// From here on, answers that come meanwhile notice it: it serves so much longer that fewer than one in a hundred do.
+/// From here on, answers that come meanwhile notice it: it serves so much longer that fewer than one in a hundred do,
+/// of all three figures that pages ask for again and again (progress, counts, board).
 const NOTICED: Duration = Duration::from_millis(20);
-const SMALL_SHARE: u32 = 100;
+const SMALL_SHARE: u32 = 300;
 
 /// For how long something serves that took so long to make.
 fn serves_for(took: Duration) -> Duration {

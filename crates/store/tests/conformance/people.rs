@@ -55,6 +55,23 @@ pub async fn a_session_ends(store: &Store) {
     assert_eq!(store.person_of_token("short").await.unwrap(), None, "a session is no token");
 }
 
+pub async fn all_who_ask_at_once_hear_of_their_own_session(store: &Store) {
+    // More than one look takes in.
+    let numbers: Vec<usize> = (0..300).collect();
+    let mut people = Vec::new();
+    for number in &numbers[..20] {
+        let person = store.person(&named(&format!("Ana {number}")), PersonKind::Person, NOW).await.unwrap();
+        store.add_session(&person.id, &format!("session {number}"), NOW + 10).await.unwrap();
+        people.push(person);
+    }
+    let ask = async |number: &usize| {
+        store.person_of_session(&format!("session {}", number % 40), NOW).await.unwrap()
+    };
+    let found = futures::future::join_all(numbers.iter().map(ask)).await;
+    let expected: Vec<_> = numbers.iter().map(|number| people.get(number % 40).cloned()).collect();
+    assert_eq!(found, expected);
+}
+
 pub async fn secrets_are_not_kept_as_they_are(store: &Store) {
     let ana = store.person(&named("Ana"), PersonKind::Person, NOW).await.unwrap();
     store.add_token(&ana.id, "open sesame", NOW).await.unwrap();

@@ -1,0 +1,221 @@
+//! How SQLite finds what is asked while somebody waits: by keys, and never by going through a sprint.
+//!
+//! What goes over all answers, again and again while people wait for theirs, reads an index of them alone.
+//!
+//! Such a plan costs nothing in a test's few rows and everything in a crowd's: ending leases once went through all
+//! open holds of a sprint. So the database is asked how it would find the rows of each statement. It plans alike for
+//! few and for many, since nothing of ours counts them for it (`ANALYZE`). PostgreSQL is told to go by keys
+//! (`database::BY_KEYS`).
+
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "conformance/place.rs"]
+mod place;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "conformance/sample.rs"]
+mod sample;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use diptych_core::{CheckKind, Choice, Side};
+use diptych_store::assignments::Take;
+use diptych_store::checks::{CheckDraw, Checks, REPEAT_AFTER};
+use diptych_store::reports::Reporting;
+use diptych_store::responses::Respond;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::place::Place;
+use crate::sample::{LEASE, NOW, Scene, respond, take};
+
+/// Indexes that are read from one end without more than the sprint, and only a few rows of them.
+const FROM_ONE_END: [&str; 3] = [
+    // Leases that end first.
+    "assignments_to_expire",
+    // The head of the line.
+    "pairs_to_take",
+    // The last prompt, and the first ones.
+    "pairs_of_prompt",
+];
+
+/// What statements call rows that they have found by then.
+const FOUND: [&str; 7] = ["line", "first", "start", "some_0", "some_1", "mine", "near"];
+
+/// Every statement that the program has run.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<BTreeSet<String>>>);
+
+impl Statements {
+    /// Those that were run since the last time.
+    fn taken(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Subscriber for Statements {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut said = Said::default();
+        event.record(&mut said);
+        // A short one is its own summary.
+        let statement = if said.statement.is_empty() { said.summary } else { said.statement };
+        self.0.lock().unwrap().insert(statement.trim().to_owned());
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Said {
+    summary: String,
+    statement: String,
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.clone_into(&mut self.statement),
+            _ => {}
+        }
+    }
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+/// How the database would find the rows of a statement, step by step.
+async fn plan(place: &Place, statement: &str) -> Vec<String> {
+    let address = format!("sqlite://{}", place.folder().join("diptych.db").display());
+    let mut connection = AnyConnection::connect(&address).await.unwrap();
+    let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let steps: Vec<(i64, i64, i64, String)> =
+        sqlx::query_as(explained).fetch_all(&mut connection).await.unwrap();
+    steps.into_iter().map(|(.., step)| step).collect()
+}
+
+/// Whether a step finds its rows by more than the sprint that they are of, as in `SEARCH a USING INDEX b (c=? AND d>?)`.
+fn goes_by_keys(step: &str) -> bool {
+    if let Some(what) = step.strip_prefix("SCAN ") {
+        let what = what.split(' ').next().unwrap_or_default();
+        return FOUND.contains(&what) || step.contains("CONSTANT ROW");
+    }
+    if !step.starts_with("SEARCH ") || FROM_ONE_END.iter().any(|index| step.contains(index)) {
+        return true;
+    }
+    let keys = step.rsplit_once('(').map_or("", |(_, keys)| keys).split(')').next().unwrap_or_default();
+    keys.split(" AND ").any(|key| key.ends_with("=?") && key != "sprint=?")
+}
+
+#[test]
+fn a_moment_within_a_sprint_is_no_key() {
+    for (step, by_keys) in [
+        ("SEARCH a USING INDEX assignments_by_pair (pair=?) LEFT-JOIN", true),
+        ("SEARCH responses USING INDEX responses_of_person (sprint=? AND person=? AND created_at>?)", true),
+        (
+            "SEARCH responses USING INDEX responses_by_time (sprint=? AND created_at>? AND created_at<?)",
+            false,
+        ),
+        ("SEARCH assignments USING INDEX assignments_of_person (sprint=?)", false),
+        ("SEARCH assignments USING INDEX assignments_to_expire (sprint=? AND expires_at<?)", true),
+        ("SCAN pairs", false),
+        ("SCAN mine", true),
+        ("USE TEMP B-TREE FOR ORDER BY", true),
+    ] {
+        assert_eq!(goes_by_keys(step), by_keys, "{step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_a_walk_through_a_sprint() {
+    let place = Place::sqlite().await;
+    let (store, statements) = (&*place, Statements::default());
+    let mut scene = Scene::new(store, 20, 2).await;
+    for (number, pair) in scene.pairs.iter_mut().enumerate() {
+        ["Animals", "Food"][number % 2].clone_into(&mut pair.category);
+    }
+    scene.set_pairs(2, NOW).await;
+    let Scene { sprint, ana, ben, cem, .. } = &scene;
+    store.add_session(ana, "session", NOW + LEASE).await.unwrap();
+    tracing::subscriber::set_global_default(statements.clone()).unwrap();
+
+    // What comes with every request, and a first pair each way.
+    store.person_of_session("session", NOW).await.unwrap().unwrap();
+    store.person_of_token("token").await.unwrap();
+    store.has_agreed(sprint, ana, "1").await.unwrap();
+    store.role(sprint, ana).await.unwrap();
+    let reporting = Reporting { needed: 1, per_day: 9, skips: 1 };
+    let held = store.take(take(sprint, ana, 6, NOW)).await.unwrap().held;
+    store.picture(&held[0].left).await.unwrap().unwrap();
+    for (held, choice) in
+        held.iter().zip([Choice::Skip, Choice::ToxicContent].into_iter().chain([Choice::Left; 4]))
+    {
+        store.sprint_of_assignment(&held.id).await.unwrap();
+        let given = Respond { reporting, ..respond(ana, &held.id, choice, NOW) };
+        for choice in [choice, choice, Choice::Right] {
+            store.respond(Respond { choice, ..given.clone() }).await.unwrap();
+        }
+        store.take_back(ana, &held.id, NOW, LEASE).await.unwrap();
+        store.respond(Respond { choice: Choice::Right, ..given }).await.unwrap();
+    }
+    store.responses_of(sprint, ana, NOW).await.unwrap();
+    // Another fills her pairs; a third holds what is left, so that she hears when to come back; leases end.
+    for held in store.take(take(sprint, ben, 3, NOW)).await.unwrap().held {
+        store.respond(respond(ben, &held.id, Choice::Left, NOW)).await.unwrap();
+    }
+    for person in [cem, ben, ana, ana] {
+        store.take(take(sprint, person, 10, NOW)).await.unwrap();
+    }
+    store.take(take(sprint, ana, 1, NOW + 2 * LEASE)).await.unwrap();
+    // She is measured.
+    let now = NOW + 2 * LEASE + REPEAT_AFTER;
+    for kind in [CheckKind::Repeat, CheckKind::Gold] {
+        let draw = Checks::Now(CheckDraw { kind, with: 1, side: Side::Right, lot: 5 });
+        store.take(Take { checks: draw, ..take(sprint, ana, 2, now) }).await.unwrap();
+        let all = Take { checks: Checks::NotNow, ..take(sprint, ana, 3, now) };
+        for held in store.take(all).await.unwrap().held {
+            store.respond(respond(ana, &held.id, Choice::Left, now)).await.unwrap();
+            store.take_back(ana, &held.id, now, LEASE).await.unwrap();
+            store.respond(respond(ana, &held.id, Choice::Left, now)).await.unwrap();
+        }
+    }
+
+    let seen = statements.taken();
+    for part in
+        ["INSERT INTO checks", "UPDATE checks SET state = $2", "AS near WHERE current", "AS mine JOIN pairs"]
+    {
+        assert!(seen.iter().any(|seen| seen.contains(part)), "she is measured both ways: {part}");
+    }
+    // An INSERT finds no rows; what its plan says of foreign keys is done only where one was left open.
+    let plain = ["SELECT", "UPDATE", "DELETE", "WITH"];
+    let asked: Vec<&String> =
+        seen.iter().filter(|seen| plain.iter().any(|word| seen.starts_with(word))).collect();
+    assert!(asked.len() > 25, "so much is asked: {asked:#?}");
+    let mut walks = Vec::new();
+    for statement in asked {
+        let steps = plan(&place, statement).await.into_iter().filter(|step| !goes_by_keys(step));
+        walks.extend(steps.map(|step| format!("{step}, for {statement}")));
+    }
+    assert!(walks.is_empty(), "{walks:#?}");
+
+    statements.taken();
+    store.answer_counts(sprint).await.unwrap();
+    store.given_since(sprint, [NOW; 3]).await.unwrap();
+    for statement in statements.taken().iter().filter(|seen| seen.starts_with("SELECT")) {
+        let plan = plan(&place, statement).await;
+        let reads = plan.iter().find(|step| step.contains(" responses ")).unwrap();
+        assert!(reads.contains("COVERING INDEX responses_of_person"), "{reads}, for {statement}");
+    }
+}
