@@ -2,35 +2,34 @@
 //!
 //! What goes over all answers, again and again while people wait for theirs, reads an index of them alone.
 //!
-//! Such a plan costs nothing in a test's few rows and everything in a crowd's: ending leases once went through all
-//! open holds of a sprint. So the database is asked how it would find the rows of each statement. It plans alike for
-//! few and for many, since nothing of ours counts them for it (`ANALYZE`). PostgreSQL is told to go by keys
-//! (`database::BY_KEYS`).
+//! A walk costs nothing in a test's few rows and everything in a crowd's: ending leases once went through all open
+//! holds of a sprint, and the choice of a repeat through everybody's answers. So the database is asked how it would
+//! find the rows of each statement. It plans alike for few and for many, since nothing of ours counts them for it
+//! (`ANALYZE`). PostgreSQL is told to go by keys (`database::BY_KEYS`).
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
-#[allow(dead_code, reason = "the other tests use the rest")]
-#[path = "conformance/place.rs"]
-mod place;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "conformance/sample.rs"]
 mod sample;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use diptych_core::{CheckKind, Choice, Side};
+use diptych_store::Store;
 use diptych_store::assignments::Take;
 use diptych_store::checks::{CheckDraw, Checks, REPEAT_AFTER};
 use diptych_store::reports::Reporting;
 use diptych_store::responses::Respond;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _};
+use tempfile::TempDir;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::place::Place;
 use crate::sample::{LEASE, NOW, Scene, respond, take};
 
 /// Indexes that are read from one end without more than the sprint, and only a few rows of them.
@@ -97,8 +96,8 @@ impl Visit for Said {
 }
 
 /// How the database would find the rows of a statement, step by step.
-async fn plan(place: &Place, statement: &str) -> Vec<String> {
-    let address = format!("sqlite://{}", place.folder().join("diptych.db").display());
+async fn plan(folder: &Path, statement: &str) -> Vec<String> {
+    let address = format!("sqlite://{}", folder.join("diptych.db").display());
     let mut connection = AnyConnection::connect(&address).await.unwrap();
     let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     let steps: Vec<(i64, i64, i64, String)> =
@@ -140,8 +139,8 @@ fn a_moment_within_a_sprint_is_no_key() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_a_walk_through_a_sprint() {
-    let place = Place::sqlite().await;
-    let (store, statements) = (&*place, Statements::default());
+    let (folder, statements) = (TempDir::new().unwrap(), Statements::default());
+    let store = &Store::open("sqlite:diptych.db", folder.path()).await.unwrap();
     let mut scene = Scene::new(store, 20, 2).await;
     for (number, pair) in scene.pairs.iter_mut().enumerate() {
         ["Animals", "Food"][number % 2].clone_into(&mut pair.category);
@@ -205,7 +204,7 @@ async fn nobody_waits_for_a_walk_through_a_sprint() {
     assert!(asked.len() > 25, "so much is asked: {asked:#?}");
     let mut walks = Vec::new();
     for statement in asked {
-        let steps = plan(&place, statement).await.into_iter().filter(|step| !goes_by_keys(step));
+        let steps = plan(folder.path(), statement).await.into_iter().filter(|step| !goes_by_keys(step));
         walks.extend(steps.map(|step| format!("{step}, for {statement}")));
     }
     assert!(walks.is_empty(), "{walks:#?}");
@@ -214,7 +213,7 @@ async fn nobody_waits_for_a_walk_through_a_sprint() {
     store.answer_counts(sprint).await.unwrap();
     store.given_since(sprint, [NOW; 3]).await.unwrap();
     for statement in statements.taken().iter().filter(|seen| seen.starts_with("SELECT")) {
-        let plan = plan(&place, statement).await;
+        let plan = plan(folder.path(), statement).await;
         let reads = plan.iter().find(|step| step.contains(" responses ")).unwrap();
         assert!(reads.contains("COVERING INDEX responses_of_person"), "{reads}, for {statement}");
     }
