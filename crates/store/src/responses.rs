@@ -235,6 +235,7 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
             outcomes.push(match first {
                 Some(_) => Responded::Recorded,
                 None if found.contains_key(&respond.assignment) => record(connection, respond).await?,
+                // It is a check, or nothing at all.
                 None => checks::record(connection, respond).await?,
             });
         }
@@ -367,7 +368,7 @@ async fn answer_holds(
 /// Records one answer, whatever has become of its assignment.
 async fn record(connection: &mut Connection, respond: &Respond) -> Result<Responded> {
     let Some(mine) = find_one(connection, &respond.person, &respond.assignment).await? else {
-        return checks::record(connection, respond).await;
+        return Ok(Responded::Unknown);
     };
     if mine.state == AssignmentState::Answered {
         return replace(connection, respond, &mine).await;

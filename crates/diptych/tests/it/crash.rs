@@ -22,7 +22,7 @@ struct Acknowledged {
 
 /// A crash comes once so many answers are acknowledged, counted in answers and not in time: a slow machine then
 /// crashes under as much load as a fast one.
-const ANSWERS: std::ops::Range<u64> = 0..60;
+const ANSWERS: std::ops::Range<u64> = 11..60;
 
 /// And so many milliseconds later, so that it falls anywhere within a write.
 const LATER: std::ops::Range<u64> = 0..100;
@@ -198,6 +198,7 @@ fn crash(mut sprint: Sprint, times: usize) {
         });
         all += kept.len();
     }
+    assert!(all > times * 10, "the crowd was at it: {all} answers");
     // No pair over its overlap, and nobody twice on one.
     let query = format!(
         "SELECT pair_id, COUNT(*) AS answers, COUNT(DISTINCT pseudonym) AS people FROM responses WHERE counts \
