@@ -141,14 +141,7 @@ async fn answer(
 
 /// Takes the pair and answers it, as a person would; says whether the answer is new.
 async fn give(ctx: &Ctx, person: &PersonId, pair: &PairRow, side: Side, choice: Choice) -> Result<bool> {
-    let held = HeldPair {
-        sprint: ctx.sprint.clone(),
-        pair: pair.id.clone(),
-        person: person.clone(),
-        side,
-        now: now(),
-        lease: 60_000,
-    };
+    let held = HeldPair { pair: pair.id.clone(), person: person.clone(), side, now: now(), lease: 60_000 };
     let Some(assignment) = hold_pair(&ctx.store, held).await? else { return Ok(false) };
     Ok(respond(ctx, person, &assignment, choice).await? == Responded::Recorded)
 }

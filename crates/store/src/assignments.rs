@@ -10,11 +10,12 @@ use diptych_core::{AssignmentId, AssignmentState, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::checks::{self, Checks};
+use crate::checks::{self, Checks, NewCheck};
 use crate::exclusions::excluded;
-use crate::line::{Line, free_for_person};
+use crate::line::{KEEPS_OUT, Line};
 use crate::{
-    Connection, Millis, Result, Store, StoreError, by_times, padded, places, rows_at_once, value_rows,
+    Connection, Millis, Result, Store, StoreError, TOGETHER, by_times, padded, padded_rows, padded_with,
+    places,
 };
 
 /// What a person is shown of a pair: no model, nor anything that tells it.
@@ -150,24 +151,32 @@ async fn take_in<'t>(
     write_down(connection, &new[written..], &mut rows).await?;
 
     // A check comes only with new pairs, and behind them, so that nobody is measured who has nothing more to do.
+    let mut made: Vec<NewCheck<'_>> = Vec::new();
     for take in takes {
         let Checks::Now(draw) = take.checks else { continue };
         let mine = held.entry(take.person.clone()).or_default();
-        if mine.iter().filter(|hold| matches!(hold, Hold::New(_))).count() >= draw.with.max(1)
-            && let Some(check) = checks::make(connection, take, draw).await?
-        {
-            mine.push(Hold::Given(check));
+        if mine.iter().filter(|hold| matches!(hold, Hold::New(_))).count() < draw.with.max(1) {
+            continue;
+        }
+        // What is drawn for a person goes by their checks so far.
+        if made.iter().any(|check| check.take.person == take.person) {
+            checks::write_down(connection, &std::mem::take(&mut made)).await?;
+        }
+        if let Some(check) = checks::draw(connection, take, draw).await? {
+            mine.push(Hold::Given(check.shown.clone()));
+            made.push(check);
         }
     }
+    checks::write_down(connection, &made).await?;
 
-    let mut all = Vec::with_capacity(takes.len());
-    for take in takes {
-        let mine = held.get(&take.person).map_or(&[][..], Vec::as_slice);
-        let of_take = mine.iter().take(take.count).map(|hold| hold.shown(&new, &rows));
-        let free_at = if mine.is_empty() { next_free(connection, take).await? } else { None };
-        all.push(Taken { held: of_take.collect::<Result<_>>()?, free_at });
-    }
-    Ok(all)
+    let of_take = |take: &Take| held.get(&take.person).map_or(&[][..], Vec::as_slice);
+    let in_vain: Vec<&Take> = takes.iter().copied().filter(|take| of_take(take).is_empty()).collect();
+    let free_at = next_free(connection, sprint, &in_vain).await?;
+    let shown = |take: &&Take| -> Result<Taken> {
+        let held = of_take(take).iter().take(take.count).map(|hold| hold.shown(&new, &rows));
+        Ok(Taken { held: held.collect::<Result<_>>()?, free_at: free_at.get(&take.person).copied() })
+    };
+    takes.iter().map(shown).collect()
 }
 
 /// One of a person's holds while takes are served.
@@ -194,7 +203,6 @@ impl Hold {
 /// A hold to be written down.
 struct NewHold<'t> {
     id: AssignmentId,
-    sprint: &'t SprintId,
     pair: String,
     person: &'t PersonId,
     side: Side,
@@ -206,13 +214,17 @@ impl<'t> NewHold<'t> {
     fn of(take: &'t Take, pair: String, side: Side) -> Self {
         Self {
             id: AssignmentId::new(),
-            sprint: &take.sprint,
             pair,
             person: &take.person,
             side,
             created_at: take.now,
             expires_at: take.now + take.lease,
         }
+    }
+
+    fn columns(&self) -> (&str, &str, &str, &str, Millis, Millis) {
+        let Self { id, pair, person, side, created_at, expires_at } = self;
+        (id.as_str(), pair, person.as_str(), side.as_str(), *created_at, *expires_at)
     }
 }
 
@@ -222,36 +234,24 @@ async fn write_down(
     holds: &[NewHold<'_>],
     rows: &mut HashMap<String, AnyRow>,
 ) -> Result<()> {
-    for (people, pairs) in by_times(holds.iter().map(|hold| hold.pair.as_str())) {
-        let update = format!(
-            "UPDATE pairs SET held = held + {people}, slots = slots - {people}, begun = 1 WHERE id IN ({}) \
-             RETURNING id, prompt, category, picture_1, picture_2, canvas_width, canvas_height",
-            places(1, pairs.len())
-        );
-        let mut update = sqlx::query(AssertSqlSafe(update));
-        for pair in padded(&pairs) {
-            update = update.bind(pair);
-        }
-        for row in update.fetch_all(&mut *connection).await? {
-            rows.insert(row.try_get("id")?, row);
-        }
+    let update = "UPDATE pairs SET held = held + times.column2, slots = slots - times.column2, begun = 1";
+    let shown = "RETURNING id, prompt, category, picture_1, picture_2, canvas_width, canvas_height";
+    for row in by_times(connection, update, shown, holds.iter().map(|hold| hold.pair.as_str())).await? {
+        rows.insert(row.try_get("id")?, row);
     }
-    for holds in holds.chunks(rows_at_once(8)) {
+    for holds in holds.chunks(TOGETHER) {
         let query = format!(
-            "INSERT INTO assignments (id, sprint, pair, person, side, state, created_at, expires_at) VALUES {}",
-            value_rows(holds.len(), 8)
+            "INSERT INTO assignments (id, sprint, pair, person, side, state, created_at, expires_at) \
+             SELECT holds.column1, pairs.sprint, pairs.id, holds.column3, holds.column4, '{}', holds.column5, \
+             holds.column6 FROM (VALUES {}) AS holds JOIN pairs ON pairs.id = holds.column2",
+            AssignmentState::Open.as_str(),
+            padded_rows(holds.len(), 6)
         );
+        let holds: Vec<_> = holds.iter().map(NewHold::columns).collect();
         let mut query = sqlx::query(AssertSqlSafe(query));
-        for hold in holds {
-            query = query
-                .bind(hold.id.as_str())
-                .bind(hold.sprint.as_str())
-                .bind(&hold.pair)
-                .bind(hold.person.as_str())
-                .bind(hold.side.as_str())
-                .bind(AssignmentState::Open.as_str())
-                .bind(hold.created_at)
-                .bind(hold.expires_at);
+        // An empty id is no pair's.
+        for (id, pair, person, side, created_at, expires_at) in padded_with(&holds, &("", "", "", "", 0, 0)) {
+            query = query.bind(*id).bind(*pair).bind(*person).bind(*side).bind(*created_at).bind(*expires_at);
         }
         query.execute(&mut *connection).await?;
     }
@@ -261,9 +261,9 @@ async fn write_down(
 const END_LEASES: &str = "UPDATE assignments SET state = 'expired', ended_at = $2 \
      WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 RETURNING pair";
 
-/// The sprint's holds whose leases end first.
-const FIRST_TO_END: &str = "SELECT pair, expires_at FROM assignments WHERE sprint = $1 \
-     AND state = 'open' ORDER BY expires_at LIMIT 1000";
+/// The sprint's holds whose leases end first; how many follows.
+const FIRST_TO_END: &str = "SELECT id, pair, expires_at FROM assignments WHERE sprint = $1 \
+     AND state = 'open' ORDER BY expires_at LIMIT ";
 
 /// Ends the leases that are over and gives their pairs back.
 pub(crate) async fn end_leases(connection: &mut Connection, sprint: &SprintId, now: Millis) -> Result<()> {
@@ -352,7 +352,6 @@ fn shown(row: &AnyRow, id: AssignmentId, side: Side, expires_at: Millis) -> Resu
 /// Gives the pair to the person until `expires_at`. The caller has made sure that it may be given.
 pub(crate) async fn hold(
     connection: &mut Connection,
-    sprint: &SprintId,
     person: &PersonId,
     pair: &str,
     side: Side,
@@ -360,41 +359,95 @@ pub(crate) async fn hold(
     expires_at: Millis,
 ) -> Result<AssignmentId> {
     let id = AssignmentId::new();
-    let hold =
-        NewHold { id: id.clone(), sprint, pair: pair.to_owned(), person, side, created_at: now, expires_at };
+    let hold = NewHold { id: id.clone(), pair: pair.to_owned(), person, side, created_at: now, expires_at };
     write_down(connection, &[hold], &mut HashMap::new()).await?;
     Ok(id)
 }
 
-/// When the first lease ends on a pair that this person could answer then; skips cool down too.
-async fn next_free(connection: &mut Connection, take: &Take) -> Result<Option<Millis>> {
-    // From the holds on, which are few, to their pairs; which way the database would go by itself, it cannot know.
+/// When each of these people, who have asked in vain, may get something: the first lease ends on a pair that they could
+/// answer then, or a skip has cooled down.
+async fn next_free(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    takes: &[&Take],
+) -> Result<HashMap<PersonId, Millis>> {
+    let mut free_at = HashMap::new();
+    let Some(cooled) = takes.iter().map(|take| take.now - take.skip_cooldown).min() else {
+        return Ok(free_at);
+    };
+    let mut holds = holds_that_end(connection, sprint, cooled, FEW_HOLDS).await?;
+    if holds.len() == FEW_HOLDS && takes.iter().any(|take| first_for(&holds, &take.person).is_none()) {
+        holds = holds_that_end(connection, sprint, cooled, MANY_HOLDS).await?;
+    }
+    for take in takes {
+        // Who has a part in all of so many asks again when the last of them ends.
+        if let Some(hold) = first_for(&holds, &take.person).or(holds.get(MANY_HOLDS - 1)) {
+            free_at.insert(take.person.clone(), hold.expires_at);
+        }
+    }
+    let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
     let query = format!(
-        "SELECT MIN(holds.expires_at) FROM ({FIRST_TO_END}) AS holds JOIN pairs ON pairs.id = holds.pair \
-         WHERE pairs.current AND {}",
-        free_for_person()
+        "SELECT skips.person, MIN(skips.ended_at) AS ended_at FROM assignments skips \
+         JOIN pairs ON pairs.id = skips.pair WHERE skips.sprint = $1 AND skips.state = 'skipped' \
+         AND skips.ended_at > $2 AND pairs.current AND pairs.answered < pairs.overlap \
+         AND skips.person IN ({}) GROUP BY skips.person",
+        places(3, people.len())
     );
-    let lease: Option<Millis> = sqlx::query_scalar(AssertSqlSafe(query))
-        .bind(take.sprint.as_str())
-        .bind(take.now - take.skip_cooldown)
-        .bind(take.person.as_str())
-        .fetch_one(&mut *connection)
-        .await?;
-    let skip: Option<Millis> = sqlx::query_scalar(
-        "SELECT MIN(skips.ended_at) FROM assignments skips JOIN pairs ON pairs.id = skips.pair \
-         WHERE skips.sprint = $1 AND skips.person = $2 AND skips.state = 'skipped' AND skips.ended_at > $3 \
-         AND pairs.current AND pairs.answered < pairs.overlap",
-    )
-    .bind(take.sprint.as_str())
-    .bind(take.person.as_str())
-    .bind(take.now - take.skip_cooldown)
-    .fetch_one(connection)
-    .await?;
-    let skip = skip.map(|ended| ended + take.skip_cooldown);
-    Ok(match (lease, skip) {
-        (Some(lease), Some(skip)) => Some(lease.min(skip)),
-        (lease, skip) => lease.or(skip),
-    })
+    let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
+    for person in padded(&people) {
+        query = query.bind(person);
+    }
+    for row in query.fetch_all(connection).await? {
+        let person = PersonId::from_text(row.try_get::<String, _>("person")?);
+        let ended: Millis = row.try_get("ended_at")?;
+        let Some(take) = takes.iter().find(|take| take.person == person) else { continue };
+        let skip = ended + take.skip_cooldown;
+        free_at.entry(person).and_modify(|lease: &mut Millis| *lease = skip.min(*lease)).or_insert(skip);
+    }
+    Ok(free_at)
+}
+
+/// A hold whose pair is free for others when its lease ends.
+struct Ending {
+    id: String,
+    expires_at: Millis,
+    /// The people who have a part in the pair, or have just skipped it.
+    not_for: Vec<String>,
+}
+
+/// How many holds are looked at for who has asked in vain. Nearly everybody finds one among a few.
+const FEW_HOLDS: usize = 64;
+const MANY_HOLDS: usize = 1024;
+
+/// The first of these holds whose pair this person could answer when it ends.
+fn first_for<'h>(holds: &'h [Ending], person: &PersonId) -> Option<&'h Ending> {
+    holds.iter().find(|hold| !hold.not_for.iter().any(|other| other == person.as_str()))
+}
+
+/// So many holds of the sprint, those first that end first.
+async fn holds_that_end(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    cooled: Millis,
+    length: usize,
+) -> Result<Vec<Ending>> {
+    let query = format!(
+        "SELECT holds.id, holds.expires_at, a.person FROM ({FIRST_TO_END}{length}) AS holds \
+         JOIN pairs ON pairs.id = holds.pair LEFT JOIN assignments AS a ON a.pair = holds.pair AND {KEEPS_OUT} \
+         WHERE pairs.current ORDER BY holds.expires_at, holds.id"
+    );
+    let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
+    let mut holds: Vec<Ending> = Vec::new();
+    for row in query.fetch_all(connection).await? {
+        let id: String = row.try_get("id")?;
+        if holds.last().is_none_or(|last| last.id != id) {
+            holds.push(Ending { id, expires_at: row.try_get("expires_at")?, not_for: Vec::new() });
+        }
+        if let Some(last) = holds.last_mut() {
+            last.not_for.extend(row.try_get::<Option<String>, _>("person")?);
+        }
+    }
+    Ok(holds)
 }
 
 impl Store {
@@ -432,7 +485,8 @@ mod tests {
     async fn no_take_goes_through_all_holds_of_a_sprint() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open("sqlite:test.db", folder.path()).await.unwrap();
-        for (query, keys) in [(END_LEASES, "(sprint=? AND expires_at<?)"), (FIRST_TO_END, "(sprint=?)")] {
+        let first_to_end = format!("{FIRST_TO_END}64");
+        for (query, keys) in [(END_LEASES, "(sprint=? AND expires_at<?)"), (&first_to_end, "(sprint=?)")] {
             let explained = format!("EXPLAIN QUERY PLAN {query}");
             let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(AssertSqlSafe(explained))
                 .bind("s")

@@ -6,6 +6,8 @@
 //! Both are made of pairs that this person will not be asked about: what they have answered, or what others have
 //! filled. Their pictures have names of their own, so that no address tells that one was seen before.
 
+use std::collections::HashMap;
+
 use diptych_core::{Answer, AssignmentId, AssignmentState, CheckKind, PersonId, Side, SprintId};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -13,7 +15,10 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::assignments::{Held, Take};
 use crate::reports;
 use crate::responses::{Respond, Responded, SECOND_THOUGHTS, TakenBack};
-use crate::{Connection, Millis, Result, Store, StoreError};
+use crate::{
+    Connection, Millis, Result, Store, StoreError, padded, padded_rows, padded_with, places, rows_at_once,
+    value_rows,
+};
 
 /// Before a pair comes again, in milliseconds: long enough to have seen others meanwhile.
 pub const REPEAT_AFTER: Millis = 2 * 60 * 1000;
@@ -78,46 +83,61 @@ impl Store {
     }
 }
 
-/// What a check is made of.
-struct Made {
+/// A check that is to be written down.
+pub(crate) struct NewCheck<'t> {
+    pub(crate) take: &'t Take,
+    kind: CheckKind,
     pair: String,
     other: String,
     images: [String; 2],
     pictures: [String; 2],
     side: Side,
     expected: Answer,
-    shown: Held,
+    pub(crate) shown: Held,
 }
 
-/// Makes the check that was drawn, where there is anything to make it of.
-pub(crate) async fn make(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Held>> {
-    let made = match draw.kind {
-        CheckKind::Repeat => repeat(connection, take, draw).await?,
-        CheckKind::Gold => gold(connection, take, draw).await?,
-    };
-    let Some(made) = made else { return Ok(None) };
-    sqlx::query(
-        "INSERT INTO checks (id, sprint, person, kind, pair, other, image_1, image_2, picture_1, picture_2, side, \
-         expected, state, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $14)",
-    )
-    .bind(made.shown.id.as_str())
-    .bind(take.sprint.as_str())
-    .bind(take.person.as_str())
-    .bind(draw.kind.as_str())
-    .bind(&made.pair)
-    .bind(&made.other)
-    .bind(&made.images[0])
-    .bind(&made.images[1])
-    .bind(&made.pictures[0])
-    .bind(&made.pictures[1])
-    .bind(made.side.as_str())
-    .bind(made.expected.as_str())
-    .bind(take.now)
-    .bind(made.shown.expires_at)
-    .execute(connection)
-    .await?;
-    Ok(Some(made.shown))
+/// The check that was drawn, where there is anything to make it of.
+pub(crate) async fn draw<'t>(
+    connection: &mut Connection,
+    take: &'t Take,
+    draw: CheckDraw,
+) -> Result<Option<NewCheck<'t>>> {
+    match draw.kind {
+        CheckKind::Repeat => repeat(connection, take, draw).await,
+        CheckKind::Gold => gold(connection, take, draw).await,
+    }
+}
+
+/// Writes down what was drawn.
+pub(crate) async fn write_down(connection: &mut Connection, checks: &[NewCheck<'_>]) -> Result<()> {
+    for checks in checks.chunks(rows_at_once(15)) {
+        let query = format!(
+            "INSERT INTO checks (id, sprint, person, kind, pair, other, image_1, image_2, picture_1, picture_2, side, \
+             expected, state, created_at, expires_at) VALUES {}",
+            value_rows(checks.len(), 15)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(query));
+        for check in checks {
+            query = query
+                .bind(check.shown.id.as_str())
+                .bind(check.take.sprint.as_str())
+                .bind(check.take.person.as_str())
+                .bind(check.kind.as_str())
+                .bind(&check.pair)
+                .bind(&check.other)
+                .bind(&check.images[0])
+                .bind(&check.images[1])
+                .bind(&check.pictures[0])
+                .bind(&check.pictures[1])
+                .bind(check.side.as_str())
+                .bind(check.expected.as_str())
+                .bind(AssignmentState::Open.as_str())
+                .bind(check.take.now)
+                .bind(check.shown.expires_at);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// How many rows are looked at for something to show.
@@ -147,12 +167,16 @@ async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<
     Ok(query.bind(take.now - REPEAT_AFTER).bind(number_of(lot)).fetch_all(connection).await?)
 }
 
-async fn repeat(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Made>> {
+async fn repeat<'t>(
+    connection: &mut Connection,
+    take: &'t Take,
+    draw: CheckDraw,
+) -> Result<Option<NewCheck<'t>>> {
     for row in answered(connection, take, draw.lot).await? {
         let (answer, side) = (answer(&row, "answer")?, side(&row, "side")?);
         if answer != Answer::ToxicContent {
             let images = [row.try_get("image_1")?, row.try_get("image_2")?];
-            return made(take, &row, row.try_get("id")?, images, side.other(), answer).map(Some);
+            return made(take, draw.kind, &row, row.try_get("id")?, images, side.other(), answer).map(Some);
         }
     }
     Ok(None)
@@ -185,9 +209,22 @@ fn number_of(lot: u64) -> i64 {
     (lot & (u64::MAX >> 1)).cast_signed()
 }
 
-async fn gold(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Result<Option<Made>> {
+async fn gold<'t>(
+    connection: &mut Connection,
+    take: &'t Take,
+    draw: CheckDraw,
+) -> Result<Option<NewCheck<'t>>> {
     let mut rows = filled(connection, take, draw.lot).await?;
+    let made = gold_of(&rows, take, draw)?;
+    if made.is_some() {
+        return Ok(made);
+    }
     rows.extend(answered(connection, take, draw.lot).await?);
+    gold_of(&rows, take, draw)
+}
+
+/// A picture of the first of these pairs beside one of the first other that fits.
+fn gold_of<'t>(rows: &[AnyRow], take: &'t Take, draw: CheckDraw) -> Result<Option<NewCheck<'t>>> {
     let text = |row: &AnyRow, column: &str| row.try_get::<String, _>(column);
     let fits = |one: &AnyRow, other: &AnyRow| -> Result<bool> {
         let same = |column: &str| Ok::<_, StoreError>(number(one, column)? == number(other, column)?);
@@ -195,9 +232,9 @@ async fn gold(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Resu
         let apart = category != another || category.is_empty();
         Ok(same("canvas_width")? && same("canvas_height")? && !same("prompt_idx")? && apart)
     };
-    let Some(own) = rows.first() else { return Ok(None) };
+    let Some((own, others)) = rows.split_first() else { return Ok(None) };
     let mine = if draw.lot >> 63 == 0 { "1" } else { "2" };
-    for other in &rows[1..] {
+    for other in others {
         if !fits(own, other)? {
             continue;
         }
@@ -205,21 +242,23 @@ async fn gold(connection: &mut Connection, take: &Take, draw: CheckDraw) -> Resu
             // The same model's, so that no style gives the answer away.
             if text(own, &format!("model_{mine}"))? == text(other, &format!("model_{theirs}"))? {
                 let images = [text(own, &format!("image_{mine}"))?, text(other, &format!("image_{theirs}"))?];
-                return made(take, own, other.try_get("id")?, images, draw.side, Answer::Image1).map(Some);
+                let other = other.try_get("id")?;
+                return made(take, draw.kind, own, other, images, draw.side, Answer::Image1).map(Some);
             }
         }
     }
     Ok(None)
 }
 
-fn made(
-    take: &Take,
+fn made<'t>(
+    take: &'t Take,
+    kind: CheckKind,
     row: &AnyRow,
     other: String,
     images: [String; 2],
     side: Side,
     expected: Answer,
-) -> Result<Made> {
+) -> Result<NewCheck<'t>> {
     let pictures = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
     let (left, right) = match side {
         Side::Left => (pictures[0].clone(), pictures[1].clone()),
@@ -234,7 +273,7 @@ fn made(
         canvas: (number(row, "canvas_width")?, number(row, "canvas_height")?),
         expires_at: take.now + take.lease,
     };
-    Ok(Made { pair: row.try_get("id")?, other, images, pictures, side, expected, shown })
+    Ok(NewCheck { take, kind, pair: row.try_get("id")?, other, images, pictures, side, expected, shown })
 }
 
 fn number(row: &AnyRow, column: &str) -> Result<i64> {
@@ -253,6 +292,7 @@ fn side(row: &AnyRow, column: &str) -> Result<Side> {
 
 /// A check of a person, as its row says.
 struct Check {
+    person: PersonId,
     sprint: SprintId,
     pair: String,
     other: String,
@@ -267,36 +307,55 @@ struct Check {
     named: bool,
 }
 
-async fn find(connection: &mut Connection, person: &PersonId, id: &AssignmentId) -> Result<Option<Check>> {
-    let row = sqlx::query(
-        "SELECT checks.sprint, pair, other, side, state, COALESCE(answer, '') AS answer, ended_at, \
-         CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END AS current, \
+/// These checks, whoever they are for.
+async fn find(connection: &mut Connection, ids: &[&AssignmentId]) -> Result<HashMap<AssignmentId, Check>> {
+    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    let query = format!(
+        "SELECT checks.id, checks.person, checks.sprint, pair, other, side, state, COALESCE(answer, '') AS answer, \
+         ended_at, CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END AS current, \
          (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = checks.sprint AND e.person = checks.person \
           AND e.ended_at IS NULL) AS excluded, \
          (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = checks.sprint AND p.person = checks.person) AS named \
          FROM checks \
          JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
-         WHERE checks.id = $1 AND person = $2",
-    )
-    .bind(id.as_str())
-    .bind(person.as_str())
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let state: String = row.try_get("state")?;
-    Ok(Some(Check {
-        sprint: SprintId::from_text(row.try_get::<String, _>("sprint")?),
-        pair: row.try_get("pair")?,
-        other: row.try_get("other")?,
-        side: side(&row, "side")?,
-        state: AssignmentState::from_word(&state)
-            .ok_or(StoreError::UnknownWord { table: "checks", word: state })?,
-        answer: Answer::from_word(&row.try_get::<String, _>("answer")?),
-        ended_at: row.try_get("ended_at")?,
-        current: number(&row, "current")? == 1,
-        excluded: number(&row, "excluded")? > 0,
-        named: number(&row, "named")? > 0,
-    }))
+         WHERE checks.id IN ({})",
+        places(1, ids.len())
+    );
+    let mut query = sqlx::query(AssertSqlSafe(query));
+    for id in padded(&ids) {
+        query = query.bind(id);
+    }
+    let rows = query.fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let state: String = row.try_get("state")?;
+            let check = Check {
+                person: PersonId::from_text(row.try_get::<String, _>("person")?),
+                sprint: SprintId::from_text(row.try_get::<String, _>("sprint")?),
+                pair: row.try_get("pair")?,
+                other: row.try_get("other")?,
+                side: side(row, "side")?,
+                state: AssignmentState::from_word(&state)
+                    .ok_or(StoreError::UnknownWord { table: "checks", word: state })?,
+                answer: Answer::from_word(&row.try_get::<String, _>("answer")?),
+                ended_at: row.try_get("ended_at")?,
+                current: number(row, "current")? == 1,
+                excluded: number(row, "excluded")? > 0,
+                named: number(row, "named")? > 0,
+            };
+            Ok((AssignmentId::from_text(row.try_get::<String, _>("id")?), check))
+        })
+        .collect()
+}
+
+/// The check, where it is this person's.
+async fn find_one(
+    connection: &mut Connection,
+    person: &PersonId,
+    id: &AssignmentId,
+) -> Result<Option<Check>> {
+    let check = find(connection, &[id]).await?.remove(id);
+    Ok(check.filter(|check| check.person == *person))
 }
 
 impl Check {
@@ -322,9 +381,76 @@ impl Check {
     }
 }
 
-/// Takes an answer to a check in, if that is what the id stands for: by the rules for any other answer.
-pub(crate) async fn record(connection: &mut Connection, respond: &Respond) -> Result<Responded> {
-    let Some(check) = find(connection, &respond.person, &respond.assignment).await? else {
+/// Takes answers to checks in, if that is what the ids stand for: by the rules for any others. First answers, which
+/// nearly all are, go together.
+pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]) -> Result<Vec<Responded>> {
+    let ids: Vec<&AssignmentId> = answers.iter().map(|respond| &respond.assignment).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = find(connection, &ids).await?;
+    let first: Vec<Option<Answer>> = answers
+        .iter()
+        .map(|respond| {
+            let check = found.get(&respond.assignment).filter(|check| check.person == respond.person)?;
+            let once = ids.iter().filter(|id| **id == &respond.assignment).count() == 1;
+            let plain = check.state == AssignmentState::Open && check.current && !check.excluded;
+            let answer = (plain && once).then(|| respond.choice.answer(check.side))??;
+            (answer != Answer::ToxicContent).then_some(answer)
+        })
+        .collect();
+    let plain: Vec<(&Respond, Answer)> =
+        answers.iter().zip(&first).filter_map(|(respond, first)| Some((*respond, (*first)?))).collect();
+    answer_plainly(connection, &plain).await?;
+    let unnamed: Vec<(&SprintId, &PersonId)> = plain
+        .iter()
+        .filter_map(|(respond, _)| found.get(&respond.assignment))
+        .filter(|check| !check.named)
+        .map(|check| (&check.sprint, &check.person))
+        .collect();
+    Store::pseudonyms(connection, &unnamed).await?;
+    let mut outcomes = Vec::with_capacity(answers.len());
+    for (respond, first) in answers.iter().zip(first) {
+        outcomes.push(match first {
+            Some(_) => Responded::Recorded,
+            None if found.contains_key(&respond.assignment) => record(connection, respond).await?,
+            None => Responded::Unknown,
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Records first answers to checks that are open.
+async fn answer_plainly(connection: &mut Connection, answers: &[(&Respond, Answer)]) -> Result<()> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let query = format!(
+        "UPDATE checks SET state = '{}', answer = given.column2, ended_at = given.column5, \
+         duration_ms = COALESCE(given.column3, duration_ms), comment = COALESCE(given.column4, comment) \
+         FROM (VALUES {}) AS given WHERE checks.id = given.column1",
+        AssignmentState::Answered.as_str(),
+        padded_rows(answers.len(), 5)
+    );
+    let rows: Vec<_> = answers
+        .iter()
+        .map(|(respond, answer)| {
+            let (id, comment) = (respond.assignment.as_str(), respond.comment.as_deref());
+            (id, answer.as_str(), respond.duration_ms, comment, respond.now)
+        })
+        .collect();
+    let mut query = sqlx::query(AssertSqlSafe(query));
+    // An empty id is no check's.
+    for (id, answer, duration_ms, comment, now) in padded_with(&rows, &("", "", None, None, 0)) {
+        query = query.bind(*id).bind(*answer).bind(*duration_ms).bind(*comment).bind(*now);
+    }
+    query.execute(connection).await?;
+    Ok(())
+}
+
+/// Records one answer, whatever has become of its check.
+async fn record(connection: &mut Connection, respond: &Respond) -> Result<Responded> {
+    let Some(check) = find_one(connection, &respond.person, &respond.assignment).await? else {
         return Ok(Responded::Unknown);
     };
     let given = respond.choice.answer(check.side);
@@ -356,7 +482,7 @@ pub(crate) async fn record(connection: &mut Connection, respond: &Respond) -> Re
     .execute(&mut *connection)
     .await?;
     if first && given.is_some() && !check.named {
-        Store::pseudonym(connection, &check.sprint, &respond.person).await?;
+        Store::pseudonyms(connection, &[(&check.sprint, &respond.person)]).await?;
     }
     if given == Some(Answer::ToxicContent) {
         let Respond { reporting, person, now, .. } = respond;
@@ -375,7 +501,7 @@ pub(crate) async fn reopen(
     now: Millis,
     lease: Millis,
 ) -> Result<TakenBack> {
-    let Some(check) = find(connection, person, id).await? else { return Ok(TakenBack::Unknown) };
+    let Some(check) = find_one(connection, person, id).await? else { return Ok(TakenBack::Unknown) };
     if !matches!(check.state, AssignmentState::Answered | AssignmentState::Skipped) {
         return Ok(TakenBack::Nothing);
     }
@@ -383,7 +509,7 @@ pub(crate) async fn reopen(
         return Ok(TakenBack::Settled);
     }
     check.take_report_back(connection, person, now).await?;
-    match find(connection, person, id).await? {
+    match find_one(connection, person, id).await? {
         Some(check) if check.current && !check.excluded => {}
         _ => return Ok(TakenBack::Gone),
     }

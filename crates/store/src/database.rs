@@ -65,8 +65,14 @@ impl Store {
             }
             tried => tried.map_err(fail)?,
         }
-        let writers = pool(backend, 1, BY_KEYS).connect(&address).await.map_err(fail)?;
-        migrate(backend, &writers, &shown).await?;
+        let (at, named) = (address.clone(), shown.clone());
+        let writer = Writer::start(backend, async move {
+            let writers = pool(backend, 1, BY_KEYS).connect(&at).await;
+            let writers = writers.map_err(|error| open_error(&named, &error))?;
+            migrate(backend, &writers, &named).await?;
+            Ok(writers)
+        })
+        .await?;
         drop(setting_up);
         let (readers, lookups) = match backend {
             Backend::Sqlite => {
@@ -78,7 +84,7 @@ impl Store {
                 pool(backend, 4, BY_KEYS).connect(&address).await.map_err(fail)?,
             ),
         };
-        let (sessions, writer) = (Sessions::start(lookups.clone()), Writer::start(backend, writers));
+        let sessions = Sessions::start(lookups.clone());
         Ok(Self { backend, address, readers, lookups, sessions, writer })
     }
 

@@ -35,6 +35,9 @@ mod writer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sqlx::AssertSqlSafe;
+use sqlx::any::AnyRow;
+
 pub use blobs::Blobs;
 pub use database::{Backend, OURS, Store, without_password};
 
@@ -67,6 +70,9 @@ pub enum StoreError {
          and try again"
     )]
     Locked,
+    /// The writer has no thread.
+    #[error("the database's writer cannot be started; end other programs, or raise the limit of threads")]
+    Thread(#[source] std::io::Error),
     /// The writer has stopped.
     #[error("the database's writer has stopped; restart the program")]
     Stopped,
@@ -185,19 +191,46 @@ fn padded<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
     values.iter().copied().chain(last.into_iter().cycle()).take(values.len().next_power_of_two())
 }
 
-/// These values by how often each comes, at most [`AT_ONCE`] in a list: a statement each.
-fn by_times<'v>(values: impl Iterator<Item = &'v str>) -> Vec<(usize, Vec<&'v str>)> {
-    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-    values.for_each(|value| *times.entry(value).or_default() += 1);
-    let mut groups: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    times.into_iter().for_each(|(value, times)| groups.entry(times).or_default().push(value));
-    groups
-        .into_iter()
-        .flat_map(|(times, values)| {
-            values.chunks(AT_ONCE).map(|values| (times, values.to_vec())).collect::<Vec<_>>()
-        })
-        .collect()
+/// Runs `update`, an `UPDATE pairs SET …`, on these pairs, each once: `times.column2` is how often it comes. Gives
+/// what `returning` asks for.
+async fn by_times<'p>(
+    connection: &mut Connection,
+    update: &str,
+    returning: &str,
+    pairs: impl Iterator<Item = &'p str>,
+) -> Result<Vec<AnyRow>> {
+    let mut times: BTreeMap<&str, i64> = BTreeMap::new();
+    pairs.for_each(|pair| *times.entry(pair).or_default() += 1);
+    let times: Vec<(&str, i64)> = times.into_iter().collect();
+    let mut rows = Vec::new();
+    for some in times.chunks(TOGETHER) {
+        let query = format!(
+            "{update} FROM (VALUES {}) AS times WHERE pairs.id = times.column1 {returning}",
+            padded_rows(some.len(), 2)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(query));
+        // An empty id is no pair's.
+        for (pair, times) in padded_with(some, &("", 0)) {
+            query = query.bind(*pair).bind(*times);
+        }
+        rows.extend(query.fetch_all(&mut *connection).await?);
+    }
+    Ok(rows)
 }
+
+/// As [`value_rows`], for so many rows or a few more, for the same reason as [`places`]. [`padded_with`] gives the rows;
+/// the statement must leave out those that only fill.
+fn padded_rows(rows: usize, columns: usize) -> String {
+    value_rows(rows.next_power_of_two(), columns)
+}
+
+/// The rows for [`padded_rows`].
+fn padded_with<'r, R>(rows: &'r [R], filling: &'r R) -> impl Iterator<Item = &'r R> {
+    rows.iter().chain(std::iter::repeat(filling)).take(rows.len().next_power_of_two())
+}
+
+/// The most answers or holds that are written at once: of up to six columns (see [`rows_at_once`]).
+const TOGETHER: usize = 64;
 
 /// The most values of one column in one statement (see [`rows_at_once`] for why there is a limit).
 const AT_ONCE: usize = 256;

@@ -12,13 +12,14 @@ use crate::{Connection, Millis, Result, Store};
 
 /// Whether the assignment `a` keeps its pair from its person: a hold, an answer, or a skip that has not cooled
 /// down. `$2` is the time before which a skip has.
-const KEEPS_OUT: &str = "(a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))";
+pub(crate) const KEEPS_OUT: &str =
+    "(a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))";
 
 /// Whether nothing keeps a pair from the person `$3`; `$2` as above.
 ///
 /// Counted, not `NOT EXISTS`: PostgreSQL makes a join of that, and then looks at all that the person ever
 /// did instead of the few pairs that are asked for.
-pub(crate) fn free_for_person() -> String {
+fn free_for_person() -> String {
     format!(
         "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $3 AND {KEEPS_OUT}) = 0"
     )

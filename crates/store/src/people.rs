@@ -3,8 +3,9 @@
 
 use diptych_core::{Name, PersonId, Role, SprintId};
 use sha2::{Digest, Sha256};
+use sqlx::AssertSqlSafe;
 
-use crate::{Connection, Millis, Result, Store, StoreError};
+use crate::{Connection, Millis, Result, Store, StoreError, TOGETHER, padded_rows, padded_with};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,25 +195,28 @@ impl Store {
         .await?)
     }
 
-    /// The name under which a person's answers to this sprint are published: random, and never
-    /// changed once given.
+    /// Gives each person, who is in a sprint for the first time, the name under which their answers to it are
+    /// published: random, and never changed once given.
     ///
     /// # Errors
     /// Where the database fails.
-    pub(crate) async fn pseudonym(
+    pub(crate) async fn pseudonyms(
         connection: &mut Connection,
-        sprint: &SprintId,
-        person: &PersonId,
+        people: &[(&SprintId, &PersonId)],
     ) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO pseudonyms (sprint, person, pseudonym) VALUES ($1, $2, $3) ON CONFLICT (sprint, person) DO NOTHING",
-        )
-        .bind(sprint.as_str())
-        .bind(person.as_str())
-        // Version 4, not 7: a time in it would join a pseudonym to the moment of somebody's first answer.
-        .bind(uuid::Uuid::new_v4().to_string())
-        .execute(connection)
-        .await?;
+        for some in people.chunks(TOGETHER) {
+            let query = format!(
+                "INSERT INTO pseudonyms (sprint, person, pseudonym) VALUES {} ON CONFLICT (sprint, person) DO NOTHING",
+                padded_rows(some.len(), 3)
+            );
+            let mut query = sqlx::query(AssertSqlSafe(query));
+            for (sprint, person) in padded_with(some, &some[0]) {
+                // Version 4, not 7: a time in it would join a pseudonym to the moment of somebody's first answer.
+                query =
+                    query.bind(sprint.as_str()).bind(person.as_str()).bind(uuid::Uuid::new_v4().to_string());
+            }
+            query.execute(&mut *connection).await?;
+        }
         Ok(())
     }
 }

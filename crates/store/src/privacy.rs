@@ -176,7 +176,7 @@ impl Store {
         self.write(move |connection| {
             let (sprint, person) = (sprint.clone(), person.clone());
             Box::pin(async move {
-                Self::pseudonym(connection, &sprint, &person).await?;
+                Self::pseudonyms(connection, &[(&sprint, &person)]).await?;
                 sqlx::query("UPDATE pseudonyms SET named = $3 WHERE sprint = $1 AND person = $2")
                     .bind(sprint.as_str())
                     .bind(person.as_str())

@@ -14,7 +14,10 @@ use crate::checks;
 use crate::pairs::follow_answers;
 use crate::people::SIMULATED;
 use crate::reports::{self, Reporting};
-use crate::{Connection, Millis, Result, Span, Store, StoreError, by_times, padded, places, value_rows};
+use crate::{
+    Connection, Millis, Result, Span, Store, StoreError, TOGETHER, by_times, padded, padded_rows,
+    padded_with, places,
+};
 
 /// For how long an answer may be replaced or taken back.
 pub const SECOND_THOUGHTS: Millis = 10 * 60 * 1000;
@@ -200,9 +203,6 @@ impl Store {
     }
 }
 
-/// The most answers that are recorded at once: as many as fit into one statement (see `rows_at_once`).
-const TOGETHER: usize = 30;
-
 /// Records the answers of one transaction, and says what became of each.
 ///
 /// Nearly all are first answers to holds, which do not touch each other: these go together, in four
@@ -223,7 +223,6 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
                 // Two about one assignment: the second is about what the first one did.
                 let plain = mine.state == AssignmentState::Open
                     && mine.current
-                    && mine.named
                     && times.get(&respond.assignment) == Some(&1);
                 let answer = plain.then(|| respond.choice.answer(mine.side))??;
                 // A report may take the pair from its neighbours in this group.
@@ -231,12 +230,15 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
             })
             .collect();
         answer_holds(connection, &first.iter().copied().flatten().collect::<Vec<_>>()).await?;
+        // What is no assignment is a check, or nothing at all.
+        let others: Vec<&Respond> =
+            answers.iter().copied().filter(|respond| !found.contains_key(&respond.assignment)).collect();
+        let mut of_others = checks::record_all(connection, &others).await?.into_iter();
         for (respond, first) in answers.iter().zip(first) {
             outcomes.push(match first {
                 Some(_) => Responded::Recorded,
                 None if found.contains_key(&respond.assignment) => record(connection, respond).await?,
-                // It is a check, or nothing at all.
-                None => checks::record(connection, respond).await?,
+                None => of_others.next().unwrap_or(Responded::Unknown),
             });
         }
     }
@@ -309,6 +311,10 @@ async fn answer_holds(
     answers: &[(&Respond, &Assignment, Answer)],
 ) -> Result<()> {
     let Some(now) = answers.iter().map(|(respond, ..)| respond.now).max() else { return Ok(()) };
+    let unnamed = answers.iter().filter(|(_, mine, _)| !mine.named);
+    let unnamed: Vec<_> = unnamed.map(|(_, mine, _)| (&mine.sprint, &mine.person)).collect();
+    Store::pseudonyms(connection, &unnamed).await?;
+
     let ids: Vec<&str> = answers.iter().map(|(respond, ..)| respond.assignment.as_str()).collect();
     let update = format!(
         "UPDATE assignments SET state = 'answered', ended_at = $1 WHERE id IN ({})",
@@ -320,44 +326,36 @@ async fn answer_holds(
     }
     update.execute(&mut *connection).await?;
 
-    // Several people may have answered a pair.
-    for (people, pairs) in by_times(answers.iter().map(|(_, mine, _)| mine.pair.as_str())) {
-        let update = format!(
-            "UPDATE pairs SET held = held - {people}, answered = answered + {people}, begun = 1 \
-             WHERE id IN ({})",
-            places(1, pairs.len())
-        );
-        let mut update = sqlx::query(AssertSqlSafe(update));
-        for pair in padded(&pairs) {
-            update = update.bind(pair);
-        }
-        update.execute(&mut *connection).await?;
-    }
+    // They are begun already, as whatever is held; saying so again would have its place in the line written anew.
+    let update = "UPDATE pairs SET held = held - times.column2, answered = answered + times.column2";
+    by_times(connection, update, "", answers.iter().map(|(_, mine, _)| mine.pair.as_str())).await?;
 
     let insert = format!(
         "INSERT INTO responses (id, assignment, sprint, pair, person, kind, answer, side, duration_ms, comment, \
-         state, created_at, updated_at) VALUES {} \
+         state, created_at, updated_at) \
+         SELECT given.column1, mine.id, mine.sprint, mine.pair, mine.person, '{PREFERENCE}', given.column3, mine.side, \
+         given.column4, given.column5, '{}', given.column6, given.column6 \
+         FROM (VALUES {}) AS given JOIN assignments mine ON mine.id = given.column2 WHERE true \
          ON CONFLICT (pair, person) DO UPDATE SET assignment = excluded.assignment, answer = excluded.answer, \
          side = excluded.side, duration_ms = excluded.duration_ms, comment = excluded.comment, \
          state = excluded.state, created_at = excluded.created_at, updated_at = excluded.updated_at",
-        value_rows(answers.len(), 13)
+        ResponseState::Submitted.as_str(),
+        padded_rows(answers.len(), 6)
     );
+    let rows: Vec<_> = answers
+        .iter()
+        .map(|(respond, _, answer)| {
+            let id = uuid::Uuid::now_v7().to_string();
+            let (assignment, comment) = (respond.assignment.as_str(), respond.comment.as_deref());
+            (id, assignment, answer.as_str(), respond.duration_ms, comment, respond.now)
+        })
+        .collect();
     let mut insert = sqlx::query(AssertSqlSafe(insert));
-    for (respond, mine, answer) in answers {
-        insert = insert
-            .bind(uuid::Uuid::now_v7().to_string())
-            .bind(respond.assignment.as_str())
-            .bind(mine.sprint.as_str())
-            .bind(&mine.pair)
-            .bind(respond.person.as_str())
-            .bind(PREFERENCE)
-            .bind(answer.as_str())
-            .bind(mine.side.as_str())
-            .bind(respond.duration_ms)
-            .bind(respond.comment.as_deref())
-            .bind(ResponseState::Submitted.as_str())
-            .bind(respond.now)
-            .bind(respond.now);
+    // An empty id is no assignment's.
+    for (id, assignment, answer, duration_ms, comment, now) in
+        padded_with(&rows, &(String::new(), "", "", None, None, 0))
+    {
+        insert = insert.bind(id).bind(*assignment).bind(*answer).bind(*duration_ms).bind(*comment).bind(*now);
     }
     insert.execute(&mut *connection).await?;
     let flexible: Vec<&str> =
@@ -385,13 +383,10 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
             return Ok(Responded::Gone);
         }
         // It has given its place back; there still is one.
-        sqlx::query("UPDATE pairs SET held = held + 1, slots = slots - 1 WHERE id = $1")
+        sqlx::query("UPDATE pairs SET held = held + 1, slots = slots - 1, begun = 1 WHERE id = $1")
             .bind(&mine.pair)
             .execute(&mut *connection)
             .await?;
-    }
-    if !mine.named {
-        Store::pseudonym(connection, &mine.sprint, &respond.person).await?;
     }
     answer_holds(connection, &[(respond, &mine, answer)]).await?;
     if answer == Answer::ToxicContent {

@@ -1,15 +1,13 @@
 //! Holding one particular pair, for the demo's simulated annotators. People never choose their
 //! pairs: they [`Store::take`] them.
 
-use diptych_core::{AssignmentId, PairId, PersonId, Side, SprintId};
+use diptych_core::{AssignmentId, PairId, PersonId, Side};
 
 use crate::{Millis, Result, Store};
 
 /// Which pair is held by whom.
 #[derive(Debug, Clone)]
 pub struct HeldPair {
-    /// The sprint.
-    pub sprint: SprintId,
     /// The pair.
     pub pair: PairId,
     /// Who.
@@ -45,7 +43,6 @@ pub async fn hold_pair(store: &Store, held: HeldPair) -> Result<Option<Assignmen
                 let lease = held.now + held.lease;
                 let id = crate::assignments::hold(
                     connection,
-                    &held.sprint,
                     &held.person,
                     held.pair.as_str(),
                     held.side,

@@ -3,6 +3,9 @@
 //! A commit costs one flush of the disk, whatever it holds. So changes queue up while a commit is
 //! under way, and the next transaction takes all of them: alone, a change waits for one flush;
 //! under load, hundreds share one. Each caller hears of its change only after that commit.
+//!
+//! It has a thread of its own. A group is a chain of a dozen statements, each waiting for the answer to the last one;
+//! among the tasks of a busy server every one of these answers would wait for a turn as well.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +23,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// The most changes in one transaction. More would only make the first of them wait longer.
 const GROUP: usize = 256;
+
+/// For how many transactions PostgreSQL's plans last at the most: a sprint may open, and a crowd come, at any time.
+const PLANS_LAST: u64 = 4096;
 
 /// One way to the server for both. The key of the advisory lock, which all our writers take, is any number.
 const BEGIN_LOCKED: &str = "BEGIN; SELECT pg_advisory_xact_lock(4919131752989213764)";
@@ -99,19 +105,49 @@ where
 pub(crate) struct Writer {
     queue: mpsc::Sender<Change>,
     stop: Arc<Mutex<Option<oneshot::Sender<()>>>>,
-    stopped: Arc<tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>>,
+    /// Closed when the thread is done.
+    stopped: Arc<tokio::sync::Mutex<Option<oneshot::Receiver<()>>>>,
 }
 
 impl Writer {
-    pub(crate) fn start(backend: Backend, pool: AnyPool) -> Self {
+    /// Starts the writer's thread. What is opened there is its pool, of one connection.
+    ///
+    /// # Errors
+    /// Whatever `open` gives, or where no thread can be started.
+    pub(crate) async fn start<O>(backend: Backend, open: O) -> Result<Self>
+    where
+        O: Future<Output = Result<AnyPool>> + Send + 'static,
+    {
         let (queue, waiting) = mpsc::channel(1024);
         let (stop, stop_signal) = oneshot::channel();
-        let task = tokio::spawn(write_groups(backend, pool, waiting, stop_signal));
-        Self {
+        let (done, stopped) = oneshot::channel::<()>();
+        let (tell_opened, opened) = oneshot::channel();
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+        let write = async move {
+            match open.await {
+                Ok(pool) => {
+                    tell_opened.send(Ok(())).ok();
+                    write_groups(backend, pool, waiting, stop_signal).await;
+                }
+                Err(error) => {
+                    tell_opened.send(Err(error)).ok();
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                runtime.block_on(write);
+                drop(done);
+            })
+            .map_err(StoreError::Thread)?;
+        opened.await.map_err(|_| StoreError::Stopped)??;
+        Ok(Self {
             queue,
             stop: Arc::new(Mutex::new(Some(stop))),
-            stopped: Arc::new(tokio::sync::Mutex::new(Some(task))),
-        }
+            stopped: Arc::new(tokio::sync::Mutex::new(Some(stopped))),
+        })
     }
 
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T>
@@ -138,12 +174,12 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// Writes what is queued, then ends the task and closes its connection.
+    /// Writes what is queued, then ends the thread and closes its connection.
     pub(crate) async fn stop(&self) {
         let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(stop);
-        if let Some(task) = self.stopped.lock().await.take() {
-            task.await.ok();
+        if let Some(stopped) = self.stopped.lock().await.take() {
+            stopped.await.ok();
         }
     }
 }
@@ -153,8 +189,8 @@ struct Writing {
     backend: Backend,
     /// Of one connection.
     pool: AnyPool,
-    /// Transactions since the start. Whenever they have doubled, PostgreSQL plans its statements anew: a plan that was
-    /// made for a few rows may go another way than one for many.
+    /// Transactions since the start. Whenever they have doubled, and now and then after that, PostgreSQL plans its
+    /// statements anew: a plan that was made for a few rows may go another way than one for many.
     transactions: u64,
 }
 
@@ -213,7 +249,8 @@ impl Writing {
     async fn transaction(&mut self, changes: &[Change]) -> Result<()> {
         self.transactions += 1;
         let mut connection = self.pool.acquire().await?;
-        if let Err(error) = begin(self.backend, &mut connection, self.transactions.is_power_of_two()).await {
+        let plans_anew = self.transactions.is_power_of_two() || self.transactions.is_multiple_of(PLANS_LAST);
+        if let Err(error) = begin(self.backend, &mut connection, plans_anew).await {
             roll_back(connection).await;
             return Err(error);
         }

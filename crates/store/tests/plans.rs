@@ -43,8 +43,9 @@ const FROM_ONE_END: [&str; 3] = [
     "pairs_of_prompt",
 ];
 
-/// What statements call rows that they have found by then.
-const FOUND: [&str; 7] = ["line", "first", "start", "some_0", "some_1", "mine", "near"];
+/// What statements call rows that they have found by then, or bring.
+const FOUND: [&str; 10] =
+    ["line", "first", "start", "some_0", "some_1", "mine", "near", "given", "times", "holds"];
 
 /// Every statement that the program has run.
 #[derive(Clone, Default)]
@@ -110,7 +111,8 @@ async fn plan(folder: &Path, statement: &str) -> Vec<String> {
 fn goes_by_keys(step: &str) -> bool {
     if let Some(what) = step.strip_prefix("SCAN ") {
         let what = what.split(' ').next().unwrap_or_default();
-        return FOUND.contains(&what) || step.contains("CONSTANT ROW");
+        let brought = step.contains("CONSTANT ROW") || step.ends_with("-ROW VALUES CLAUSE");
+        return FOUND.contains(&what) || brought;
     }
     if !step.starts_with("SEARCH ") || FROM_ONE_END.iter().any(|index| step.contains(index)) {
         return true;
@@ -132,6 +134,7 @@ fn a_moment_within_a_sprint_is_no_key() {
         ("SEARCH assignments USING INDEX assignments_to_expire (sprint=? AND expires_at<?)", true),
         ("SCAN pairs", false),
         ("SCAN mine", true),
+        ("SCAN 4-ROW VALUES CLAUSE", true),
         ("USE TEMP B-TREE FOR ORDER BY", true),
     ] {
         assert_eq!(goes_by_keys(step), by_keys, "{step}");

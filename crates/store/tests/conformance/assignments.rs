@@ -1,12 +1,13 @@
 //! Taking pairs: who gets which, and when.
 
 use diptych_core::{Choice, Side};
-use diptych_store::EVERY_PROMPT;
-use diptych_store::Store;
 use diptych_store::assignments::{Held, Take, Taken};
 use diptych_store::pairs::Logs;
+use diptych_store::responses::Responded;
+use diptych_store::{EVERY_PROMPT, Millis, Store};
+use futures::future::join_all;
 
-use crate::sample::{COOLDOWN, LEASE, NOW, Scene, pair, take};
+use crate::sample::{COOLDOWN, LEASE, NOW, Scene, pair, respond, take};
 
 fn prompts(held: &[Held]) -> Vec<&str> {
     held.iter().map(|held| held.prompt.as_str()).collect()
@@ -109,6 +110,36 @@ pub async fn who_gets_nothing_hears_when_to_come_back(store: &Store) {
     let anas = scene.take_one(&scene.ana, NOW + 12).await;
     scene.respond(&scene.ana, &anas, Choice::Left, NOW + 12).await;
     assert_eq!(scene.take(&scene.cem, 1, NOW + 13).await, Taken::default());
+}
+
+pub async fn who_has_a_part_in_what_ends_first_hears_of_what_ends_later(store: &Store) {
+    let told = free_behind(store, 70).await;
+    assert_eq!(told, NOW + 9 + LEASE, "the one lease on a pair that Ben could answer");
+}
+
+pub async fn who_has_a_part_in_very_much_asks_again_when_that_ends(store: &Store) {
+    let told = free_behind(store, 1030).await;
+    assert_eq!(told, NOW + 1 + LEASE, "the lease on the last pair that was looked at");
+}
+
+/// When Ben hears to come back, who has answered so many pairs that Ana holds, and could answer one that is held by two
+/// others until later.
+async fn free_behind(store: &Store, answered: usize) -> Millis {
+    let mut scene = Scene::new(store, answered, 2).await;
+    let held = store.take(take(&scene.sprint, &scene.ben, answered, NOW)).await.unwrap().held;
+    let answers = held.iter().map(|held| store.respond(respond(&scene.ben, &held.id, Choice::Left, NOW)));
+    for responded in join_all(answers).await {
+        assert_eq!(responded.unwrap(), Responded::Recorded);
+    }
+    let anas = store.take(take(&scene.sprint, &scene.ana, answered, NOW + 1)).await.unwrap().held;
+    assert_eq!((held.len(), anas.len()), (answered, answered));
+    scene.pairs.push(pair(answered));
+    scene.set_pairs(2, NOW + 8).await;
+    scene.take(&scene.ana, answered + 1, NOW + 9).await;
+    scene.take_one(&scene.cem, NOW + 10).await;
+    let bens = scene.take(&scene.ben, 1, NOW + 11).await;
+    assert_eq!(bens.held, []);
+    bens.free_at.unwrap()
 }
 
 pub async fn sprints_do_not_share_pairs(store: &Store) {

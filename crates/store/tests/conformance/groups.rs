@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use diptych_core::Choice;
+use diptych_core::{AssignmentId, CheckKind, Choice, Side};
 use diptych_store::Store;
-use diptych_store::assignments::{Held, Taken};
+use diptych_store::assignments::{Held, Take, Taken};
+use diptych_store::checks::{CheckDraw, Checks, REPEAT_AFTER};
 use diptych_store::responses::Responded;
 use futures::future::join_all;
 
@@ -96,4 +97,59 @@ pub async fn answers_of_one_group_end_as_they_would_alone(store: &Store) {
     let mut answered: Vec<i64> = counters.values().map(|counters| counters.answered).collect();
     answered.sort_unstable();
     assert_eq!(answered, [0, 1, 2, 3]);
+}
+
+/// What is drawn for a person in a group is no pair that was drawn for them in it, and their answers are taken in as
+/// others' are.
+pub async fn checks_of_one_group_end_as_they_would_alone(store: &Store) {
+    let scene = Scene::new(store, 8, 3).await;
+    let people = [&scene.ana, &scene.ben, &scene.cem];
+    let mut seen = Vec::new();
+    for person in people {
+        let held = scene.take(person, 2, NOW).await.held;
+        for held in &held {
+            scene.respond(person, held, Choice::Left, NOW).await;
+        }
+        seen.push(held.into_iter().map(|held| held.prompt).collect::<Vec<_>>());
+    }
+
+    let later = NOW + REPEAT_AFTER + 1;
+    let draw = CheckDraw { kind: CheckKind::Repeat, with: 1, side: Side::Right, lot: 0 };
+    let takes =
+        [(&scene.ana, 1), (&scene.ben, 1), (&scene.cem, 1), (&scene.ana, 4)].map(|(person, count)| {
+            store.take(Take { checks: Checks::Now(draw), ..take(&scene.sprint, person, count, later) })
+        });
+    while_busy(store, join_all(takes)).await.into_iter().for_each(|taken| assert!(taken.is_ok()));
+    let mut checks = Vec::new();
+    for (person, seen) in people.into_iter().zip(&seen) {
+        let held = store.take(Take { checks: Checks::NotNow, ..take(&scene.sprint, person, 9, later) });
+        let held = held.await.unwrap().held;
+        checks.push(held.into_iter().filter(|held| seen.contains(&held.prompt)).collect::<Vec<_>>());
+    }
+    assert_eq!(checks.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1]);
+    let [ana, ben, cem] = &checks[..] else { panic!("{checks:?}") };
+    assert_ne!(ana[0].prompt, ana[1].prompt, "not the same pair twice");
+
+    let nothing = Held { id: AssignmentId::new(), ..cem[0].clone() };
+    let answers = [
+        (&scene.ana, &ana[0], Choice::Left, Responded::Recorded),
+        (&scene.ana, &ana[0], Choice::Right, Responded::Replaced),
+        (&scene.ana, &ana[1], Choice::Left, Responded::Recorded),
+        (&scene.ben, &cem[0], Choice::Left, Responded::Unknown),
+        (&scene.ben, &nothing, Choice::Left, Responded::Unknown),
+        (&scene.cem, &cem[0], Choice::Right, Responded::Recorded),
+        // It takes the pair from everybody.
+        (&scene.ben, &ben[0], Choice::ToxicContent, Responded::Recorded),
+    ];
+    let calls = answers
+        .each_ref()
+        .map(|(person, held, choice, _)| store.respond(respond(person, &held.id, *choice, later)));
+    let outcomes: Vec<_> = while_busy(store, join_all(calls)).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes, answers.map(|(.., wanted)| wanted));
+    let counts = store.check_counts(&scene.sprint).await.unwrap();
+    let mut counts: Vec<_> = counts.iter().map(|count| (count.passed, count.failed)).collect();
+    counts.sort_unstable();
+    // The image was on the left before, and is on the right now; a report is neither.
+    assert_eq!(counts, [(0, 0), (1, 0), (1, 1)]);
+    audit(store, &scene.sprint).await;
 }

@@ -116,6 +116,8 @@ conformance! {
         a_lease_ends_and_its_place_is_free,
         a_skipped_pair_stays_away_until_it_has_cooled_down,
         who_gets_nothing_hears_when_to_come_back,
+        who_has_a_part_in_what_ends_first_hears_of_what_ends_later,
+        who_has_a_part_in_very_much_asks_again_when_that_ends,
         sprints_do_not_share_pairs;
     responses:
         a_choice_is_kept_as_an_answer_about_the_images,
@@ -167,7 +169,8 @@ conformance! {
         takes_of_one_group_share_the_places,
         takes_of_one_group_look_beyond_the_head_of_the_line,
         who_is_last_in_a_group_hears_when_to_come_back,
-        answers_of_one_group_end_as_they_would_alone;
+        answers_of_one_group_end_as_they_would_alone,
+        checks_of_one_group_end_as_they_would_alone;
     crowd:
         a_crowd_fills_every_pair_exactly,
         two_programs_fill_every_pair_exactly;
