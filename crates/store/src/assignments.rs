@@ -386,20 +386,24 @@ async fn next_free(
         }
     }
     let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
+    let length = people.len().next_power_of_two();
+    // Person by person: with a list of them, PostgreSQL may go through everybody's skips.
     let query = format!(
-        "SELECT skips.person, MIN(skips.ended_at) AS ended_at FROM assignments skips \
-         JOIN pairs ON pairs.id = skips.pair WHERE skips.sprint = $1 AND skips.state = 'skipped' \
-         AND skips.ended_at > $2 AND pairs.current AND pairs.answered < pairs.overlap \
-         AND skips.person IN ({}) GROUP BY skips.person",
-        places(3, people.len())
+        "SELECT asked.column1 AS person, (SELECT MIN(skips.ended_at) FROM assignments skips \
+         JOIN pairs ON pairs.id = skips.pair WHERE skips.sprint = ${} AND skips.person = asked.column1 \
+         AND skips.state = 'skipped' AND skips.ended_at > ${} AND pairs.current AND pairs.answered < pairs.overlap) \
+         AS ended_at FROM (VALUES {}) AS asked",
+        length + 1,
+        length + 2,
+        padded_rows(people.len(), 1)
     );
-    let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
+    let mut query = sqlx::query(AssertSqlSafe(query));
     for person in padded(&people) {
         query = query.bind(person);
     }
-    for row in query.fetch_all(connection).await? {
+    for row in query.bind(sprint.as_str()).bind(cooled).fetch_all(connection).await? {
+        let Some(ended) = row.try_get::<Option<Millis>, _>("ended_at")? else { continue };
         let person = PersonId::from_text(row.try_get::<String, _>("person")?);
-        let ended: Millis = row.try_get("ended_at")?;
         let Some(take) = takes.iter().find(|take| take.person == person) else { continue };
         let skip = ended + take.skip_cooldown;
         free_at.entry(person).and_modify(|lease: &mut Millis| *lease = skip.min(*lease)).or_insert(skip);

@@ -157,9 +157,9 @@ async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<
         "WITH first AS (SELECT MIN(created_at) AS at FROM responses WHERE sprint = $1 AND person = $2), \
          start AS (SELECT CASE WHEN at <= $3 THEN at + $4 % ($3 - at + 1) END AS at FROM first) \
          SELECT pairs.id, pairs.prompt, pairs.category, pairs.prompt_idx, image_1, image_2, model_1, model_2, canvas_width, \
-         canvas_height, mine.answer, mine.side FROM ({} UNION ALL {}) AS mine JOIN pairs ON pairs.id = mine.pair \
+         canvas_height, past.answer, past.side FROM ({} UNION ALL {}) AS past JOIN pairs ON pairs.id = past.pair \
          WHERE pairs.current AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
-          AND checks.pair = pairs.id) = 0 ORDER BY mine.round, mine.created_at",
+          AND checks.pair = pairs.id) = 0 ORDER BY past.round, past.created_at",
         some(0, "created_at >= (SELECT at FROM start) AND created_at <= $3"),
         some(1, "created_at < (SELECT at FROM start)"),
     );

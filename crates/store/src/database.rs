@@ -70,10 +70,10 @@ impl Store {
             let writers = pool(backend, 1, BY_KEYS).connect(&at).await;
             let writers = writers.map_err(|error| open_error(&named, &error))?;
             migrate(backend, &writers, &named).await?;
+            drop(setting_up);
             Ok(writers)
         })
         .await?;
-        drop(setting_up);
         let (readers, lookups) = match backend {
             Backend::Sqlite => {
                 let readers = pool(backend, 4, "").connect(&address).await.map_err(fail)?;

@@ -206,7 +206,8 @@ impl Store {
 /// Records the answers of one transaction, and says what became of each.
 ///
 /// Nearly all are first answers to holds, which do not touch each other: these go together, in four
-/// statements for up to [`TOGETHER`]. The others follow one by one, in their order.
+/// statements for up to [`TOGETHER`], or five where somebody is new to the sprint. Checks go together too. The others
+/// follow one by one, in their order.
 pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]) -> Result<Vec<Responded>> {
     let mut outcomes = Vec::with_capacity(answers.len());
     for answers in answers.chunks(TOGETHER) {

@@ -93,7 +93,7 @@ impl Store {
         Ok(sqlx::query_as(
             "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN created_at >= $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
              FROM (SELECT created_at FROM responses WHERE sprint = $1 AND person = $2 AND state = 'submitted' UNION ALL \
-             SELECT ended_at AS created_at FROM checks WHERE sprint = $1 AND person = $2 AND state = 'answered') AS mine",
+             SELECT ended_at AS created_at FROM checks WHERE sprint = $1 AND person = $2 AND state = 'answered') AS past",
         )
         .bind(sprint.as_str())
         .bind(person.as_str())

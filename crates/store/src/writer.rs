@@ -122,26 +122,23 @@ impl Writer {
         let (stop, stop_signal) = oneshot::channel();
         let (done, stopped) = oneshot::channel::<()>();
         let (tell_opened, opened) = oneshot::channel();
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
-        let write = async move {
-            match open.await {
-                Ok(pool) => {
+        let write = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let opening = runtime
+                .map_err(StoreError::Thread)
+                .and_then(|runtime| runtime.block_on(open).map(|pool| (runtime, pool)));
+            match opening {
+                Ok((runtime, pool)) => {
                     tell_opened.send(Ok(())).ok();
-                    write_groups(backend, pool, waiting, stop_signal).await;
+                    runtime.block_on(write_groups(backend, pool, waiting, stop_signal));
                 }
                 Err(error) => {
                     tell_opened.send(Err(error)).ok();
                 }
             }
+            drop(done);
         };
-        std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || {
-                runtime.block_on(write);
-                drop(done);
-            })
-            .map_err(StoreError::Thread)?;
+        std::thread::Builder::new().name("writer".to_owned()).spawn(write).map_err(StoreError::Thread)?;
         opened.await.map_err(|_| StoreError::Stopped)??;
         Ok(Self {
             queue,
