@@ -150,7 +150,25 @@ async fn take_in<'t>(
     }
     write_down(connection, &new[written..], &mut rows).await?;
 
-    // A check comes only with new pairs, and behind them, so that nobody is measured who has nothing more to do.
+    draw_checks(connection, takes, &mut held).await?;
+
+    let of_take = |take: &Take| held.get(&take.person).map_or(&[][..], Vec::as_slice);
+    let in_vain: Vec<&Take> = takes.iter().copied().filter(|take| of_take(take).is_empty()).collect();
+    let free_at = next_free(connection, sprint, &in_vain).await?;
+    let shown = |take: &&Take| -> Result<Taken> {
+        let held = of_take(take).iter().take(take.count).map(|hold| hold.shown(&new, &rows));
+        Ok(Taken { held: held.collect::<Result<_>>()?, free_at: free_at.get(&take.person).copied() })
+    };
+    takes.iter().map(shown).collect()
+}
+
+/// Mixes in the checks that were drawn. One comes only with new pairs, and behind them, so that nobody is measured who
+/// has nothing more to do.
+async fn draw_checks(
+    connection: &mut Connection,
+    takes: &[&Take],
+    held: &mut HashMap<PersonId, Vec<Hold>>,
+) -> Result<()> {
     let mut made: Vec<NewCheck<'_>> = Vec::new();
     for take in takes {
         let Checks::Now(draw) = take.checks else { continue };
@@ -167,16 +185,7 @@ async fn take_in<'t>(
             made.push(check);
         }
     }
-    checks::write_down(connection, &made).await?;
-
-    let of_take = |take: &Take| held.get(&take.person).map_or(&[][..], Vec::as_slice);
-    let in_vain: Vec<&Take> = takes.iter().copied().filter(|take| of_take(take).is_empty()).collect();
-    let free_at = next_free(connection, sprint, &in_vain).await?;
-    let shown = |take: &&Take| -> Result<Taken> {
-        let held = of_take(take).iter().take(take.count).map(|hold| hold.shown(&new, &rows));
-        Ok(Taken { held: held.collect::<Result<_>>()?, free_at: free_at.get(&take.person).copied() })
-    };
-    takes.iter().map(shown).collect()
+    checks::write_down(connection, &made).await
 }
 
 /// One of a person's holds while takes are served.

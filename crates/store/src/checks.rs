@@ -389,26 +389,18 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
         return Ok(Vec::new());
     }
     let found = find(connection, &ids).await?;
-    let first: Vec<Option<Answer>> = answers
+    let first: Vec<Option<(&Respond, &Check, Answer)>> = answers
         .iter()
         .map(|respond| {
             let check = found.get(&respond.assignment).filter(|check| check.person == respond.person)?;
+            // Two about one check: the second is about what the first one did.
             let once = ids.iter().filter(|id| **id == &respond.assignment).count() == 1;
             let plain = check.state == AssignmentState::Open && check.current && !check.excluded;
             let answer = (plain && once).then(|| respond.choice.answer(check.side))??;
-            (answer != Answer::ToxicContent).then_some(answer)
+            (answer != Answer::ToxicContent).then_some((*respond, check, answer))
         })
         .collect();
-    let plain: Vec<(&Respond, Answer)> =
-        answers.iter().zip(&first).filter_map(|(respond, first)| Some((*respond, (*first)?))).collect();
-    answer_plainly(connection, &plain).await?;
-    let unnamed: Vec<(&SprintId, &PersonId)> = plain
-        .iter()
-        .filter_map(|(respond, _)| found.get(&respond.assignment))
-        .filter(|check| !check.named)
-        .map(|check| (&check.sprint, &check.person))
-        .collect();
-    Store::pseudonyms(connection, &unnamed).await?;
+    answer_open(connection, &first.iter().copied().flatten().collect::<Vec<_>>()).await?;
     let mut outcomes = Vec::with_capacity(answers.len());
     for (respond, first) in answers.iter().zip(first) {
         outcomes.push(match first {
@@ -421,10 +413,14 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
 }
 
 /// Records first answers to checks that are open.
-async fn answer_plainly(connection: &mut Connection, answers: &[(&Respond, Answer)]) -> Result<()> {
+async fn answer_open(connection: &mut Connection, answers: &[(&Respond, &Check, Answer)]) -> Result<()> {
     if answers.is_empty() {
         return Ok(());
     }
+    let unnamed = answers.iter().filter(|(_, check, _)| !check.named);
+    let unnamed: Vec<_> = unnamed.map(|(_, check, _)| (&check.sprint, &check.person)).collect();
+    Store::pseudonyms(connection, &unnamed).await?;
+
     let query = format!(
         "UPDATE checks SET state = '{}', answer = given.column2, ended_at = given.column5, \
          duration_ms = COALESCE(given.column3, duration_ms), comment = COALESCE(given.column4, comment) \
@@ -434,7 +430,7 @@ async fn answer_plainly(connection: &mut Connection, answers: &[(&Respond, Answe
     );
     let rows: Vec<_> = answers
         .iter()
-        .map(|(respond, answer)| {
+        .map(|(respond, _, answer)| {
             let (id, comment) = (respond.assignment.as_str(), respond.comment.as_deref());
             (id, answer.as_str(), respond.duration_ms, comment, respond.now)
         })

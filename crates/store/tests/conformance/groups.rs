@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use diptych_core::{AssignmentId, CheckKind, Choice, Side};
-use diptych_store::Store;
+use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side};
 use diptych_store::assignments::{Held, Take, Taken};
 use diptych_store::checks::{CheckDraw, Checks, REPEAT_AFTER};
 use diptych_store::responses::Responded;
+use diptych_store::{Millis, Store};
 use futures::future::join_all;
 
 use crate::sample::{LEASE, NOW, Scene, audit, respond, take};
@@ -23,6 +23,15 @@ async fn while_busy<T>(store: &Store, group: impl Future<Output = T>) -> T {
     let (busy, outcome) = futures::join!(busy, group);
     busy.unwrap();
     outcome
+}
+
+/// Answers in one group, each of which must end as it says.
+async fn answer_together(store: &Store, answers: &[(&PersonId, &Held, Choice, Responded)], now: Millis) {
+    let calls = answers
+        .iter()
+        .map(|(person, held, choice, _)| store.respond(respond(person, &held.id, *choice, now)));
+    let outcomes: Vec<_> = while_busy(store, join_all(calls)).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes, answers.iter().map(|(.., wanted)| *wanted).collect::<Vec<_>>());
 }
 
 pub async fn takes_of_one_group_share_the_places(store: &Store) {
@@ -88,11 +97,7 @@ pub async fn answers_of_one_group_end_as_they_would_alone(store: &Store) {
         (&scene.cem, &ana[2], Choice::Left, Responded::Unknown),
         (&scene.cem, &cem[2], Choice::ToxicContent, Responded::Recorded),
     ];
-    let calls = answers
-        .each_ref()
-        .map(|(person, held, choice, _)| store.respond(respond(person, &held.id, *choice, NOW)));
-    let outcomes: Vec<_> = while_busy(store, join_all(calls)).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(outcomes, answers.map(|(.., wanted)| wanted));
+    answer_together(store, &answers, NOW).await;
     let counters = audit(store, &scene.sprint).await;
     let mut answered: Vec<i64> = counters.values().map(|counters| counters.answered).collect();
     answered.sort_unstable();
@@ -141,11 +146,7 @@ pub async fn checks_of_one_group_end_as_they_would_alone(store: &Store) {
         // It takes the pair from everybody.
         (&scene.ben, &ben[0], Choice::ToxicContent, Responded::Recorded),
     ];
-    let calls = answers
-        .each_ref()
-        .map(|(person, held, choice, _)| store.respond(respond(person, &held.id, *choice, later)));
-    let outcomes: Vec<_> = while_busy(store, join_all(calls)).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(outcomes, answers.map(|(.., wanted)| wanted));
+    answer_together(store, &answers, later).await;
     let counts = store.check_counts(&scene.sprint).await.unwrap();
     let mut counts: Vec<_> = counts.iter().map(|count| (count.passed, count.failed)).collect();
     counts.sort_unstable();
