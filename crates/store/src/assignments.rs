@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::checks::{self, Checks, NewCheck};
 use crate::exclusions::excluded;
-use crate::line::{KEEPS_OUT, Line};
+use crate::line::{Line, kept_out, not_for};
 use crate::{
     Connection, Millis, Result, Store, StoreError, TOGETHER, by_times, padded, padded_rows, padded_with,
     places,
@@ -103,7 +103,7 @@ pub(crate) async fn take_all(connection: &mut Connection, takes: &[&Take]) -> Re
 }
 
 /// How many more pairs are looked at than are asked for, since not all are for everybody.
-const SPARE: usize = 32;
+const SPARE: usize = 12;
 
 /// [`take_all`] for one sprint. What does not depend on who is first is done for all of them at once.
 async fn take_in<'t>(
@@ -422,7 +422,6 @@ async fn next_free(
 
 /// A hold whose pair is free for others when its lease ends.
 struct Ending {
-    id: String,
     expires_at: Millis,
     /// The people who have a part in the pair, or have just skipped it.
     not_for: Vec<String>,
@@ -444,23 +443,15 @@ async fn holds_that_end(
     cooled: Millis,
     length: usize,
 ) -> Result<Vec<Ending>> {
+    let not_for = not_for("holds.pair");
     let query = format!(
-        "SELECT holds.id, holds.expires_at, a.person FROM ({FIRST_TO_END}{length}) AS holds \
-         JOIN pairs ON pairs.id = holds.pair LEFT JOIN assignments AS a ON a.pair = holds.pair AND {KEEPS_OUT} \
-         WHERE pairs.current ORDER BY holds.expires_at, holds.id"
+        "SELECT holds.expires_at, {not_for} FROM ({FIRST_TO_END}{length}) AS holds \
+         JOIN pairs ON pairs.id = holds.pair WHERE pairs.current ORDER BY holds.expires_at, holds.id"
     );
     let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
-    let mut holds: Vec<Ending> = Vec::new();
-    for row in query.fetch_all(connection).await? {
-        let id: String = row.try_get("id")?;
-        if holds.last().is_none_or(|last| last.id != id) {
-            holds.push(Ending { id, expires_at: row.try_get("expires_at")?, not_for: Vec::new() });
-        }
-        if let Some(last) = holds.last_mut() {
-            last.not_for.extend(row.try_get::<Option<String>, _>("person")?);
-        }
-    }
-    Ok(holds)
+    let ending =
+        |row| Ok(Ending { expires_at: AnyRow::try_get(row, "expires_at")?, not_for: kept_out(row)? });
+    query.fetch_all(connection).await?.iter().map(ending).collect()
 }
 
 impl Store {

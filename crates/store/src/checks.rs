@@ -141,7 +141,7 @@ pub(crate) async fn write_down(connection: &mut Connection, checks: &[NewCheck<'
 }
 
 /// How many rows are looked at for something to show.
-const LOOK_AT: i64 = 32;
+const LOOK_AT: i64 = 16;
 
 /// What this person has answered some time ago, from a moment on that the lot decides.
 async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
@@ -184,21 +184,16 @@ async fn repeat<'t>(
 
 /// Pairs that others have filled and in which this person has no part, near a prompt that the lot decides.
 async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
-    // Those from that prompt on come first; where that is near the end, there are the first ones.
-    let some = |round: u8, from: &str| {
-        format!(
-            "SELECT * FROM (SELECT {round} AS round, pairs.* FROM pairs WHERE sprint = $1 AND prompt_idx >= {from} \
-             ORDER BY prompt_idx LIMIT {LOOK_AT}) AS some_{round}"
-        )
-    };
+    // From any prompt behind which there are as many as are looked at.
     let query = format!(
         "SELECT id, prompt, category, prompt_idx, image_1, image_2, model_1, model_2, canvas_width, canvas_height \
-         FROM ({} UNION ALL {}) AS near WHERE current AND answered >= overlap AND held = 0 \
+         FROM (SELECT * FROM pairs WHERE sprint = $1 AND prompt_idx >= \
+          $3 % (SELECT CASE WHEN MAX(prompt_idx) >= {LOOK_AT} THEN MAX(prompt_idx) - {LOOK_AT} + 2 ELSE 1 END \
+           FROM pairs WHERE sprint = $1) ORDER BY prompt_idx LIMIT {LOOK_AT}) AS near \
+         WHERE current AND answered >= overlap AND held = 0 \
          AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
          AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
-          AND checks.pair = near.id) = 0 ORDER BY round, prompt_idx, id",
-        some(0, "$3 % (SELECT COALESCE(MAX(prompt_idx), 0) + 1 FROM pairs WHERE sprint = $1)"),
-        some(1, "0"),
+          AND checks.pair = near.id) = 0 ORDER BY prompt_idx, id"
     );
     let query = sqlx::query(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
     Ok(query.bind(number_of(lot)).fetch_all(connection).await?)

@@ -6,14 +6,14 @@
 //! ask in one transaction are served from one look at the head of the line.
 
 use diptych_core::{PersonId, SprintId};
+use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::{Connection, Millis, Result, Store};
 
 /// Whether the assignment `a` keeps its pair from its person: a hold, an answer, or a skip that has not cooled
 /// down. `$2` is the time before which a skip has.
-pub(crate) const KEEPS_OUT: &str =
-    "(a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))";
+const KEEPS_OUT: &str = "(a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))";
 
 /// Whether nothing keeps a pair from the person `$3`; `$2` as above.
 ///
@@ -23,6 +23,19 @@ fn free_for_person() -> String {
     format!(
         "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $3 AND {KEEPS_OUT}) = 0"
     )
+}
+
+/// The people whom something keeps from a pair, in one text; `$2` as above.
+pub(crate) fn not_for(pair: &str) -> String {
+    format!(
+        "(SELECT string_agg(a.person, ' ') FROM assignments a WHERE a.pair = {pair} AND {KEEPS_OUT}) AS not_for"
+    )
+}
+
+/// [`not_for`], one by one.
+pub(crate) fn kept_out(row: &AnyRow) -> Result<Vec<String>> {
+    let people: Option<String> = row.try_get("not_for")?;
+    Ok(people.iter().flat_map(|people| people.split(' ')).map(str::to_owned).collect())
 }
 
 /// How fine a share is, in bits: finer than one pair in a million.
@@ -125,35 +138,27 @@ impl Line {
         // Few different texts, so that the database finds the statement prepared.
         let limit = length.next_power_of_two();
         let free = person.map_or(String::new(), |_| format!(" AND {}", free_for_person()));
+        let not_for = not_for("line.id");
         let query = format!(
-            "SELECT line.id, line.begun, line.shuffle, line.slots, a.person FROM \
+            "SELECT id, begun, shuffle, slots, {not_for} FROM \
              (SELECT id, begun, shuffle, slots FROM pairs WHERE sprint = $1 AND current AND slots > 0{free} \
-              ORDER BY begun DESC, shuffle LIMIT {limit}) AS line \
-             LEFT JOIN assignments AS a ON a.pair = line.id AND {KEEPS_OUT} \
-             ORDER BY line.begun DESC, line.shuffle, line.id"
+              ORDER BY begun DESC, shuffle LIMIT {limit}) AS line ORDER BY begun DESC, shuffle, id"
         );
         let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
         if let Some(person) = person {
             query = query.bind(person.as_str());
         }
-        let before = self.pairs.len();
-        for row in query.fetch_all(connection).await? {
-            let pair: String = row.try_get("id")?;
-            let person: Option<String> = row.try_get("person")?;
-            if self.pairs.get(before..).and_then(<[_]>::last).is_none_or(|last| last.pair != pair) {
-                self.pairs.push(Waiting {
-                    pair,
-                    begun: row.try_get::<i64, _>("begun")? == 1,
-                    shuffle: row.try_get("shuffle")?,
-                    places: row.try_get("slots")?,
-                    not_for: Vec::new(),
-                });
-            }
-            if let Some(last) = self.pairs.last_mut() {
-                last.not_for.extend(person);
-            }
+        let rows = query.fetch_all(connection).await?;
+        for row in &rows {
+            self.pairs.push(Waiting {
+                pair: row.try_get("id")?,
+                begun: row.try_get::<i64, _>("begun")? == 1,
+                shuffle: row.try_get("shuffle")?,
+                places: row.try_get("slots")?,
+                not_for: kept_out(row)?,
+            });
         }
-        Ok(self.pairs.len() - before < limit)
+        Ok(rows.len() < limit)
     }
 
     /// Gives this person a place in up to `count` pairs.

@@ -109,12 +109,18 @@ struct Assignment {
     state: AssignmentState,
     ended_at: Option<Millis>,
     current: bool,
-    room: bool,
-    surplus: bool,
     /// Whether the person has a pseudonym in the sprint.
     named: bool,
     /// Whether the pair's overlap follows from its responses.
     flexible: bool,
+}
+
+/// What else decides about an assignment that is no plain hold.
+struct Standing {
+    /// Whether one more may join: the overlap is not full, and this person has no other part in the pair.
+    room: bool,
+    /// Whether it is answered and the answer does not count.
+    surplus: bool,
     /// Whether the person's answers do not count.
     excluded: bool,
 }
@@ -254,13 +260,7 @@ async fn find(
     let ids: Vec<&str> = assignments.iter().map(|assignment| assignment.as_str()).collect();
     let query = format!(
         "SELECT mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
-         CASE WHEN pairs.current THEN 1 ELSE 0 END AS current, pairs.slots, pairs.most - pairs.least AS range, \
-         (SELECT COUNT(*) FROM responses r WHERE r.pair = mine.pair AND r.person = mine.person \
-          AND r.state IN ('surplus', 'excluded')) AS surplus, \
-         (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = mine.sprint AND e.person = mine.person \
-          AND e.ended_at IS NULL) AS excluded, \
-         (SELECT COUNT(*) FROM assignments other WHERE other.pair = mine.pair AND other.person = mine.person \
-          AND other.id <> mine.id AND other.state IN ('open', 'answered')) AS others, \
+         CASE WHEN pairs.current THEN 1 ELSE 0 END AS current, pairs.most - pairs.least AS range, \
          (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = mine.sprint AND p.person = mine.person) AS named \
          FROM assignments mine JOIN pairs ON pairs.id = mine.pair WHERE mine.id IN ({})",
         places(1, ids.len())
@@ -284,16 +284,28 @@ async fn find(
                 state: AssignmentState::from_word(&state).ok_or_else(|| unknown(state))?,
                 ended_at: row.try_get("ended_at")?,
                 current: row.try_get::<i64, _>("current")? == 1,
-                surplus: row.try_get::<i64, _>("surplus")? > 0,
                 named: row.try_get::<i64, _>("named")? > 0,
                 flexible: row.try_get::<i64, _>("range")? > 0,
-                excluded: row.try_get::<i64, _>("excluded")? > 0,
-                // One more may join: the overlap is not full, and this person has no other part in the pair.
-                room: row.try_get::<i64, _>("slots")? > 0 && row.try_get::<i64, _>("others")? == 0,
             },
         );
     }
     Ok(found)
+}
+
+async fn standing(connection: &mut Connection, assignment: &AssignmentId) -> Result<Standing> {
+    let (slots, others, surplus, excluded): (i64, i64, i64, i64) = sqlx::query_as(
+        "SELECT pairs.slots, \
+         (SELECT COUNT(*) FROM assignments other WHERE other.pair = mine.pair AND other.person = mine.person \
+          AND other.id <> mine.id AND other.state IN ('open', 'answered')), \
+         (SELECT COUNT(*) FROM responses r WHERE r.pair = mine.pair AND r.person = mine.person \
+          AND r.state IN ('surplus', 'excluded')), \
+         (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = mine.sprint AND e.person = mine.person \
+          AND e.ended_at IS NULL) FROM assignments mine JOIN pairs ON pairs.id = mine.pair WHERE mine.id = $1",
+    )
+    .bind(assignment.as_str())
+    .fetch_one(connection)
+    .await?;
+    Ok(Standing { room: slots > 0 && others == 0, surplus: surplus > 0, excluded: excluded > 0 })
 }
 
 /// The assignment, where it is this person's.
@@ -369,18 +381,19 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
     let Some(mine) = find_one(connection, &respond.person, &respond.assignment).await? else {
         return Ok(Responded::Unknown);
     };
+    let standing = standing(connection, &respond.assignment).await?;
     if mine.state == AssignmentState::Answered {
-        return replace(connection, respond, &mine).await;
+        return replace(connection, respond, &mine, &standing).await;
     }
     // What they held was taken back: it is somebody else's by now.
-    if !mine.current || mine.excluded {
+    if !mine.current || standing.excluded {
         return Ok(Responded::Gone);
     }
     let Some(answer) = respond.choice.answer(mine.side) else {
         return skip(connection, respond, &mine).await;
     };
     if mine.state != AssignmentState::Open {
-        if !mine.room {
+        if !standing.room {
             return Ok(Responded::Gone);
         }
         // It has given its place back; there still is one.
@@ -397,7 +410,12 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
     Ok(Responded::Recorded)
 }
 
-async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignment) -> Result<Responded> {
+async fn replace(
+    connection: &mut Connection,
+    respond: &Respond,
+    mine: &Assignment,
+    standing: &Standing,
+) -> Result<Responded> {
     let (answer, created_at): (String, Millis) =
         sqlx::query_as("SELECT answer, created_at FROM responses WHERE pair = $1 AND person = $2")
             .bind(&mine.pair)
@@ -418,7 +436,7 @@ async fn replace(connection: &mut Connection, respond: &Respond, mine: &Assignme
         // A skip in place of an answer: the answer is taken back and the pair goes back.
         withdraw_response(connection, &mine.pair, &respond.person, respond.now).await?;
         end_as_skipped(connection, respond).await?;
-        if mine.surplus {
+        if standing.surplus {
             // It did not count, so it leaves no place.
             return Ok(Responded::Replaced);
         }
@@ -512,7 +530,7 @@ async fn reopen(
     if now - mine.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
         return Ok(TakenBack::Settled);
     }
-    if mine.excluded {
+    if standing(connection, assignment).await?.excluded {
         return Ok(TakenBack::Gone);
     }
     if answered && !mine.current {
@@ -524,8 +542,9 @@ async fn reopen(
         }
     }
     // An answer that counts leaves its own place to the hold; a skip and a surplus answer need a free one.
-    let has_place = answered && !mine.surplus;
-    if !mine.current || (!has_place && !mine.room) {
+    let standing = standing(connection, assignment).await?;
+    let has_place = answered && !standing.surplus;
+    if !mine.current || (!has_place && !standing.room) {
         return Ok(TakenBack::Gone);
     }
     if answered {

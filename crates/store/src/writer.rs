@@ -6,11 +6,15 @@
 //!
 //! It has a thread of its own. A group is a chain of a dozen statements, each waiting for the answer to the last one;
 //! among the tasks of a busy server every one of these answers would wait for a turn as well.
+//!
+//! On SQLite a commit appends to a log (WAL), and what is in it is copied to the database's file later: a checkpoint.
+//! Left to itself SQLite does that within a commit, whenever a thousand pages have come together, and under load every
+//! tenth group waited for it twice as long as the others. So it is done beside the writer, by [`bring_home`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::AnyPool;
+use sqlx::{AnyConnection, AnyPool, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assignments::{Take, Taken, take_all};
@@ -110,27 +114,43 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer's thread. What is opened there is its pool, of one connection.
+    /// Starts the writer's thread. What is opened there is its pool, of one connection, and on SQLite one more for
+    /// checkpoints.
     ///
     /// # Errors
     /// Whatever `open` gives, or where no thread can be started.
     pub(crate) async fn start<O>(backend: Backend, open: O) -> Result<Self>
     where
-        O: Future<Output = Result<AnyPool>> + Send + 'static,
+        O: Future<Output = Result<(AnyPool, Option<AnyConnection>)>> + Send + 'static,
     {
         let (queue, waiting) = mpsc::channel(1024);
         let (stop, stop_signal) = oneshot::channel();
         let (done, stopped) = oneshot::channel::<()>();
         let (tell_opened, opened) = oneshot::channel();
         let write = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = match backend {
+                // Answers come from a thread, and waking for them is cheaper where nothing from the network is awaited.
+                Backend::Sqlite => runtime.enable_time().build(),
+                Backend::Postgres => runtime.enable_all().build(),
+            };
             let opening = runtime
                 .map_err(StoreError::Thread)
-                .and_then(|runtime| runtime.block_on(open).map(|pool| (runtime, pool)));
+                .and_then(|runtime| runtime.block_on(open).map(|opened| (runtime, opened)));
             match opening {
-                Ok((runtime, pool)) => {
+                Ok((runtime, (pool, checkpoints))) => {
                     tell_opened.send(Ok(())).ok();
-                    runtime.block_on(write_groups(backend, pool, waiting, stop_signal));
+                    let (committed, commits) = mpsc::channel(1);
+                    let writing = Writing { backend, pool, transactions: 0, committed };
+                    let writing = write_groups(writing, waiting, stop_signal);
+                    runtime.block_on(async {
+                        let Some(mut connection) = checkpoints else { return writing.await };
+                        tokio::select! {
+                            () = writing => {}
+                            () = bring_home(&mut connection, commits) => {}
+                        }
+                        connection.close().await.ok();
+                    });
                 }
                 Err(error) => {
                     tell_opened.send(Err(error)).ok();
@@ -189,15 +209,15 @@ struct Writing {
     /// Transactions since the start. Whenever they have doubled, and now and then after that, PostgreSQL plans its
     /// statements anew: a plan that was made for a few rows may go another way than one for many.
     transactions: u64,
+    /// Who is told that there is something to bring home.
+    committed: mpsc::Sender<()>,
 }
 
 async fn write_groups(
-    backend: Backend,
-    pool: AnyPool,
+    mut writing: Writing,
     mut waiting: mpsc::Receiver<Change>,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let mut writing = Writing { backend, pool, transactions: 0 };
     let mut group = Vec::with_capacity(GROUP);
     loop {
         tokio::select! {
@@ -259,7 +279,24 @@ impl Writing {
             roll_back(connection).await;
             return Err(error.into());
         }
+        // Where that is full, it is told already.
+        self.committed.try_send(()).ok();
         Ok(())
+    }
+}
+
+/// The least time between two checkpoints.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(50);
+
+/// Copies what was committed to the database's file, until nobody commits any more. What somebody still reads by the log
+/// is left for the next time; what remains after a failure, for SQLite's own checkpoints (`database::SQLITE_SETTINGS`).
+async fn bring_home(connection: &mut AnyConnection, mut commits: mpsc::Receiver<()>) {
+    while commits.recv().await.is_some() {
+        let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut *connection).await;
+        if let Err(error) = checkpoint {
+            tracing::warn!(%error, "a checkpoint failed; nothing is lost, and it is tried again");
+        }
+        tokio::time::sleep(BETWEEN_CHECKPOINTS).await;
     }
 }
 

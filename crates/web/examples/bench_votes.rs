@@ -1,9 +1,14 @@
 //! 10,000 people, signed in, on 64 connections: each takes pairs three at a time, as the page does, and answers each
-//! in its own call, as fast as it can; as JSON lines.
+//! in its own call; as JSON lines.
 //!
-//! `bench_votes [PAIRS] [PEOPLE]`: each pair wants three answers; sessions, limits and checks are on. SQLite in a
-//! temporary folder, and PostgreSQL where `DIPTYCH_TEST_POSTGRES` names a database (it is filled and left so). Server
+//! `bench_votes [PAIRS] [PEOPLE] [RATE]`: each pair wants three answers; sessions, limits and checks are on. SQLite in
+//! a temporary folder, and PostgreSQL where `DIPTYCH_TEST_POSTGRES` names a database (it is filled and left so). Server
 //! and clients share the machine. At the end the database is opened anew and every acknowledged answer is looked for.
+//!
+//! Each database is measured twice. First everybody goes as fast as they can: how many answers a second that makes.
+//! How long one takes follows from it then, whatever the server does: 64 connections that never pause wait 64 / rate
+//! each (Little's law). So the second time calls are due at a steady pace, RATE answers a second (1,000), and each is
+//! timed from the moment when it was due, also where the last one has made it late.
 
 mod bench;
 
@@ -23,12 +28,16 @@ fn main() -> Result<(), Failure> {
     let number = |place: usize, otherwise: usize| {
         std::env::args().nth(place).map_or(Ok(otherwise), |text| text.parse::<usize>())
     };
-    let (pairs, people) = (number(1, 20_000)?, number(2, 10_000)?);
+    let (pairs, people, rate) = (number(1, 20_000)?, number(2, 10_000)?, Some(number(3, 1000)?));
     let folder = std::env::temp_dir().join(format!("diptych-bench-votes-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    println!("{}", measure("sqlite:votes.db", &folder, pairs, people)?);
+    println!("{}", measure("sqlite:votes.db", &folder, pairs, people, None)?);
+    println!("{}", measure("sqlite:paced.db", &folder, pairs, people, rate)?);
     match std::env::var("DIPTYCH_TEST_POSTGRES") {
-        Ok(url) => println!("{}", measure(&url, &folder, pairs, people)?),
+        Ok(url) => {
+            println!("{}", measure(&url, &folder, pairs, people, None)?);
+            println!("{}", measure(&url, &folder, pairs, people, rate)?);
+        }
         Err(_) => eprintln!("PostgreSQL is not measured: DIPTYCH_TEST_POSTGRES names no database"),
     }
     std::fs::remove_dir_all(folder)?;
@@ -43,9 +52,41 @@ struct Seen {
     answer: Vec<f64>,
 }
 
-fn measure(url: &str, folder: &Path, pairs: usize, people: usize) -> Result<Value, Failure> {
+/// When the calls of one connection are due.
+struct Pace {
+    next: Instant,
+    /// None: each as soon as the last one is answered.
+    every: Option<Duration>,
+}
+
+impl Pace {
+    /// So many answers a second by all connections; three of four calls are answers.
+    fn new(rate: Option<usize>, number: usize) -> Self {
+        let every = rate.map(|rate| Duration::from_secs_f64(CLIENTS as f64 * 0.75 / rate.max(1) as f64));
+        // Spread over the time between two calls.
+        let first = every.unwrap_or_default().mul_f64(number as f64 / CLIENTS as f64);
+        Self { next: Instant::now() + first, every }
+    }
+
+    /// Waits until the next call is due, and says when that was.
+    fn due(&mut self) -> Instant {
+        let Some(every) = self.every else { return Instant::now() };
+        let due = self.next;
+        self.next += every;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        due
+    }
+}
+
+fn measure(
+    url: &str,
+    folder: &Path,
+    pairs: usize,
+    people: usize,
+    rate: Option<usize>,
+) -> Result<Value, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let slug = format!("votes-{}", std::process::id());
+    let slug = format!("{}-{}", if rate.is_some() { "paced" } else { "votes" }, std::process::id());
     let (ctx, address, visitors) = runtime.block_on(async {
         let ctx = bench::sprint(url, folder, &slug).await?;
         let visitors = bench::fill(&ctx, pairs, &[], people).await?;
@@ -67,7 +108,7 @@ fn measure(url: &str, folder: &Path, pairs: usize, people: usize) -> Result<Valu
         .enumerate()
         .map(|(number, sessions)| {
             let slug = slug.clone();
-            std::thread::spawn(move || vote(address, &sessions, &slug, number))
+            std::thread::spawn(move || vote(address, &sessions, &slug, number, Pace::new(rate, number)))
         })
         .collect();
     let mut all = Seen::default();
@@ -94,7 +135,7 @@ fn measure(url: &str, folder: &Path, pairs: usize, people: usize) -> Result<Valu
         Ok::<_, Failure>((kept, responses, over))
     })?;
     Ok(json!({
-        "bench": "votes", "database": url.split(':').next(), "clients": CLIENTS, "people": people,
+        "bench": "votes", "database": url.split(':').next(), "clients": CLIENTS, "people": people, "rate": rate,
         "answers": all.acknowledged, "checks_among_them": all.acknowledged - responses,
         "seconds": seconds, "answers_a_second": all.acknowledged as f64 / seconds,
         "answer_ms": percentiles(all.answer), "take_ms": percentiles(all.take),
@@ -103,7 +144,13 @@ fn measure(url: &str, folder: &Path, pairs: usize, people: usize) -> Result<Valu
 }
 
 /// People of one connection, in turn: three pairs, an answer each, until nothing is left for any of them.
-fn vote(address: SocketAddr, sessions: &[String], slug: &str, number: usize) -> Result<Seen, Failure> {
+fn vote(
+    address: SocketAddr,
+    sessions: &[String],
+    slug: &str,
+    number: usize,
+    mut pace: Pace,
+) -> Result<Seen, Failure> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -112,7 +159,7 @@ fn vote(address: SocketAddr, sessions: &[String], slug: &str, number: usize) -> 
     let path = format!("/api/v1/sprints/{slug}/assignments");
     let mut in_vain = 0;
     for session in sessions.iter().cycle() {
-        let begun = Instant::now();
+        let begun = pace.due();
         let (status, taken) = call(&mut reader, &request("POST", &path, session, r#"{"count":3}"#))?;
         seen.take.push(begun.elapsed().as_secs_f64() * 1e3);
         if status != 200 {
@@ -127,7 +174,7 @@ fn vote(address: SocketAddr, sessions: &[String], slug: &str, number: usize) -> 
             let id = assignment["id"].as_str().unwrap_or_default();
             let answer = ANSWERS[(seen.acknowledged + number) % ANSWERS.len()];
             let body = format!(r#"{{"answer":"{answer}","duration_ms":1500}}"#);
-            let begun = Instant::now();
+            let begun = pace.due();
             let path = format!("/api/v1/assignments/{id}/response");
             let (status, reply) = call(&mut reader, &request("PUT", &path, session, &body))?;
             seen.answer.push(begun.elapsed().as_secs_f64() * 1e3);

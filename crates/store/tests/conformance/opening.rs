@@ -164,6 +164,26 @@ async fn a_place_that_cannot_be_written_to_is_refused() {
 }
 
 #[tokio::test]
+async fn what_was_committed_comes_home_while_the_store_is_open() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open("sqlite:birds.db", folder.path()).await.unwrap();
+    store.sprint("birds", NOW).await.unwrap();
+    // The file alone, without its log; one that is just being written to may be no database.
+    let sprints_at_home = async || -> Option<i64> {
+        let home = TempDir::new().unwrap();
+        let copy = home.path().join("birds.db");
+        std::fs::copy(folder.path().join("birds.db"), &copy).unwrap();
+        let mut alone = AnyConnection::connect(&format!("sqlite://{}", copy.display())).await.ok()?;
+        sqlx::query_scalar("SELECT COUNT(*) FROM sprints").fetch_one(&mut alone).await.ok()
+    };
+    let begun = std::time::Instant::now();
+    while sprints_at_home().await != Some(1) {
+        assert!(begun.elapsed().as_secs() < 30, "nobody brought it home");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_folder_may_have_any_name() {
     let folder = TempDir::new().unwrap();
     let odd = folder.path().join("50%20 of? #3 'ü'");
