@@ -184,16 +184,23 @@ async fn repeat<'t>(
 
 /// Pairs that others have filled and in which this person has no part, near a prompt that the lot decides.
 async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
-    // From any prompt behind which there are as many as are looked at.
+    // Those from that prompt on come first, then those half the sprint away: there, too, where the prompt is near the
+    // end, and of other categories, where each one's prompts stand together.
+    let prompts = "(SELECT COALESCE(MAX(prompt_idx), 0) + 1 FROM pairs WHERE sprint = $1)";
+    let some = |round: u8, away: &str| {
+        format!(
+            "SELECT * FROM (SELECT {round} AS round, pairs.* FROM pairs WHERE sprint = $1 \
+             AND prompt_idx >= ($3 % {prompts} + {away}) % {prompts} ORDER BY prompt_idx LIMIT {LOOK_AT}) AS some_{round}"
+        )
+    };
     let query = format!(
         "SELECT id, prompt, category, prompt_idx, image_1, image_2, model_1, model_2, canvas_width, canvas_height \
-         FROM (SELECT * FROM pairs WHERE sprint = $1 AND prompt_idx >= \
-          $3 % (SELECT CASE WHEN MAX(prompt_idx) >= {LOOK_AT} THEN MAX(prompt_idx) - {LOOK_AT} + 2 ELSE 1 END \
-           FROM pairs WHERE sprint = $1) ORDER BY prompt_idx LIMIT {LOOK_AT}) AS near \
-         WHERE current AND answered >= overlap AND held = 0 \
+         FROM ({} UNION ALL {}) AS near WHERE current AND answered >= overlap AND held = 0 \
          AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
          AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
-          AND checks.pair = near.id) = 0 ORDER BY prompt_idx, id"
+          AND checks.pair = near.id) = 0 ORDER BY round, prompt_idx, id",
+        some(0, "0"),
+        some(1, &format!("{prompts} / 2")),
     );
     let query = sqlx::query(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
     Ok(query.bind(number_of(lot)).fetch_all(connection).await?)

@@ -9,7 +9,7 @@
 //!
 //! On SQLite a commit appends to a log (WAL), and what is in it is copied to the database's file later: a checkpoint.
 //! Left to itself SQLite does that within a commit, whenever a thousand pages have come together, and under load every
-//! tenth group waited for it twice as long as the others. So it is done beside the writer, by [`bring_home`].
+//! tenth group took three times as long as the others. So it is done beside the writer, by [`bring_home`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -291,11 +291,14 @@ const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(50);
 /// Copies what was committed to the database's file, until nobody commits any more. What somebody still reads by the log
 /// is left for the next time; what remains after a failure, for SQLite's own checkpoints (`database::SQLITE_SETTINGS`).
 async fn bring_home(connection: &mut AnyConnection, mut commits: mpsc::Receiver<()>) {
+    let mut fails = false;
     while commits.recv().await.is_some() {
         let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut *connection).await;
-        if let Err(error) = checkpoint {
-            tracing::warn!(%error, "a checkpoint failed; nothing is lost, and it is tried again");
+        // Said once: it is tried twenty times a second.
+        if let (Err(error), false) = (&checkpoint, fails) {
+            tracing::warn!(%error, "what was written stays in the database's log for now; nothing is lost");
         }
+        fails = checkpoint.is_err();
         tokio::time::sleep(BETWEEN_CHECKPOINTS).await;
     }
 }

@@ -163,6 +163,17 @@ async fn a_place_that_cannot_be_written_to_is_refused() {
     }
 }
 
+/// Before 3.51.3 a checkpoint beside a writer could spoil a database (<https://sqlite.org/wal.html#walresetbug>).
+#[tokio::test]
+async fn sqlite_is_one_that_may_have_checkpoints_beside_its_writer() {
+    sqlx::any::install_drivers(&[sqlx::sqlite::any::DRIVER, sqlx::postgres::any::DRIVER]).ok();
+    let mut connection = AnyConnection::connect("sqlite::memory:").await.unwrap();
+    let version: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await.unwrap();
+    let numbers: Vec<u32> = version.split('.').map(|number| number.parse().unwrap()).collect();
+    assert!(numbers >= vec![3, 51, 3], "{version}");
+}
+
 #[tokio::test]
 async fn what_was_committed_comes_home_while_the_store_is_open() {
     let folder = TempDir::new().unwrap();
