@@ -63,8 +63,8 @@ impl Pace {
     /// So many answers a second by all connections; three of four calls are answers.
     fn new(rate: Option<usize>, number: usize) -> Self {
         let every = rate.map(|rate| Duration::from_secs_f64(CLIENTS as f64 * 0.75 / rate.max(1) as f64));
-        // Spread over the time between two calls.
-        let first = every.unwrap_or_default().mul_f64(number as f64 / CLIENTS as f64);
+        // Spread over the time of a take and its answers, so that takes do not come all at once.
+        let first = every.unwrap_or_default().mul_f64(4.0 * number as f64 / CLIENTS as f64);
         Self { next: Instant::now() + first, every }
     }
 
