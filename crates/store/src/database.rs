@@ -72,7 +72,9 @@ impl Store {
             migrate(backend, &writers, &named).await?;
             drop(setting_up);
             let checkpoints = match backend {
-                Backend::Sqlite => Some(sqlite(&at).await.map_err(|error| open_error(&named, &error))?),
+                Backend::Sqlite => {
+                    Some(connect_sqlite(&at).await.map_err(|error| open_error(&named, &error))?)
+                }
                 Backend::Postgres => None,
             };
             Ok((writers, checkpoints))
@@ -281,7 +283,7 @@ async fn glance(url: &str, address: &str) -> Result<AnyConnection, sqlx::Error> 
     }
 }
 
-async fn sqlite(address: &str) -> Result<AnyConnection, sqlx::Error> {
+async fn connect_sqlite(address: &str) -> Result<AnyConnection, sqlx::Error> {
     let mut connection = AnyConnection::connect(address).await?;
     sqlx::raw_sql(SQLITE_SETTINGS).execute(&mut connection).await?;
     Ok(connection)
@@ -289,7 +291,7 @@ async fn sqlite(address: &str) -> Result<AnyConnection, sqlx::Error> {
 
 async fn connect(backend: Backend, address: &str) -> Result<(), sqlx::Error> {
     let connection = match backend {
-        Backend::Sqlite => sqlite(address).await?,
+        Backend::Sqlite => connect_sqlite(address).await?,
         Backend::Postgres => AnyConnection::connect(address).await?,
     };
     connection.close().await

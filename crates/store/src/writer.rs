@@ -8,8 +8,8 @@
 //! among the tasks of a busy server every one of these answers would wait for a turn as well.
 //!
 //! On SQLite a commit appends to a log (WAL), and what is in it is copied to the database's file later: a checkpoint.
-//! Left to itself SQLite does that within a commit, whenever a thousand pages have come together, and under load every
-//! tenth group took three times as long as the others. So it is done beside the writer, by [`bring_home`].
+//! Left to itself SQLite does that within a commit, whenever a thousand pages have come together: that group, and who
+//! comes behind it, would wait for a thousand writes and one flush more. So it is done beside the writer, by [`bring_home`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -130,7 +130,7 @@ impl Writer {
         let write = move || {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = match backend {
-                // Answers come from a thread, and waking for them is cheaper where nothing from the network is awaited.
+                // Answers come from a thread; nothing from the network is awaited.
                 Backend::Sqlite => runtime.enable_time().build(),
                 Backend::Postgres => runtime.enable_all().build(),
             };
@@ -291,14 +291,16 @@ const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(50);
 /// Copies what was committed to the database's file, until nobody commits any more. What somebody still reads by the log
 /// is left for the next time; what remains after a failure, for SQLite's own checkpoints (`database::SQLITE_SETTINGS`).
 async fn bring_home(connection: &mut AnyConnection, mut commits: mpsc::Receiver<()>) {
-    let mut fails = false;
+    let mut failed = false;
     while commits.recv().await.is_some() {
         let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut *connection).await;
+        let failed_before = std::mem::replace(&mut failed, checkpoint.is_err());
         // Said once: it is tried twenty times a second.
-        if let (Err(error), false) = (&checkpoint, fails) {
+        if let Err(error) = checkpoint
+            && !failed_before
+        {
             tracing::warn!(%error, "what was written stays in the database's log for now; nothing is lost");
         }
-        fails = checkpoint.is_err();
         tokio::time::sleep(BETWEEN_CHECKPOINTS).await;
     }
 }
