@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diptych_core::{AssignmentId, AssignmentState, PersonId, Side, SprintId};
-use sqlx::any::AnyRow;
+use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::checks::{self, Checks, NewCheck};
-use crate::exclusions::excluded;
-use crate::line::{Line, kept_out, not_for};
+use crate::line::{Line, not_for};
 use crate::{
-    Connection, Millis, Result, Store, StoreError, TOGETHER, by_times, padded, padded_rows, padded_with,
-    places,
+    Connection, Millis, Result, Store, TOGETHER, as_array, as_one, column_of_rows, padded, padded_rows,
+    padded_with, places, rows_as_one, rows_in,
 };
 
 /// What a person is shown of a pair: no model, nor anything that tells it.
@@ -77,6 +76,32 @@ impl Store {
     }
 }
 
+/// What is shown of a pair, but for who stands where.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Face {
+    prompt: String,
+    category: String,
+    picture_1: String,
+    picture_2: String,
+    canvas_width: i64,
+    canvas_height: i64,
+}
+
+impl Face {
+    /// As [`as_array`] gets them.
+    pub(crate) const COLUMNS: &str = "prompt, category, picture_1, picture_2, canvas_width, canvas_height";
+
+    /// With the first image on this side.
+    fn held(self, id: AssignmentId, side: Side, expires_at: Millis) -> Held {
+        let (left, right) = match side {
+            Side::Left => (self.picture_1, self.picture_2),
+            Side::Right => (self.picture_2, self.picture_1),
+        };
+        let canvas = (self.canvas_width, self.canvas_height);
+        Held { id, prompt: self.prompt, category: self.category, left, right, canvas, expires_at }
+    }
+}
+
 /// Gives pairs to all who ask in one transaction, in their order.
 pub(crate) async fn take_all(connection: &mut Connection, takes: &[&Take]) -> Result<Vec<Taken>> {
     let mut of_sprints: BTreeMap<&SprintId, Vec<(usize, &Take)>> = BTreeMap::new();
@@ -85,16 +110,6 @@ pub(crate) async fn take_all(connection: &mut Connection, takes: &[&Take]) -> Re
     }
     let mut all = Vec::with_capacity(takes.len());
     for (sprint, placed) in of_sprints {
-        // Whose answers would not count is asked for none: to them the sprint is done.
-        let people: Vec<&str> = placed.iter().map(|(_, take)| take.person.as_str()).collect();
-        let excluded = excluded(connection, sprint, &people).await?;
-        let (out, placed): (Vec<_>, Vec<_>) = placed
-            .into_iter()
-            .partition(|(_, take)| excluded.iter().any(|person| person == take.person.as_str()));
-        all.extend(out.into_iter().map(|(place, _)| (place, Taken::default())));
-        if placed.is_empty() {
-            continue;
-        }
         let (places, takes): (Vec<usize>, Vec<&Take>) = placed.into_iter().unzip();
         all.extend(places.into_iter().zip(take_in(connection, sprint, &takes).await?));
     }
@@ -102,64 +117,148 @@ pub(crate) async fn take_all(connection: &mut Connection, takes: &[&Take]) -> Re
     Ok(all.into_iter().map(|(_, taken)| taken).collect())
 }
 
-/// How many more pairs are looked at than are asked for, since not all are for everybody.
-const SPARE: usize = 12;
-
 /// [`take_all`] for one sprint. What does not depend on who is first is done for all of them at once.
 async fn take_in<'t>(
     connection: &mut Connection,
     sprint: &SprintId,
     takes: &[&'t Take],
 ) -> Result<Vec<Taken>> {
-    end_leases(connection, sprint, takes.iter().map(|take| take.now).max().unwrap_or(0)).await?;
-    let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
-    let measured = takes.iter().filter(|take| take.checks != Checks::Off).map(|take| take.now).max();
-    let mut held: HashMap<PersonId, Vec<Hold>> = HashMap::new();
-    for (person, hold) in live(connection, sprint, &people, measured).await? {
-        held.entry(person).or_default().push(Hold::Given(hold));
-    }
-    let missing = |take: &Take, held: Option<&Vec<Hold>>| take.count.saturating_sub(held.map_or(0, Vec::len));
-    let wanted: usize = takes.iter().map(|take| missing(take, held.get(&take.person))).sum();
     // They are milliseconds apart; a skip stays away until it has cooled down for all of them.
     let cooled = takes.iter().map(|take| take.now - take.skip_cooldown).min().unwrap_or(0);
-    let mut line = match wanted {
-        0 => Line::default(),
-        wanted => Line::head(connection, sprint, cooled, wanted + SPARE).await?,
-    };
+    let mut look = look(connection, sprint, takes, cooled).await?;
+    if look.leases_are_over {
+        end_leases(connection, sprint, latest(takes)).await?;
+        look = self::look(connection, sprint, takes, cooled).await?;
+    }
+    let Look { excluded, live, mut line, .. } = look;
+    // Whose answers would not count is asked for none: to them the sprint is done.
+    let counts = |take: &&Take| !excluded.iter().any(|(person,)| *person == take.person);
+    let asked: Vec<&Take> = takes.iter().copied().filter(counts).collect();
+    let mut held: HashMap<PersonId, Vec<Held>> = HashMap::new();
+    for Live { id, person, side, expires_at, face } in live {
+        held.entry(person).or_default().push(face.held(id, side, expires_at));
+    }
 
-    let (mut new, mut written, mut rows) = (Vec::new(), 0, HashMap::new());
-    for take in takes {
+    let (mut new, mut written) = (Vec::new(), 0);
+    for take in &asked {
         // Kept for the same person's second call, which finds what the first one took.
         let mine = held.entry(take.person.clone()).or_default();
-        let mut sides = take.sides.iter().copied().take(missing(take, Some(mine)));
+        let mut sides = take.sides.iter().copied().take(take.count.saturating_sub(mine.len()));
         let mut give = |line: &mut Line, new: &mut Vec<NewHold<'t>>| {
-            let pairs = line.give(&take.person, sides.len());
-            for (pair, side) in pairs.into_iter().zip(&mut sides) {
-                mine.push(Hold::New(new.len()));
-                new.push(NewHold::of(take, pair, side));
+            for ((pair, face), side) in line.give(&take.person, sides.len()).into_iter().zip(&mut sides) {
+                let hold = NewHold::of(take, pair, side);
+                mine.push(face.held(hold.id.clone(), side, hold.expires_at));
+                new.push(hold);
             }
             sides.len()
         };
         let rest = give(&mut line, &mut new);
         if rest > 0 && line.goes_on() {
-            write_down(connection, &new[written..], &mut rows).await?;
+            write_down(connection, &new[written..]).await?;
             written = new.len();
             line.bring(connection, sprint, cooled, rest, &take.person).await?;
             give(&mut line, &mut new);
         }
     }
-    write_down(connection, &new[written..], &mut rows).await?;
+    write_down(connection, &new[written..]).await?;
 
-    draw_checks(connection, takes, &mut held).await?;
+    draw_checks(connection, &asked, &new, &mut held).await?;
 
     let of_take = |take: &Take| held.get(&take.person).map_or(&[][..], Vec::as_slice);
-    let in_vain: Vec<&Take> = takes.iter().copied().filter(|take| of_take(take).is_empty()).collect();
+    let in_vain: Vec<&Take> = asked.iter().copied().filter(|take| of_take(take).is_empty()).collect();
     let free_at = next_free(connection, sprint, &in_vain).await?;
-    let shown = |take: &&Take| -> Result<Taken> {
-        let held = of_take(take).iter().take(take.count).map(|hold| hold.shown(&new, &rows));
-        Ok(Taken { held: held.collect::<Result<_>>()?, free_at: free_at.get(&take.person).copied() })
+    let taken = |take: &&Take| Taken {
+        held: of_take(take).iter().take(take.count).cloned().collect(),
+        free_at: free_at.get(&take.person).copied(),
     };
-    takes.iter().map(shown).collect()
+    Ok(takes.iter().map(|take| if counts(take) { taken(take) } else { Taken::default() }).collect())
+}
+
+/// When the last of them came.
+fn latest(takes: &[&Take]) -> Millis {
+    takes.iter().map(|take| take.now).max().unwrap_or(0)
+}
+
+/// What stands in a sprint before pairs are given.
+struct Look {
+    /// Those whose answers do not count.
+    excluded: Vec<(PersonId,)>,
+    /// Whether leases are over that were not ended yet.
+    leases_are_over: bool,
+    live: Vec<Live>,
+    line: Line,
+}
+
+/// A live hold or check, as [`look`] asks for it.
+#[derive(Deserialize)]
+struct Live {
+    id: AssignmentId,
+    person: PersonId,
+    side: Side,
+    expires_at: Millis,
+    face: Face,
+}
+
+/// How many more pairs are looked at than are asked for, since not all are for everybody.
+const SPARE: usize = 12;
+
+/// Looks at all that these takes depend on, in one question.
+async fn look(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    takes: &[&Take],
+    cooled: Millis,
+) -> Result<Look> {
+    let people: Vec<&str> = takes.iter().map(|take| take.person.as_str()).collect();
+    let people_of = places(6, people.len());
+    let excluded = rows_as_one(
+        connection,
+        "person",
+        "",
+        &format!("exclusions WHERE sprint = $1 AND ended_at IS NULL AND person IN ({people_of})"),
+    );
+    // Each person's oldest first, and among them the checks that are live at the moment for which people are measured.
+    // By their ids, which are of their time: no place tells a check from the others.
+    let live = rows_as_one(
+        connection,
+        &format!("id, person, side, expires_at, {}", as_array(connection, Face::COLUMNS)),
+        "ORDER BY id",
+        &format!(
+            "(SELECT assignments.id AS id, person, side, expires_at, {} FROM assignments \
+             JOIN pairs ON pairs.id = assignments.pair \
+             WHERE assignments.sprint = $1 AND state = 'open' AND person IN ({people_of}) UNION ALL \
+             SELECT checks.id, checks.person, checks.side, checks.expires_at, pairs.prompt, pairs.category, \
+             checks.picture_1, checks.picture_2, pairs.canvas_width, pairs.canvas_height FROM checks \
+             JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
+             WHERE checks.sprint = $1 AND checks.state = 'open' AND checks.expires_at > $5 AND pairs.current \
+             AND others.current AND checks.person IN ({people_of})) AS live",
+            Face::COLUMNS
+        ),
+    );
+    let line = Line::ask(connection);
+    let length = (takes.iter().map(|take| take.count).sum::<usize>() + SPARE) as i64;
+    let query = format!(
+        "SELECT ({excluded}), (SELECT COUNT(*) FROM (SELECT id FROM assignments WHERE sprint = $1 AND state = 'open' \
+         AND expires_at <= $4 LIMIT 1) AS over), ({live}), ({line})"
+    );
+    let measured = takes.iter().filter(|take| take.checks != Checks::Off).map(|take| take.now).max();
+    let mut query = sqlx::query_as(AssertSqlSafe(query))
+        .bind(sprint.as_str())
+        .bind(cooled)
+        .bind(length)
+        .bind(latest(takes))
+        // Where nobody is measured, no check is live.
+        .bind(measured.unwrap_or(Millis::MAX));
+    for person in padded(&people) {
+        query = query.bind(person);
+    }
+    let (excluded, over, live, line): (String, i64, String, String) = query.fetch_one(connection).await?;
+    Ok(Look {
+        excluded: rows_in(&excluded)?,
+        leases_are_over: over > 0,
+        live: rows_in(&live)?,
+        line: Line::of(&line, length)?,
+    })
 }
 
 /// Mixes in the checks that were drawn. One comes only with new pairs, and behind them, so that nobody is measured who
@@ -167,13 +266,13 @@ async fn take_in<'t>(
 async fn draw_checks(
     connection: &mut Connection,
     takes: &[&Take],
-    held: &mut HashMap<PersonId, Vec<Hold>>,
+    new: &[NewHold<'_>],
+    held: &mut HashMap<PersonId, Vec<Held>>,
 ) -> Result<()> {
     let mut made: Vec<NewCheck<'_>> = Vec::new();
     for take in takes {
         let Checks::Now(draw) = take.checks else { continue };
-        let mine = held.entry(take.person.clone()).or_default();
-        if mine.iter().filter(|hold| matches!(hold, Hold::New(_))).count() < draw.with.max(1) {
+        if new.iter().filter(|hold| *hold.person == take.person).count() < draw.with.max(1) {
             continue;
         }
         // What is drawn for a person goes by their checks so far.
@@ -181,32 +280,11 @@ async fn draw_checks(
             checks::write_down(connection, &std::mem::take(&mut made)).await?;
         }
         if let Some(check) = checks::draw(connection, take, draw).await? {
-            mine.push(Hold::Given(check.shown.clone()));
+            held.entry(take.person.clone()).or_default().push(check.shown.clone());
             made.push(check);
         }
     }
     checks::write_down(connection, &made).await
-}
-
-/// One of a person's holds while takes are served.
-enum Hold {
-    /// It is ready to be shown: it was there before, or is a check.
-    Given(Held),
-    /// It is the one of this number among the new ones.
-    New(usize),
-}
-
-impl Hold {
-    fn shown(&self, new: &[NewHold<'_>], rows: &HashMap<String, AnyRow>) -> Result<Held> {
-        match self {
-            Self::Given(held) => Ok(held.clone()),
-            Self::New(number) => {
-                let hold = &new[*number];
-                let row = rows.get(&hold.pair).ok_or(sqlx::Error::RowNotFound)?;
-                shown(row, hold.id.clone(), hold.side, hold.expires_at)
-            }
-        }
-    }
 }
 
 /// A hold to be written down.
@@ -237,27 +315,24 @@ impl<'t> NewHold<'t> {
     }
 }
 
-/// Writes holds down and takes their places in the pairs, whose rows are added to `rows` by id.
-async fn write_down(
-    connection: &mut Connection,
-    holds: &[NewHold<'_>],
-    rows: &mut HashMap<String, AnyRow>,
-) -> Result<()> {
-    let update = "UPDATE pairs SET held = held + times.column2, slots = slots - times.column2, begun = 1";
-    let shown = "RETURNING id, prompt, category, picture_1, picture_2, canvas_width, canvas_height";
-    for row in by_times(connection, update, shown, holds.iter().map(|hold| hold.pair.as_str())).await? {
-        rows.insert(row.try_get("id")?, row);
-    }
+/// Writes holds down and takes their places in the pairs.
+async fn write_down(connection: &mut Connection, holds: &[NewHold<'_>]) -> Result<()> {
     for holds in holds.chunks(TOGETHER) {
-        let query = format!(
+        let insert = format!(
             "INSERT INTO assignments (id, sprint, pair, person, side, state, created_at, expires_at) \
              SELECT holds.column1, pairs.sprint, pairs.id, holds.column3, holds.column4, '{}', holds.column5, \
              holds.column6 FROM (VALUES {}) AS holds JOIN pairs ON pairs.id = holds.column2",
             AssignmentState::Open.as_str(),
             padded_rows(holds.len(), 6)
         );
+        let count = format!(
+            "UPDATE pairs SET held = held + times.number, slots = slots - times.number, begun = 1 FROM \
+             (SELECT column1 AS pair, COUNT(*) AS number FROM (VALUES ({})) AS holds GROUP BY column1) AS times \
+             WHERE pairs.id = times.pair",
+            column_of_rows(2, holds.len(), 6).replace(", ", "), (")
+        );
         let holds: Vec<_> = holds.iter().map(NewHold::columns).collect();
-        let mut query = sqlx::query(AssertSqlSafe(query));
+        let mut query = sqlx::query(AssertSqlSafe(as_one(connection, &[&insert, &count])));
         // An empty id is no pair's.
         for (id, pair, person, side, created_at, expires_at) in padded_with(&holds, &("", "", "", "", 0, 0)) {
             query = query.bind(*id).bind(*pair).bind(*person).bind(*side).bind(*created_at).bind(*expires_at);
@@ -297,67 +372,6 @@ pub(crate) async fn give_back(connection: &mut Connection, pair: &str) -> Result
     crate::pairs::follow_answers(connection, &[pair]).await
 }
 
-/// The live holds of these people, each person's oldest first, and among them the checks that are live at the moment
-/// for which people are measured. By their ids, which are of their time: no place tells a check from the others.
-async fn live(
-    connection: &mut Connection,
-    sprint: &SprintId,
-    people: &[&str],
-    measured: Option<Millis>,
-) -> Result<Vec<(PersonId, Held)>> {
-    let people_of = places(3, people.len());
-    let query = format!(
-        "SELECT * FROM (SELECT assignments.id AS id, person, side, expires_at, prompt, category, picture_1, picture_2, \
-         canvas_width, canvas_height FROM assignments JOIN pairs ON pairs.id = assignments.pair \
-         WHERE assignments.sprint = $1 AND state = 'open' AND person IN ({people_of}) UNION ALL \
-         SELECT checks.id, checks.person, checks.side, checks.expires_at, pairs.prompt, pairs.category, \
-         checks.picture_1, checks.picture_2, pairs.canvas_width, pairs.canvas_height FROM checks \
-         JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
-         WHERE checks.sprint = $1 AND checks.state = 'open' AND checks.expires_at > $2 AND pairs.current \
-         AND others.current AND checks.person IN ({people_of})) AS live ORDER BY id"
-    );
-    let mut query = sqlx::query(AssertSqlSafe(query))
-        .bind(sprint.as_str())
-        // Where nobody is measured, no check is live.
-        .bind(measured.unwrap_or(Millis::MAX));
-    for person in padded(people) {
-        query = query.bind(person);
-    }
-    of_people(&query.fetch_all(connection).await?)
-}
-
-/// What each of these rows shows to whom.
-fn of_people(rows: &[AnyRow]) -> Result<Vec<(PersonId, Held)>> {
-    rows.iter()
-        .map(|row| {
-            let side: String = row.try_get("side")?;
-            let side =
-                Side::from_word(&side).ok_or(StoreError::UnknownWord { table: "assignments", word: side })?;
-            let id = AssignmentId::from_text(row.try_get::<String, _>("id")?);
-            let person = PersonId::from_text(row.try_get::<String, _>("person")?);
-            Ok((person, shown(row, id, side, row.try_get("expires_at")?)?))
-        })
-        .collect()
-}
-
-/// What a person sees of the pair in this row.
-fn shown(row: &AnyRow, id: AssignmentId, side: Side, expires_at: Millis) -> Result<Held> {
-    let (first, second) = (row.try_get("picture_1")?, row.try_get("picture_2")?);
-    let (left, right) = match side {
-        Side::Left => (first, second),
-        Side::Right => (second, first),
-    };
-    Ok(Held {
-        id,
-        prompt: row.try_get("prompt")?,
-        category: row.try_get("category")?,
-        left,
-        right,
-        canvas: (row.try_get("canvas_width")?, row.try_get("canvas_height")?),
-        expires_at,
-    })
-}
-
 /// Gives the pair to the person until `expires_at`. The caller has made sure that it may be given.
 pub(crate) async fn hold(
     connection: &mut Connection,
@@ -369,7 +383,7 @@ pub(crate) async fn hold(
 ) -> Result<AssignmentId> {
     let id = AssignmentId::new();
     let hold = NewHold { id: id.clone(), pair: pair.to_owned(), person, side, created_at: now, expires_at };
-    write_down(connection, &[hold], &mut HashMap::new()).await?;
+    write_down(connection, &[hold]).await?;
     Ok(id)
 }
 
@@ -420,10 +434,12 @@ async fn next_free(
     Ok(free_at)
 }
 
-/// A hold whose pair is free for others when its lease ends.
+/// A hold whose pair is free for others when its lease ends, as [`holds_that_end`] asks for it.
+#[derive(Deserialize)]
 struct Ending {
     expires_at: Millis,
     /// The people who have a part in the pair, or have just skipped it.
+    #[serde(deserialize_with = "crate::line::people")]
     not_for: Vec<String>,
 }
 
@@ -443,15 +459,13 @@ async fn holds_that_end(
     cooled: Millis,
     length: usize,
 ) -> Result<Vec<Ending>> {
-    let not_for = not_for("holds.pair");
-    let query = format!(
-        "SELECT holds.expires_at, {not_for} FROM ({FIRST_TO_END}{length}) AS holds \
-         JOIN pairs ON pairs.id = holds.pair WHERE pairs.current ORDER BY holds.expires_at, holds.id"
-    );
-    let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
-    let ending =
-        |row| Ok(Ending { expires_at: AnyRow::try_get(row, "expires_at")?, not_for: kept_out(row)? });
-    query.fetch_all(connection).await?.iter().map(ending).collect()
+    let columns = format!("holds.expires_at, {}", not_for("holds.pair"));
+    let from =
+        format!("({FIRST_TO_END}{length}) AS holds JOIN pairs ON pairs.id = holds.pair WHERE pairs.current");
+    let query = rows_as_one(connection, &columns, "ORDER BY holds.expires_at, holds.id", &from);
+    let query = sqlx::query_scalar(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
+    let rows: String = query.fetch_one(connection).await?;
+    rows_in(&rows)
 }
 
 impl Store {

@@ -9,15 +9,15 @@
 use std::collections::HashMap;
 
 use diptych_core::{Answer, AssignmentId, AssignmentState, CheckKind, PersonId, Side, SprintId};
-use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use serde::Deserialize;
+use sqlx::AssertSqlSafe;
 
 use crate::assignments::{Held, Take};
 use crate::reports;
 use crate::responses::{Respond, Responded, SECOND_THOUGHTS, TakenBack};
 use crate::{
-    Connection, Millis, Result, Store, StoreError, padded, padded_rows, padded_with, places, rows_at_once,
-    value_rows,
+    Connection, Millis, Result, Store, any, padded_rows, padded_with, places, rows_as_one, rows_at_once,
+    rows_in, value_rows,
 };
 
 /// Before a pair comes again, in milliseconds: long enough to have seen others meanwhile.
@@ -140,11 +140,50 @@ pub(crate) async fn write_down(connection: &mut Connection, checks: &[NewCheck<'
     Ok(())
 }
 
+/// A pair that a check may be made of. Its columns are [`OF_PAIR`], and an answer with the side of it, if it is asked for.
+#[derive(Deserialize)]
+struct Source {
+    id: String,
+    prompt: String,
+    category: String,
+    prompt_idx: i64,
+    image_1: String,
+    image_2: String,
+    model_1: String,
+    model_2: String,
+    canvas_width: i64,
+    canvas_height: i64,
+    answer: Option<Answer>,
+    side: Option<Side>,
+}
+
+const OF_PAIR: &str =
+    "id, prompt, category, prompt_idx, image_1, image_2, model_1, model_2, canvas_width, canvas_height";
+
+impl Source {
+    /// The picture of one place, 0 or 1, and the model that made it.
+    fn image(&self, place: usize) -> (&str, &str) {
+        match place {
+            0 => (&self.image_1, &self.model_1),
+            _ => (&self.image_2, &self.model_2),
+        }
+    }
+
+    /// Whether a picture of the other one may stand beside one of this one: of another prompt, and of another category
+    /// where there are any.
+    fn fits(&self, other: &Self) -> bool {
+        self.canvas_width == other.canvas_width
+            && self.canvas_height == other.canvas_height
+            && self.prompt_idx != other.prompt_idx
+            && (self.category != other.category || self.category.is_empty())
+    }
+}
+
 /// How many rows are looked at for something to show.
 const LOOK_AT: i64 = 16;
 
 /// What this person has answered some time ago, from a moment on that the lot decides.
-async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
+async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<Source>> {
     // Those from that moment on come first; where that is near the end, there are those before it.
     let some = |round: u8, which: &str| {
         format!(
@@ -153,18 +192,23 @@ async fn answered(connection: &mut Connection, take: &Take, lot: u64) -> Result<
              ORDER BY created_at LIMIT {LOOK_AT}) AS some_{round}"
         )
     };
-    let query = format!(
-        "WITH first AS (SELECT MIN(created_at) AS at FROM responses WHERE sprint = $1 AND person = $2), \
-         start AS (SELECT CASE WHEN at <= $3 THEN at + $4 % ($3 - at + 1) END AS at FROM first) \
-         SELECT pairs.id, pairs.prompt, pairs.category, pairs.prompt_idx, image_1, image_2, model_1, model_2, canvas_width, \
-         canvas_height, past.answer, past.side FROM ({} UNION ALL {}) AS past JOIN pairs ON pairs.id = past.pair \
-         WHERE pairs.current AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
-          AND checks.pair = pairs.id) = 0 ORDER BY past.round, past.created_at",
+    let from = format!(
+        "({} UNION ALL {}) AS past JOIN pairs ON pairs.id = past.pair WHERE pairs.current \
+         AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
+          AND checks.pair = pairs.id) = 0",
         some(0, "created_at >= (SELECT at FROM start) AND created_at <= $3"),
         some(1, "created_at < (SELECT at FROM start)"),
     );
-    let query = sqlx::query(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
-    Ok(query.bind(take.now - REPEAT_AFTER).bind(number_of(lot)).fetch_all(connection).await?)
+    let columns = format!("{OF_PAIR}, past.answer, past.side");
+    let query = format!(
+        "WITH first AS (SELECT MIN(created_at) AS at FROM responses WHERE sprint = $1 AND person = $2), \
+         start AS (SELECT CASE WHEN at <= $3 THEN at + $4 % ($3 - at + 1) END AS at FROM first) {}",
+        rows_as_one(connection, &columns, "ORDER BY past.round, past.created_at", &from)
+    );
+    let query =
+        sqlx::query_scalar(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
+    let rows: String = query.bind(take.now - REPEAT_AFTER).bind(number_of(lot)).fetch_one(connection).await?;
+    rows_in(&rows)
 }
 
 async fn repeat<'t>(
@@ -172,18 +216,19 @@ async fn repeat<'t>(
     take: &'t Take,
     draw: CheckDraw,
 ) -> Result<Option<NewCheck<'t>>> {
-    for row in answered(connection, take, draw.lot).await? {
-        let (answer, side) = (answer(&row, "answer")?, side(&row, "side")?);
-        if answer != Answer::ToxicContent {
-            let images = [row.try_get("image_1")?, row.try_get("image_2")?];
-            return made(take, draw.kind, &row, row.try_get("id")?, images, side.other(), answer).map(Some);
+    for pair in answered(connection, take, draw.lot).await? {
+        if let (Some(answer), Some(side)) = (pair.answer, pair.side)
+            && answer != Answer::ToxicContent
+        {
+            let (id, images) = (pair.id.clone(), [pair.image_1.clone(), pair.image_2.clone()]);
+            return Ok(Some(made(take, draw.kind, pair, id, images, side.other(), answer)));
         }
     }
     Ok(None)
 }
 
 /// Pairs that others have filled and in which this person has no part, near a prompt that the lot decides.
-async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<AnyRow>> {
+async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Vec<Source>> {
     // Those from that prompt on come first, then those half the sprint away: there, too, where the prompt is near the
     // end, and of other categories, where each one's prompts stand together.
     let prompts = "(SELECT COALESCE(MAX(prompt_idx), 0) + 1 FROM pairs WHERE sprint = $1)";
@@ -193,17 +238,20 @@ async fn filled(connection: &mut Connection, take: &Take, lot: u64) -> Result<Ve
              AND prompt_idx >= ($3 % {prompts} + {away}) % {prompts} ORDER BY prompt_idx LIMIT {LOOK_AT}) AS some_{round}"
         )
     };
-    let query = format!(
-        "SELECT id, prompt, category, prompt_idx, image_1, image_2, model_1, model_2, canvas_width, canvas_height \
-         FROM ({} UNION ALL {}) AS near WHERE current AND answered >= overlap AND held = 0 \
+    let from = format!(
+        "({} UNION ALL {}) AS near WHERE current AND answered >= overlap AND held = 0 \
          AND (SELECT COUNT(*) FROM assignments WHERE pair = near.id AND person = $2) = 0 \
          AND (SELECT COUNT(*) FROM checks WHERE checks.sprint = $1 AND checks.person = $2 \
-          AND checks.pair = near.id) = 0 ORDER BY round, prompt_idx, id",
+          AND checks.pair = near.id) = 0",
         some(0, "0"),
         some(1, &format!("{prompts} / 2")),
     );
-    let query = sqlx::query(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
-    Ok(query.bind(number_of(lot)).fetch_all(connection).await?)
+    let columns = format!("{OF_PAIR}, NULL, NULL");
+    let query = rows_as_one(connection, &columns, "ORDER BY round, prompt_idx, id", &from);
+    let query =
+        sqlx::query_scalar(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
+    let rows: String = query.bind(number_of(lot)).fetch_one(connection).await?;
+    rows_in(&rows)
 }
 
 /// A lot as databases know numbers: without its highest bit, by which [`gold`] goes.
@@ -216,51 +264,40 @@ async fn gold<'t>(
     take: &'t Take,
     draw: CheckDraw,
 ) -> Result<Option<NewCheck<'t>>> {
-    let mut rows = filled(connection, take, draw.lot).await?;
-    let made = gold_of(&rows, take, draw)?;
-    if made.is_some() {
-        return Ok(made);
+    let mut pairs = filled(connection, take, draw.lot).await?;
+    let mut found = gold_of(&pairs, draw);
+    if found.is_none() {
+        pairs.extend(answered(connection, take, draw.lot).await?);
+        found = gold_of(&pairs, draw);
     }
-    rows.extend(answered(connection, take, draw.lot).await?);
-    gold_of(&rows, take, draw)
+    Ok(found.map(|(other, images)| {
+        made(take, draw.kind, pairs.swap_remove(0), other, images, draw.side, Answer::Image1)
+    }))
 }
 
-/// A picture of the first of these pairs beside one of the first other that fits.
-fn gold_of<'t>(rows: &[AnyRow], take: &'t Take, draw: CheckDraw) -> Result<Option<NewCheck<'t>>> {
-    let text = |row: &AnyRow, column: &str| row.try_get::<String, _>(column);
-    let fits = |one: &AnyRow, other: &AnyRow| -> Result<bool> {
-        let same = |column: &str| Ok::<_, StoreError>(number(one, column)? == number(other, column)?);
-        let (category, another) = (text(one, "category")?, text(other, "category")?);
-        let apart = category != another || category.is_empty();
-        Ok(same("canvas_width")? && same("canvas_height")? && !same("prompt_idx")? && apart)
-    };
-    let Some((own, others)) = rows.split_first() else { return Ok(None) };
-    let mine = if draw.lot >> 63 == 0 { "1" } else { "2" };
-    for other in others {
-        if !fits(own, other)? {
-            continue;
-        }
-        for theirs in ["1", "2"] {
-            // The same model's, so that no style gives the answer away.
-            if text(own, &format!("model_{mine}"))? == text(other, &format!("model_{theirs}"))? {
-                let images = [text(own, &format!("image_{mine}"))?, text(other, &format!("image_{theirs}"))?];
-                let other = other.try_get("id")?;
-                return made(take, draw.kind, own, other, images, draw.side, Answer::Image1).map(Some);
-            }
+/// A picture of the first of these pairs beside one of the first other that fits: that pair, and both pictures.
+fn gold_of(pairs: &[Source], draw: CheckDraw) -> Option<(String, [String; 2])> {
+    let (own, others) = pairs.split_first()?;
+    let (image, model) = own.image(usize::from(draw.lot >> 63 != 0));
+    for other in others.iter().filter(|other| own.fits(other)) {
+        // The same model's, so that no style gives the answer away.
+        let theirs = [0, 1].into_iter().map(|place| other.image(place)).find(|(_, theirs)| *theirs == model);
+        if let Some((theirs, _)) = theirs {
+            return Some((other.id.clone(), [image.to_owned(), theirs.to_owned()]));
         }
     }
-    Ok(None)
+    None
 }
 
-fn made<'t>(
-    take: &'t Take,
+fn made(
+    take: &Take,
     kind: CheckKind,
-    row: &AnyRow,
+    pair: Source,
     other: String,
     images: [String; 2],
     side: Side,
     expected: Answer,
-) -> Result<NewCheck<'t>> {
+) -> NewCheck<'_> {
     let pictures = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
     let (left, right) = match side {
         Side::Left => (pictures[0].clone(), pictures[1].clone()),
@@ -268,32 +305,20 @@ fn made<'t>(
     };
     let shown = Held {
         id: AssignmentId::new(),
-        prompt: row.try_get("prompt")?,
-        category: row.try_get("category")?,
+        prompt: pair.prompt,
+        category: pair.category,
         left,
         right,
-        canvas: (number(row, "canvas_width")?, number(row, "canvas_height")?),
+        canvas: (pair.canvas_width, pair.canvas_height),
         expires_at: take.now + take.lease,
     };
-    Ok(NewCheck { take, kind, pair: row.try_get("id")?, other, images, pictures, side, expected, shown })
+    NewCheck { take, kind, pair: pair.id, other, images, pictures, side, expected, shown }
 }
 
-fn number(row: &AnyRow, column: &str) -> Result<i64> {
-    Ok(row.try_get(column)?)
-}
-
-fn answer(row: &AnyRow, column: &str) -> Result<Answer> {
-    let word: String = row.try_get(column)?;
-    Answer::from_word(&word).ok_or(StoreError::UnknownWord { table: "checks", word })
-}
-
-fn side(row: &AnyRow, column: &str) -> Result<Side> {
-    let word: String = row.try_get(column)?;
-    Side::from_word(&word).ok_or(StoreError::UnknownWord { table: "checks", word })
-}
-
-/// A check of a person, as its row says.
-struct Check {
+/// A check of a person, as [`rows`] asks for it.
+#[derive(Deserialize)]
+pub(crate) struct Check {
+    pub(crate) id: AssignmentId,
     person: PersonId,
     sprint: SprintId,
     pair: String,
@@ -302,52 +327,26 @@ struct Check {
     state: AssignmentState,
     answer: Option<Answer>,
     ended_at: Option<Millis>,
+    #[serde(deserialize_with = "any")]
     current: bool,
     /// Whether the person's answers do not count.
+    #[serde(deserialize_with = "any")]
     excluded: bool,
     /// Whether the person has a pseudonym in this sprint.
+    #[serde(deserialize_with = "any")]
     named: bool,
 }
 
-/// These checks, whoever they are for.
-async fn find(connection: &mut Connection, ids: &[&AssignmentId]) -> Result<HashMap<AssignmentId, Check>> {
-    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-    let query = format!(
-        "SELECT checks.id, checks.person, checks.sprint, pair, other, side, state, COALESCE(answer, '') AS answer, \
-         ended_at, CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END AS current, \
+/// Asks for the checks `$1`, `$2` and so on, so many.
+pub(crate) fn rows(connection: &Connection, count: usize) -> String {
+    let columns = "checks.id, checks.person, checks.sprint, pair, other, side, state, answer, ended_at, \
+         CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END, \
          (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = checks.sprint AND e.person = checks.person \
-          AND e.ended_at IS NULL) AS excluded, \
-         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = checks.sprint AND p.person = checks.person) AS named \
-         FROM checks \
-         JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
-         WHERE checks.id IN ({})",
-        places(1, ids.len())
-    );
-    let mut query = sqlx::query(AssertSqlSafe(query));
-    for id in padded(&ids) {
-        query = query.bind(id);
-    }
-    let rows = query.fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let state: String = row.try_get("state")?;
-            let check = Check {
-                person: PersonId::from_text(row.try_get::<String, _>("person")?),
-                sprint: SprintId::from_text(row.try_get::<String, _>("sprint")?),
-                pair: row.try_get("pair")?,
-                other: row.try_get("other")?,
-                side: side(row, "side")?,
-                state: AssignmentState::from_word(&state)
-                    .ok_or(StoreError::UnknownWord { table: "checks", word: state })?,
-                answer: Answer::from_word(&row.try_get::<String, _>("answer")?),
-                ended_at: row.try_get("ended_at")?,
-                current: number(row, "current")? == 1,
-                excluded: number(row, "excluded")? > 0,
-                named: number(row, "named")? > 0,
-            };
-            Ok((AssignmentId::from_text(row.try_get::<String, _>("id")?), check))
-        })
-        .collect()
+          AND e.ended_at IS NULL), \
+         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = checks.sprint AND p.person = checks.person)";
+    let from = "checks JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
+         WHERE checks.id IN";
+    rows_as_one(connection, columns, "", &format!("{from} ({})", places(1, count)))
 }
 
 /// The check, where it is this person's.
@@ -356,8 +355,9 @@ async fn find_one(
     person: &PersonId,
     id: &AssignmentId,
 ) -> Result<Option<Check>> {
-    let check = find(connection, &[id]).await?.remove(id);
-    Ok(check.filter(|check| check.person == *person))
+    let query = sqlx::query_scalar(AssertSqlSafe(rows(connection, 1))).bind(id.as_str());
+    let found: String = query.fetch_one(connection).await?;
+    Ok(rows_in(&found)?.pop().filter(|check: &Check| check.person == *person))
 }
 
 impl Check {
@@ -384,19 +384,18 @@ impl Check {
 }
 
 /// Takes answers to checks in, if that is what the ids stand for: by the rules for any others. First answers, which
-/// nearly all are, go together.
-pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]) -> Result<Vec<Responded>> {
-    let ids: Vec<&AssignmentId> = answers.iter().map(|respond| &respond.assignment).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found = find(connection, &ids).await?;
+/// nearly all are, go together. `found` are the checks among them, as they were before.
+pub(crate) async fn record_all(
+    connection: &mut Connection,
+    answers: &[&Respond],
+    found: &HashMap<AssignmentId, Check>,
+) -> Result<Vec<Responded>> {
     let first: Vec<Option<(&Respond, &Check, Answer)>> = answers
         .iter()
         .map(|respond| {
             let check = found.get(&respond.assignment).filter(|check| check.person == respond.person)?;
             // Two about one check: the second is about what the first one did.
-            let once = ids.iter().filter(|id| **id == &respond.assignment).count() == 1;
+            let once = answers.iter().filter(|other| other.assignment == respond.assignment).count() == 1;
             let plain = check.state == AssignmentState::Open && check.current && !check.excluded;
             let answer = (plain && once).then(|| respond.choice.answer(check.side))??;
             (answer != Answer::ToxicContent).then_some((*respond, check, answer))

@@ -3,7 +3,7 @@
 use diptych_core::{PersonId, SprintId};
 
 use crate::pairs::recount;
-use crate::{Connection, Millis, Result, Store, padded, places};
+use crate::{Millis, Result, Store};
 
 /// Somebody whose answers do not count, or did not for a while.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -134,21 +134,4 @@ impl Store {
         .fetch_all(self.readers())
         .await?)
     }
-}
-
-/// Those of these people whose answers to the sprint do not count.
-pub(crate) async fn excluded(
-    connection: &mut Connection,
-    sprint: &SprintId,
-    people: &[&str],
-) -> Result<Vec<String>> {
-    let query = format!(
-        "SELECT person FROM exclusions WHERE sprint = $1 AND ended_at IS NULL AND person IN ({})",
-        places(2, people.len())
-    );
-    let mut query = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(sprint.as_str());
-    for person in padded(people) {
-        query = query.bind(person);
-    }
-    Ok(query.fetch_all(connection).await?)
 }

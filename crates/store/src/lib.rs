@@ -32,11 +32,9 @@ pub mod standings;
 pub mod variants;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::AssertSqlSafe;
-use sqlx::any::AnyRow;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 pub use blobs::Blobs;
 pub use database::{Backend, OURS, Store, without_password};
@@ -191,31 +189,55 @@ fn padded<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
     values.iter().copied().chain(last.into_iter().cycle()).take(values.len().next_power_of_two())
 }
 
-/// Runs `update`, an `UPDATE pairs SET …`, on these pairs, each once: `times.column2` is how often it comes. Gives
-/// what `returning` asks for.
-async fn by_times<'p>(
-    connection: &mut Connection,
-    update: &str,
-    returning: &str,
-    pairs: impl Iterator<Item = &'p str>,
-) -> Result<Vec<AnyRow>> {
-    let mut times: BTreeMap<&str, i64> = BTreeMap::new();
-    pairs.for_each(|pair| *times.entry(pair).or_default() += 1);
-    let times: Vec<(&str, i64)> = times.into_iter().collect();
-    let mut rows = Vec::new();
-    for some in times.chunks(TOGETHER) {
-        let query = format!(
-            "{update} FROM (VALUES {}) AS times WHERE pairs.id = times.column1 {returning}",
-            padded_rows(some.len(), 2)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(query));
-        // An empty id is no pair's.
-        for (pair, times) in padded_with(some, &("", 0)) {
-            query = query.bind(*pair).bind(*times);
+/// The places of one column among [`padded_rows`], the first one being 1: `$2, $8, $14…`.
+fn column_of_rows(column: usize, rows: usize, columns: usize) -> String {
+    let place = |row| format!("${}", row * columns + column);
+    (0..rows.next_power_of_two()).map(place).collect::<Vec<_>>().join(", ")
+}
+
+/// Several changes as one statement, which share its values: a connection is asked once for all of them, where each
+/// question costs a way to the server and back, or on SQLite to another thread. They concern different tables, and none
+/// sees what another one does. Only the last one gives rows.
+fn as_one(connection: &Connection, changes: &[&str]) -> String {
+    match (connection.backend_name(), changes) {
+        ("PostgreSQL", [first @ .., last]) if !first.is_empty() => {
+            let named: Vec<String> = first
+                .iter()
+                .enumerate()
+                .map(|(number, change)| format!("change_{number} AS ({change})"))
+                .collect();
+            format!("WITH {} {last}", named.join(", "))
         }
-        rows.extend(query.fetch_all(&mut *connection).await?);
+        _ => changes.join("; "),
     }
-    Ok(rows)
+}
+
+/// Columns as one value, an array in JSON.
+fn as_array(connection: &Connection, columns: &str) -> String {
+    match connection.backend_name() {
+        "PostgreSQL" => format!("json_build_array({columns})"),
+        _ => format!("json_array({columns})"),
+    }
+}
+
+/// `SELECT columns` of what `from` finds, in one text, which [`rows_in`] reads: each row by itself would be copied
+/// several times, and on SQLite wake the thread that waits for it. `order` says how they follow.
+fn rows_as_one(connection: &Connection, columns: &str, order: &str, from: &str) -> String {
+    let row = as_array(connection, columns);
+    match connection.backend_name() {
+        "PostgreSQL" => format!("SELECT CAST(COALESCE(json_agg({row} {order}), '[]') AS TEXT) FROM {from}"),
+        _ => format!("SELECT json_group_array({row} {order}) FROM {from}"),
+    }
+}
+
+/// The rows of [`rows_as_one`], each column in its place: those of a struct, in their order.
+fn rows_in<T: DeserializeOwned>(text: &str) -> Result<Vec<T>> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()).into())
+}
+
+/// A number in [`rows_as_one`] that says whether there is any: each database writes what is true its own way.
+fn any<'de, D: Deserializer<'de>>(number: D) -> Result<bool, D::Error> {
+    Ok(i64::deserialize(number)? > 0)
 }
 
 /// As [`value_rows`], for so many rows or a few more, for the same reason as [`places`]. [`padded_with`] gives the rows;

@@ -6,35 +6,34 @@
 //! ask in one transaction are served from one look at the head of the line.
 
 use diptych_core::{PersonId, SprintId};
-use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use serde::{Deserialize, Deserializer};
+use sqlx::AssertSqlSafe;
 
-use crate::{Connection, Millis, Result, Store};
+use crate::assignments::Face;
+use crate::{Connection, Millis, Result, Store, any, as_array, rows_as_one, rows_in};
 
 /// Whether the assignment `a` keeps its pair from its person: a hold, an answer, or a skip that has not cooled
 /// down. `$2` is the time before which a skip has.
 const KEEPS_OUT: &str = "(a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))";
 
-/// Whether nothing keeps a pair from the person `$3`; `$2` as above.
+/// Whether nothing keeps a pair from the person `$4`; `$2` as above.
 ///
 /// Counted, not `NOT EXISTS`: PostgreSQL makes a join of that, and then looks at all that the person ever
 /// did instead of the few pairs that are asked for.
 fn free_for_person() -> String {
     format!(
-        "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $3 AND {KEEPS_OUT}) = 0"
+        "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $4 AND {KEEPS_OUT}) = 0"
     )
 }
 
 /// The people whom something keeps from a pair, in one text; `$2` as above.
 pub(crate) fn not_for(pair: &str) -> String {
-    format!(
-        "(SELECT string_agg(a.person, ' ') FROM assignments a WHERE a.pair = {pair} AND {KEEPS_OUT}) AS not_for"
-    )
+    format!("(SELECT string_agg(a.person, ' ') FROM assignments a WHERE a.pair = {pair} AND {KEEPS_OUT})")
 }
 
 /// [`not_for`], one by one.
-pub(crate) fn kept_out(row: &AnyRow) -> Result<Vec<String>> {
-    let people: Option<String> = row.try_get("not_for")?;
+pub(crate) fn people<'de, D: Deserializer<'de>>(not_for: D) -> Result<Vec<String>, D::Error> {
+    let people = Option::<String>::deserialize(not_for)?;
     Ok(people.iter().flat_map(|people| people.split(' ')).map(str::to_owned).collect())
 }
 
@@ -83,28 +82,44 @@ pub(crate) struct Line {
     whole: bool,
 }
 
-/// A pair with places left.
-#[derive(Debug)]
+/// A pair with places left, as [`rows`] asks for it.
+#[derive(Debug, Deserialize)]
 struct Waiting {
     pair: String,
+    #[serde(deserialize_with = "any")]
     begun: bool,
     shuffle: i64,
     places: i64,
     /// The people who have a part in it, or have just skipped it.
+    #[serde(deserialize_with = "people")]
     not_for: Vec<String>,
+    face: Face,
+}
+
+/// Asks for the first `$3` pairs of the line of the sprint `$1`, with [`not_for`]'s `$2`; only for those that are free for
+/// the person `$4`, where that is wanted.
+fn rows(connection: &Connection, for_person: bool) -> String {
+    let free = if for_person { format!(" AND {}", free_for_person()) } else { String::new() };
+    let columns =
+        format!("id, begun, shuffle, slots, {}, {}", not_for("line.id"), as_array(connection, Face::COLUMNS));
+    let from = format!(
+        "(SELECT id, begun, shuffle, slots, {} FROM pairs WHERE sprint = $1 AND current AND slots > 0{free} \
+         ORDER BY begun DESC, shuffle LIMIT $3) AS line",
+        Face::COLUMNS
+    );
+    rows_as_one(connection, &columns, "ORDER BY begun DESC, shuffle, id", &from)
 }
 
 impl Line {
-    /// The first pairs of the line, `length` of them or a few more.
-    pub(crate) async fn head(
-        connection: &mut Connection,
-        sprint: &SprintId,
-        cooled: Millis,
-        length: usize,
-    ) -> Result<Self> {
-        let mut line = Self::default();
-        line.whole = line.load(connection, sprint, cooled, length, None).await?;
-        Ok(line)
+    /// Asks for the first `$3` pairs of the line of the sprint `$1`; `$2` is the time before which a skip has cooled down.
+    pub(crate) fn ask(connection: &Connection) -> String {
+        rows(connection, false)
+    }
+
+    /// What [`Line::ask`] gives, of so many at the most.
+    pub(crate) fn of(found: &str, length: i64) -> Result<Self> {
+        let pairs: Vec<Waiting> = rows_in(found)?;
+        Ok(Self { whole: (pairs.len() as i64) < length, pairs })
     }
 
     /// Whether somebody who found too little here may find more behind.
@@ -122,47 +137,15 @@ impl Line {
         length: usize,
         person: &PersonId,
     ) -> Result<()> {
-        self.load(connection, sprint, cooled, length, Some(person)).await?;
+        let query = sqlx::query_scalar(AssertSqlSafe(rows(connection, true)));
+        let query = query.bind(sprint.as_str()).bind(cooled).bind(length as i64).bind(person.as_str());
+        let found: String = query.fetch_one(connection).await?;
+        self.pairs.extend(rows_in::<Waiting>(&found)?);
         Ok(())
     }
 
-    /// Whether the database had no more of them.
-    async fn load(
-        &mut self,
-        connection: &mut Connection,
-        sprint: &SprintId,
-        cooled: Millis,
-        length: usize,
-        person: Option<&PersonId>,
-    ) -> Result<bool> {
-        // Few different texts, so that the database finds the statement prepared.
-        let limit = length.next_power_of_two();
-        let free = person.map_or(String::new(), |_| format!(" AND {}", free_for_person()));
-        let not_for = not_for("line.id");
-        let query = format!(
-            "SELECT id, begun, shuffle, slots, {not_for} FROM \
-             (SELECT id, begun, shuffle, slots FROM pairs WHERE sprint = $1 AND current AND slots > 0{free} \
-              ORDER BY begun DESC, shuffle LIMIT {limit}) AS line ORDER BY begun DESC, shuffle, id"
-        );
-        let mut query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(cooled);
-        if let Some(person) = person {
-            query = query.bind(person.as_str());
-        }
-        let rows = query.fetch_all(connection).await?;
-        for row in &rows {
-            self.pairs.push(Waiting {
-                pair: row.try_get("id")?,
-                begun: row.try_get::<i64, _>("begun")? == 1,
-                shuffle: row.try_get("shuffle")?,
-                places: row.try_get("slots")?,
-                not_for: kept_out(row)?,
-            });
-        }
-        Ok(rows.len() < limit)
-    }
-
-    /// Gives this person a place in up to `count` pairs.
-    pub(crate) fn give(&mut self, person: &PersonId, count: usize) -> Vec<String> {
+    /// Gives this person a place in up to `count` pairs: each pair's id, and what is shown of it.
+    pub(crate) fn give(&mut self, person: &PersonId, count: usize) -> Vec<(String, Face)> {
         let person = person.as_str();
         let free = |waiting: &&mut Waiting| {
             waiting.places > 0 && !waiting.not_for.iter().any(|other| other == person)
@@ -172,7 +155,7 @@ impl Line {
             waiting.places -= 1;
             waiting.begun = true;
             waiting.not_for.push(person.to_owned());
-            given.push(waiting.pair.clone());
+            given.push((waiting.pair.clone(), waiting.face.clone()));
         }
         self.pairs.sort_by_key(|waiting| (!waiting.begun, waiting.shuffle));
         given
@@ -185,11 +168,13 @@ mod tests {
 
     fn waiting(pair: &str, begun: bool, shuffle: i64, places: i64, not_for: &[&str]) -> Waiting {
         let not_for = not_for.iter().map(|person| (*person).to_owned()).collect();
-        Waiting { pair: pair.to_owned(), begun, shuffle, places, not_for }
+        let face = serde_json::from_str(r#"["a heron", "Animals", "left", "right", 1024, 1024]"#).unwrap();
+        Waiting { pair: pair.to_owned(), begun, shuffle, places, not_for, face }
     }
 
     fn give(line: &mut Line, person: &str, count: usize) -> String {
-        line.give(&PersonId::from_text(person), count).join(" ")
+        let given = line.give(&PersonId::from_text(person), count);
+        given.into_iter().map(|(pair, _)| pair).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

@@ -107,10 +107,8 @@ pub struct Picture {
 }
 
 /// A picture that somebody will be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shown {
-    /// Its opaque name.
-    pub picture: String,
     /// The image's bytes.
     pub image: ImageHash,
     /// The canvas to show it on: width and height.
@@ -304,18 +302,17 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn next_pictures(&self, sprint: &SprintId, pairs: i64) -> Result<Vec<Shown>> {
-        let rows: Vec<(String, String, String, String, i64, i64)> = sqlx::query_as(
-            "SELECT picture_1, image_1, picture_2, image_2, canvas_width, canvas_height FROM pairs \
+        let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
+            "SELECT image_1, image_2, canvas_width, canvas_height FROM pairs \
              WHERE sprint = $1 AND current AND slots > 0 ORDER BY begun DESC, shuffle LIMIT $2",
         )
         .bind(sprint.as_str())
         .bind(pairs)
         .fetch_all(self.readers())
         .await?;
-        let shown = |(first, image_1, second, image_2, width, height)| {
+        let shown = |(first, second, width, height)| {
             let canvas = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
-            let one = |picture, image: String| Shown { picture, image: ImageHash::from_text(image), canvas };
-            [one(first, image_1), one(second, image_2)]
+            [first, second].map(|image: String| Shown { image: ImageHash::from_text(image), canvas })
         };
         Ok(rows.into_iter().flat_map(shown).collect())
     }

@@ -166,7 +166,9 @@ impl Store {
                 Ok(())
             })
         })
-        .await
+        .await?;
+        self.sessions().forget();
+        Ok(())
     }
 
     /// The person that a program's token stands for.

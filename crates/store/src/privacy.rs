@@ -239,7 +239,9 @@ impl Store {
                 Ok(())
             })
         })
-        .await
+        .await?;
+        self.sessions().forget();
+        Ok(())
     }
 }
 

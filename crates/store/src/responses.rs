@@ -7,16 +7,17 @@ use diptych_core::{
     Answer, AssignmentId, AssignmentState, Choice, PairId, PersonId, ResponseState, Side, SprintId,
 };
 use futures::TryStreamExt;
+use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::assignments::give_back;
-use crate::checks;
+use crate::checks::{self, Check};
 use crate::pairs::follow_answers;
 use crate::people::SIMULATED;
 use crate::reports::{self, Reporting};
 use crate::{
-    Connection, Millis, Result, Span, Store, StoreError, TOGETHER, by_times, padded, padded_rows,
-    padded_with, places,
+    Connection, Millis, Result, Span, Store, StoreError, TOGETHER, any, as_one, column_of_rows, padded,
+    padded_rows, padded_with, places, rows_as_one, rows_in,
 };
 
 /// For how long an answer may be replaced or taken back.
@@ -101,17 +102,23 @@ impl ResponseRow {
     }
 }
 
+/// An assignment, as [`rows`] asks for it.
+#[derive(Deserialize)]
 struct Assignment {
+    id: AssignmentId,
     person: PersonId,
     sprint: SprintId,
     pair: String,
     side: Side,
     state: AssignmentState,
     ended_at: Option<Millis>,
+    #[serde(deserialize_with = "any")]
     current: bool,
     /// Whether the person has a pseudonym in the sprint.
+    #[serde(deserialize_with = "any")]
     named: bool,
     /// Whether the pair's overlap follows from its responses.
+    #[serde(deserialize_with = "any")]
     flexible: bool,
 }
 
@@ -211,14 +218,14 @@ impl Store {
 
 /// Records the answers of one transaction, and says what became of each.
 ///
-/// Nearly all are first answers to holds, which do not touch each other: these go together, in four
-/// statements for up to [`TOGETHER`], or five where somebody is new to the sprint. Checks go together too. The others
+/// Nearly all are first answers to holds, which do not touch each other: these go together, in two
+/// statements for up to [`TOGETHER`], or three where somebody is new to the sprint. Checks go together too. The others
 /// follow one by one, in their order.
 pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]) -> Result<Vec<Responded>> {
     let mut outcomes = Vec::with_capacity(answers.len());
     for answers in answers.chunks(TOGETHER) {
         let assignments: Vec<&AssignmentId> = answers.iter().map(|respond| &respond.assignment).collect();
-        let found = find(connection, &assignments).await?;
+        let (found, checks) = find(connection, &assignments).await?;
         let mut times: HashMap<&AssignmentId, usize> = HashMap::new();
         for assignment in assignments {
             *times.entry(assignment).or_default() += 1;
@@ -240,7 +247,7 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
         // What is no assignment is a check, or nothing at all.
         let others: Vec<&Respond> =
             answers.iter().copied().filter(|respond| !found.contains_key(&respond.assignment)).collect();
-        let mut of_others = checks::record_all(connection, &others).await?.into_iter();
+        let mut of_others = checks::record_all(connection, &others, &checks).await?.into_iter();
         for (respond, first) in answers.iter().zip(first) {
             outcomes.push(match first {
                 Some(_) => Responded::Recorded,
@@ -252,44 +259,35 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
     Ok(outcomes)
 }
 
-/// These assignments, whoever holds them.
+/// Asks for the assignments `$1`, `$2` and so on, so many.
+fn rows(connection: &Connection, count: usize) -> String {
+    let columns = "mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
+         CASE WHEN pairs.current THEN 1 ELSE 0 END, \
+         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = mine.sprint AND p.person = mine.person), \
+         pairs.most - pairs.least";
+    let from = "assignments mine JOIN pairs ON pairs.id = mine.pair WHERE mine.id IN";
+    rows_as_one(connection, columns, "", &format!("{from} ({})", places(1, count)))
+}
+
+/// What stands under these ids, whoever they are of: assignments and checks.
 async fn find(
     connection: &mut Connection,
-    assignments: &[&AssignmentId],
-) -> Result<HashMap<AssignmentId, Assignment>> {
-    let ids: Vec<&str> = assignments.iter().map(|assignment| assignment.as_str()).collect();
-    let query = format!(
-        "SELECT mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
-         CASE WHEN pairs.current THEN 1 ELSE 0 END AS current, pairs.most - pairs.least AS range, \
-         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = mine.sprint AND p.person = mine.person) AS named \
-         FROM assignments mine JOIN pairs ON pairs.id = mine.pair WHERE mine.id IN ({})",
-        places(1, ids.len())
-    );
-    let mut query = sqlx::query(AssertSqlSafe(query));
+    ids: &[&AssignmentId],
+) -> Result<(HashMap<AssignmentId, Assignment>, HashMap<AssignmentId, Check>)> {
+    let query =
+        format!("SELECT ({}), ({})", rows(connection, ids.len()), checks::rows(connection, ids.len()));
+    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    let mut query = sqlx::query_as(AssertSqlSafe(query));
     for id in padded(&ids) {
         query = query.bind(id);
     }
-    let rows = query.fetch_all(connection).await?;
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        let unknown = |word: String| StoreError::UnknownWord { table: "assignments", word };
-        let (side, state): (String, String) = (row.try_get("side")?, row.try_get("state")?);
-        found.insert(
-            AssignmentId::from_text(row.try_get::<String, _>("id")?),
-            Assignment {
-                person: PersonId::from_text(row.try_get::<String, _>("person")?),
-                sprint: SprintId::from_text(row.try_get::<String, _>("sprint")?),
-                pair: row.try_get("pair")?,
-                side: Side::from_word(&side).ok_or_else(|| unknown(side))?,
-                state: AssignmentState::from_word(&state).ok_or_else(|| unknown(state))?,
-                ended_at: row.try_get("ended_at")?,
-                current: row.try_get::<i64, _>("current")? == 1,
-                named: row.try_get::<i64, _>("named")? > 0,
-                flexible: row.try_get::<i64, _>("range")? > 0,
-            },
-        );
-    }
-    Ok(found)
+    let (assignments, checks): (String, String) = query.fetch_one(connection).await?;
+    let assignments: Vec<Assignment> = rows_in(&assignments)?;
+    let checks: Vec<Check> = rows_in(&checks)?;
+    Ok((
+        assignments.into_iter().map(|mine| (mine.id.clone(), mine)).collect(),
+        checks.into_iter().map(|check| (check.id.clone(), check)).collect(),
+    ))
 }
 
 async fn standing(connection: &mut Connection, assignment: &AssignmentId) -> Result<Standing> {
@@ -314,8 +312,9 @@ async fn find_one(
     person: &PersonId,
     assignment: &AssignmentId,
 ) -> Result<Option<Assignment>> {
-    let mut found = find(connection, &[assignment]).await?;
-    Ok(found.remove(assignment).filter(|mine| mine.person == *person))
+    let query = sqlx::query_scalar(AssertSqlSafe(rows(connection, 1))).bind(assignment.as_str());
+    let found: String = query.fetch_one(connection).await?;
+    Ok(rows_in(&found)?.pop().filter(|mine: &Assignment| mine.person == *person))
 }
 
 /// Turns holds into answers. A hold whose lease is over still has its place, as long as nobody took it back.
@@ -328,21 +327,14 @@ async fn answer_holds(
     let unnamed: Vec<_> = unnamed.map(|(_, mine, _)| (&mine.sprint, &mine.person)).collect();
     Store::pseudonyms(connection, &unnamed).await?;
 
-    let ids: Vec<&str> = answers.iter().map(|(respond, ..)| respond.assignment.as_str()).collect();
-    let update = format!(
-        "UPDATE assignments SET state = 'answered', ended_at = $1 WHERE id IN ({})",
-        places(2, ids.len())
-    );
-    let mut update = sqlx::query(AssertSqlSafe(update)).bind(now);
-    for id in padded(&ids) {
-        update = update.bind(id);
-    }
-    update.execute(&mut *connection).await?;
-
+    let (ids, at) = (column_of_rows(2, answers.len(), 6), answers.len().next_power_of_two() * 6 + 1);
+    let end = format!("UPDATE assignments SET state = 'answered', ended_at = ${at} WHERE id IN ({ids})");
     // They are begun already, as whatever is held; saying so again would have its place in the line written anew.
-    let update = "UPDATE pairs SET held = held - times.column2, answered = answered + times.column2";
-    by_times(connection, update, "", answers.iter().map(|(_, mine, _)| mine.pair.as_str())).await?;
-
+    let count = format!(
+        "UPDATE pairs SET held = held - times.number, answered = answered + times.number FROM \
+         (SELECT pair, COUNT(*) AS number FROM assignments WHERE id IN ({ids}) GROUP BY pair) AS times \
+         WHERE pairs.id = times.pair"
+    );
     let insert = format!(
         "INSERT INTO responses (id, assignment, sprint, pair, person, kind, answer, side, duration_ms, comment, \
          state, created_at, updated_at) \
@@ -363,14 +355,14 @@ async fn answer_holds(
             (id, assignment, answer.as_str(), respond.duration_ms, comment, respond.now)
         })
         .collect();
-    let mut insert = sqlx::query(AssertSqlSafe(insert));
+    let mut query = sqlx::query(AssertSqlSafe(as_one(connection, &[&end, &count, &insert])));
     // An empty id is no assignment's.
     for (id, assignment, answer, duration_ms, comment, now) in
         padded_with(&rows, &(String::new(), "", "", None, None, 0))
     {
-        insert = insert.bind(id).bind(*assignment).bind(*answer).bind(*duration_ms).bind(*comment).bind(*now);
+        query = query.bind(id).bind(*assignment).bind(*answer).bind(*duration_ms).bind(*comment).bind(*now);
     }
-    insert.execute(&mut *connection).await?;
+    query.bind(now).execute(&mut *connection).await?;
     let flexible: Vec<&str> =
         answers.iter().filter(|(_, mine, _)| mine.flexible).map(|(_, mine, _)| mine.pair.as_str()).collect();
     follow_answers(connection, &flexible).await

@@ -285,23 +285,27 @@ impl Writing {
     }
 }
 
-/// The least time between two checkpoints.
-const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(50);
+/// The least time between two checkpoints. The longer it is, the more comes together, and the longer commits that fall
+/// into one wait for the disk: of 64 busy connections' answers 99 % came within 29 ms where it was 50 ms, 43 ms where
+/// it was 250, 57 ms where it was a second.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(5);
 
 /// Copies what was committed to the database's file, until nobody commits any more. What somebody still reads by the log
 /// is left for the next time; what remains after a failure, for SQLite's own checkpoints (`database::SQLITE_SETTINGS`).
 async fn bring_home(connection: &mut AnyConnection, mut commits: mpsc::Receiver<()>) {
     let mut failed = false;
     while commits.recv().await.is_some() {
+        let begun = Instant::now();
         let checkpoint = sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut *connection).await;
         let failed_before = std::mem::replace(&mut failed, checkpoint.is_err());
-        // Said once: it is tried twenty times a second.
+        // Said once: it is tried again and again.
         if let Err(error) = checkpoint
             && !failed_before
         {
             tracing::warn!(%error, "what was written stays in the database's log for now; nothing is lost");
         }
-        tokio::time::sleep(BETWEEN_CHECKPOINTS).await;
+        // A slow disk is left to the commits at least half of the time.
+        tokio::time::sleep(begun.elapsed().max(BETWEEN_CHECKPOINTS)).await;
     }
 }
 

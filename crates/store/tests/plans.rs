@@ -44,8 +44,10 @@ const FROM_ONE_END: [&str; 3] = [
 ];
 
 /// What statements call rows that they have found by then, or bring.
-const FOUND: [&str; 11] =
-    ["line", "first", "start", "some_0", "some_1", "past", "near", "given", "times", "holds", "asked"];
+const FOUND: [&str; 13] = [
+    "line", "first", "start", "some_0", "some_1", "past", "near", "given", "times", "holds", "asked", "live",
+    "over",
+];
 
 /// Every statement that the program has run.
 #[derive(Clone, Default)]
@@ -68,7 +70,8 @@ impl Subscriber for Statements {
         event.record(&mut said);
         // A short one is its own summary.
         let statement = if said.statement.is_empty() { said.summary } else { said.statement };
-        self.0.lock().unwrap().insert(statement.trim().to_owned());
+        // Several may have been asked together.
+        self.0.lock().unwrap().extend(statement.split("; ").map(|one| one.trim().to_owned()));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -14,8 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bench::{ANSWERS, Failure, Head, percentiles, request};
-use bytes::Bytes;
-use diptych_core::ImageHash;
 use diptych_store::{EVERY_PROMPT, Store};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -94,10 +92,7 @@ struct Seen {
 
 async fn measure(url: &str, folder: &Path, people: usize, how_long: Duration) -> Result<Value, Failure> {
     let ctx = bench::sprint(url, folder, SLUG).await?;
-    let mut images: Vec<ImageHash> = Vec::new();
-    for number in 0..64 {
-        images.push(ctx.blobs.put_image(Bytes::from(picture(number)?)).await?);
-    }
+    let images = bench::images(&ctx, 64).await?;
     // As many answers as everybody could give, and a half more.
     let answers = people as f64 * how_long.as_secs_f64() / 32.0;
     let pairs = (answers * 1.5) as usize / bench::OVERLAP as usize + 1000;
@@ -164,22 +159,6 @@ async fn measure(url: &str, folder: &Path, people: usize, how_long: Duration) ->
         "pictures_mb": seen.picture_bytes.load(Ordering::Relaxed) as f64 / 1e6,
         "lost": acknowledged as i64 - kept, "pairs_over_overlap": over,
     }))
-}
-
-/// A picture that is not like the others, of 1024 pixels a side.
-fn picture(number: u32) -> Result<Vec<u8>, Failure> {
-    // Waves and noise: as much work for an encoder as a photograph.
-    let mut noise = u64::from(number) + 1;
-    let picture = image::RgbImage::from_fn(1024, 1024, |x, y| {
-        noise ^= noise << 13;
-        noise ^= noise >> 7;
-        noise ^= noise << 17;
-        let wave = |by: u32| ((f64::from(x * (by + number % 5) + y * 3) / 90.0).sin() * 100.0 + 120.0) as u8;
-        image::Rgb([1, 2, 4].map(|by| wave(by).wrapping_add((noise >> by) as u8 & 7)))
-    });
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
-    Ok(bytes.into_inner())
 }
 
 /// One person and their page.

@@ -89,7 +89,8 @@ fn measure(
     let slug = format!("{}-{}", if rate.is_some() { "paced" } else { "votes" }, std::process::id());
     let (ctx, address, visitors) = runtime.block_on(async {
         let ctx = bench::sprint(url, folder, &slug).await?;
-        let visitors = bench::fill(&ctx, pairs, &[], people).await?;
+        let images = bench::images(&ctx, 4).await?;
+        let visitors = bench::fill(&ctx, pairs, &images, people).await?;
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let (address, stop) = (listener.local_addr()?, ctx.stop.clone());

@@ -145,7 +145,7 @@ async fn make(
 impl App {
     /// Makes the pictures of the pairs that are next in line before anybody asks for them. Never ends.
     pub(crate) async fn make_pictures_ahead(self) {
-        let mut made: HashSet<String> = HashSet::new();
+        let mut made: HashSet<Shown> = HashSet::new();
         loop {
             // More than any line is long: whatever has left it is forgotten with the rest, and looked at again.
             if made.len() > MOST_KNOWN {
@@ -165,12 +165,13 @@ impl App {
     async fn make_ahead(
         &self,
         sprint: &diptych_core::SprintId,
-        made: &mut HashSet<String>,
+        made: &mut HashSet<Shown>,
     ) -> Result<(), Problem> {
-        for Shown { picture, image, canvas } in self.store().next_pictures(sprint, AHEAD).await? {
-            if !made.insert(picture) {
+        for shown in self.store().next_pictures(sprint, AHEAD).await? {
+            if !made.insert(shown.clone()) {
                 continue;
             }
+            let Shown { image, canvas } = shown;
             let canvases = canvases(canvas);
             let mut is_missing = false;
             for canvas in &canvases {

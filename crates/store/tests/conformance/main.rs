@@ -92,6 +92,7 @@ conformance! {
         names_differ_by_more_than_case,
         a_token_stands_for_its_person,
         a_session_ends,
+        a_session_that_ends_elsewhere_is_over_within_a_second,
         all_who_ask_at_once_hear_of_their_own_session,
         secrets_are_not_kept_as_they_are,
         a_new_person_takes_nobodys_name,

@@ -5,6 +5,7 @@ use diptych_store::Store;
 use diptych_store::people::{PersonKind, PersonSummary};
 use diptych_store::sign_in::{Guest, Invitation, Invited, SignIn};
 
+use crate::place::Place;
 use crate::sample::{NOW, Scene, everything_in, named};
 
 pub async fn names_differ_by_more_than_case(store: &Store) {
@@ -53,6 +54,18 @@ pub async fn a_session_ends(store: &Store) {
     store.end_session("long").await.unwrap();
     assert_eq!(store.person_of_session("long", NOW + 10).await.unwrap(), None);
     assert_eq!(store.person_of_token("short").await.unwrap(), None, "a session is no token");
+}
+
+pub async fn a_session_that_ends_elsewhere_is_over_within_a_second(place: &Place) {
+    let (here, there) = (Store::clone(place), place.open_again().await.unwrap());
+    let ana = here.person(&named("Ana"), PersonKind::Person, NOW).await.unwrap();
+    here.add_session(&ana.id, "session", NOW + 5000).await.unwrap();
+    for store in [&here, &there] {
+        assert_eq!(store.person_of_session("session", NOW).await.unwrap().as_ref(), Some(&ana));
+    }
+    here.end_session("session").await.unwrap();
+    assert_eq!(here.person_of_session("session", NOW).await.unwrap(), None);
+    assert_eq!(there.person_of_session("session", NOW + 1000).await.unwrap(), None);
 }
 
 pub async fn all_who_ask_at_once_hear_of_their_own_session(store: &Store) {

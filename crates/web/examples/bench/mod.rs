@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use diptych_core::config::{Overrides, ServerConfig, SprintConfig, template};
 use diptych_core::{Evolution, ImageHash, Name, PairId, PersonId, PromptIndex, Split, UnitKey};
 use diptych_stages::Ctx;
@@ -50,6 +51,31 @@ pub async fn sprint(url: &str, folder: &Path, slug: &str) -> Result<Ctx, Failure
     })
 }
 
+/// So many images, kept.
+pub async fn images(ctx: &Ctx, count: u32) -> Result<Vec<ImageHash>, Failure> {
+    let mut images = Vec::new();
+    for number in 0..count {
+        images.push(ctx.blobs.put_image(Bytes::from(picture(number)?)).await?);
+    }
+    Ok(images)
+}
+
+/// A picture that is not like the others, of 1024 pixels a side.
+fn picture(number: u32) -> Result<Vec<u8>, Failure> {
+    // Waves and noise: as much work for an encoder as a photograph.
+    let mut noise = u64::from(number) + 1;
+    let picture = image::RgbImage::from_fn(1024, 1024, |x, y| {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        let wave = |by: u32| ((f64::from(x * (by + number % 5) + y * 3) / 90.0).sin() * 100.0 + 120.0) as u8;
+        image::Rgb([1, 2, 4].map(|by| wave(by).wrapping_add((noise >> by) as u8 & 7)))
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}
+
 /// Makes pairs of these images, in turn, and people who have agreed to the terms.
 pub async fn fill(
     ctx: &Ctx,
@@ -79,10 +105,7 @@ fn pair(number: usize, images: &[ImageHash]) -> Result<NewPair, Failure> {
     let side = |place: usize, model: &str| PairSide {
         model: model.to_owned(),
         image_key: UnitKey::of(&["image", model, &number.to_string()]),
-        image: match images.len() {
-            0 => ImageHash::of(format!("{model} {number}").as_bytes()),
-            count => images[(2 * number + place) % count].clone(),
-        },
+        image: images[(2 * number + place) % images.len()].clone(),
         picture: PairId::new().as_str().to_owned(),
     };
     let key = i64::try_from(number)?;
