@@ -138,7 +138,7 @@ async function fetchAhead() {
   } catch (error) {
     lost = true;
     // Whatever is no problem of the server's came from somewhere on the way to it.
-    notice(say("no_new_pairs", { reason: error.type ? because(error) : say("because_unreachable") }));
+    notice(error.type ? say("no_new_pairs", { reason: because(error) }) : say("unreachable"));
     if (!current) empty();
     timer = setTimeout(fetchAhead, 5000);
   } finally { fetching = false }

@@ -109,6 +109,8 @@ fn pace(t: &Texts, given: i64, wanted: i64, last_day: i64) -> String {
     if given >= wanted {
         return t.count("pace_all", wanted);
     }
+    // Each figure is kept for a while, and not for the same one.
+    let last_day = last_day.min(given);
     let [given_text, wanted_text, lately] = [given, wanted, last_day].map(|number| t.number(number));
     let blanks = [("given", given_text.as_str()), ("wanted", &wanted_text), ("lately", &lately)];
     let said = t.fill("pace_given", blanks);
@@ -131,6 +133,7 @@ mod tests {
         assert!(pace(english, 0, 30, 0).ends_with("in the last 24 hours."));
         assert!(pace(english, 10, 30, 7).ends_with("done in 3 days."));
         assert!(pace(english, 25, 30, 10).ends_with("within a day."));
+        assert!(pace(english, 7, 30, 9).contains("7 of 30 answers are given, 7 of them"));
         assert!(pace(english, 3000, 3000, 10).starts_with("All 3,000"));
         assert!(pace(german, 10, 3000, 10).starts_with("10 von 3.000 Antworten"));
     }
