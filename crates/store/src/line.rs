@@ -16,13 +16,13 @@ use crate::{Connection, Millis, Result, Store, any, as_array, rows_as_one, rows_
 /// down. `$2` is the time before which a skip has.
 const KEEPS_OUT: &str = "(a.state IN ('open', 'answered') OR (a.state = 'skipped' AND a.ended_at > $2))";
 
-/// Whether nothing keeps a pair from the person `$4`; `$2` as above.
+/// Whether nothing keeps a pair from the person `$3`; `$2` as above.
 ///
 /// Counted, not `NOT EXISTS`: PostgreSQL makes a join of that, and then looks at all that the person ever
 /// did instead of the few pairs that are asked for.
 fn free_for_person() -> String {
     format!(
-        "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $4 AND {KEEPS_OUT}) = 0"
+        "(SELECT COUNT(*) FROM assignments a WHERE a.pair = pairs.id AND a.person = $3 AND {KEEPS_OUT}) = 0"
     )
 }
 
@@ -96,30 +96,32 @@ struct Waiting {
     face: Face,
 }
 
-/// Asks for the first `$3` pairs of the line of the sprint `$1`, with [`not_for`]'s `$2`; only for those that are free for
-/// the person `$4`, where that is wanted.
-fn rows(connection: &Connection, for_person: bool) -> String {
+/// Asks for the first `limit` pairs of the line of the sprint `$1`, with [`not_for`]'s `$2`; only for those that are free
+/// for the person `$3`, where that is wanted. The limit stands in the text: PostgreSQL would sort the whole line for one
+/// that it does not know.
+fn rows(connection: &Connection, limit: usize, for_person: bool) -> String {
     let free = if for_person { format!(" AND {}", free_for_person()) } else { String::new() };
     let columns =
         format!("id, begun, shuffle, slots, {}, {}", not_for("line.id"), as_array(connection, Face::COLUMNS));
     let from = format!(
         "(SELECT id, begun, shuffle, slots, {} FROM pairs WHERE sprint = $1 AND current AND slots > 0{free} \
-         ORDER BY begun DESC, shuffle LIMIT $3) AS line",
+         ORDER BY begun DESC, shuffle LIMIT {limit}) AS line",
         Face::COLUMNS
     );
     rows_as_one(connection, &columns, "ORDER BY begun DESC, shuffle, id", &from)
 }
 
 impl Line {
-    /// Asks for the first `$3` pairs of the line of the sprint `$1`; `$2` is the time before which a skip has cooled down.
-    pub(crate) fn ask(connection: &Connection) -> String {
-        rows(connection, false)
+    /// Asks for the first `limit` pairs of the line of the sprint `$1`; `$2` is the time before which a skip has cooled
+    /// down.
+    pub(crate) fn ask(connection: &Connection, limit: usize) -> String {
+        rows(connection, limit, false)
     }
 
-    /// What [`Line::ask`] gives, of so many at the most.
-    pub(crate) fn of(found: &str, length: i64) -> Result<Self> {
+    /// What [`Line::ask`] gives.
+    pub(crate) fn of(found: &str, limit: usize) -> Result<Self> {
         let pairs: Vec<Waiting> = rows_in(found)?;
-        Ok(Self { whole: (pairs.len() as i64) < length, pairs })
+        Ok(Self { whole: pairs.len() < limit, pairs })
     }
 
     /// Whether somebody who found too little here may find more behind.
@@ -137,8 +139,8 @@ impl Line {
         length: usize,
         person: &PersonId,
     ) -> Result<()> {
-        let query = sqlx::query_scalar(AssertSqlSafe(rows(connection, true)));
-        let query = query.bind(sprint.as_str()).bind(cooled).bind(length as i64).bind(person.as_str());
+        let query = sqlx::query_scalar(AssertSqlSafe(rows(connection, length.next_power_of_two(), true)));
+        let query = query.bind(sprint.as_str()).bind(cooled).bind(person.as_str());
         let found: String = query.fetch_one(connection).await?;
         self.pairs.extend(rows_in::<Waiting>(&found)?);
         Ok(())
