@@ -235,9 +235,8 @@ async fn look(
             Face::COLUMNS
         ),
     );
-    // Few different texts, so that the database finds the statement prepared: as `places` has them for so many people.
-    let asked = takes.iter().map(|take| take.count).max().unwrap_or(0) * people.len().next_power_of_two();
-    let limit = (asked + SPARE).next_power_of_two();
+    // Few different texts, so that the database finds the statement prepared.
+    let limit = (takes.iter().map(|take| take.count).sum::<usize>() + SPARE).next_power_of_two();
     let line = Line::ask(connection, limit);
     let query = format!(
         "SELECT ({excluded}), (SELECT COUNT(*) FROM (SELECT id FROM assignments WHERE sprint = $1 AND state = 'open' \

@@ -196,8 +196,8 @@ fn column_of_rows(column: usize, rows: usize, columns: usize) -> String {
 }
 
 /// Several changes as one statement, which share its values: a connection is asked once for all of them, where each
-/// question costs a way to the server and back, or on SQLite to another thread. They concern different tables, and none
-/// sees what another one does. Only the last one gives rows.
+/// question costs a way to the server and back, or on SQLite to another thread. No two of them change the same row, and each
+/// is right whether it sees what those before it do (SQLite) or not (PostgreSQL).
 fn as_one(connection: &Connection, changes: &[&str]) -> String {
     match (connection.backend_name(), changes) {
         ("PostgreSQL", [first @ .., last]) if !first.is_empty() => {

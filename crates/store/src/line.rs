@@ -75,7 +75,7 @@ impl Store {
 }
 
 /// The head of one sprint's line, while takes are served from it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Line {
     pairs: Vec<Waiting>,
     /// Whether no pair stands behind these.
