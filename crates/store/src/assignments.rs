@@ -329,7 +329,7 @@ async fn write_down(connection: &mut Connection, holds: &[NewHold<'_>]) -> Resul
             "UPDATE pairs SET held = held + times.number, slots = slots - times.number, begun = 1 FROM \
              (SELECT column1 AS pair, COUNT(*) AS number FROM (VALUES ({})) AS holds GROUP BY column1) AS times \
              WHERE pairs.id = times.pair",
-            column_of_rows(2, holds.len(), 6).replace(", ", "), (")
+            column_of_rows(2, holds.len(), 6).join("), (")
         );
         let holds: Vec<_> = holds.iter().map(NewHold::columns).collect();
         let mut query = sqlx::query(AssertSqlSafe(as_one(connection, &[&insert, &count])));

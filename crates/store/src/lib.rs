@@ -189,10 +189,9 @@ fn padded<'v>(values: &[&'v str]) -> impl Iterator<Item = &'v str> {
     values.iter().copied().chain(last.into_iter().cycle()).take(values.len().next_power_of_two())
 }
 
-/// The places of one column among [`padded_rows`], the first one being 1: `$2, $8, $14…`.
-fn column_of_rows(column: usize, rows: usize, columns: usize) -> String {
-    let place = |row| format!("${}", row * columns + column);
-    (0..rows.next_power_of_two()).map(place).collect::<Vec<_>>().join(", ")
+/// The places of one column among [`padded_rows`], the first one being 1: `$2`, `$8`, `$14`…
+fn column_of_rows(column: usize, rows: usize, columns: usize) -> Vec<String> {
+    (0..rows.next_power_of_two()).map(|row| format!("${}", row * columns + column)).collect()
 }
 
 /// Several changes as one statement, which share its values: a connection is asked once for all of them, where each

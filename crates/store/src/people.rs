@@ -159,21 +159,14 @@ impl Store {
     /// Where the database fails.
     pub async fn end_session(&self, secret: &str) -> Result<()> {
         let hash = hash(secret);
-        let ended = self
-            .write(move |connection| {
-                let hash = hash.clone();
-                Box::pin(async move {
-                    sqlx::query("DELETE FROM sessions WHERE hash = $1")
-                        .bind(hash)
-                        .execute(connection)
-                        .await?;
-                    Ok(())
-                })
+        self.end_sessions(move |connection| {
+            let hash = hash.clone();
+            Box::pin(async move {
+                sqlx::query("DELETE FROM sessions WHERE hash = $1").bind(hash).execute(connection).await?;
+                Ok(())
             })
-            .await;
-        // Also where nobody can tell whether it was committed.
-        self.sessions().forget();
-        ended
+        })
+        .await
     }
 
     /// The person that a program's token stands for.

@@ -197,7 +197,7 @@ impl Store {
     /// Where the database fails; nothing is changed then.
     pub async fn forget(&self, person: &PersonId, remove: &[SprintId], now: Millis) -> Result<()> {
         let (person, remove) = (person.clone(), remove.to_vec());
-        let forgotten = self.write(move |connection| {
+        self.end_sessions(move |connection| {
             let (person, remove) = (person.clone(), remove.clone());
             Box::pin(async move {
                 for sprint in &remove {
@@ -239,10 +239,7 @@ impl Store {
                 Ok(())
             })
         })
-        .await;
-        // Also where nobody can tell whether it was committed.
-        self.sessions().forget();
-        forgotten
+        .await
     }
 }
 

@@ -327,7 +327,8 @@ async fn answer_holds(
     let unnamed: Vec<_> = unnamed.map(|(_, mine, _)| (&mine.sprint, &mine.person)).collect();
     Store::pseudonyms(connection, &unnamed).await?;
 
-    let (ids, at) = (column_of_rows(2, answers.len(), 6), answers.len().next_power_of_two() * 6 + 1);
+    let ids = column_of_rows(2, answers.len(), 6);
+    let (at, ids) = (ids.len() * 6 + 1, ids.join(", "));
     let end = format!("UPDATE assignments SET state = 'answered', ended_at = ${at} WHERE id IN ({ids})");
     // They are begun already, as whatever is held; saying so again would have its place in the line written anew.
     let count = format!(

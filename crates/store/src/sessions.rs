@@ -8,10 +8,10 @@ use sqlx::{AnyPool, AssertSqlSafe, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::people::{Person, hash, person};
-use crate::{AT_ONCE, Millis, Result, Store, StoreError, padded, places};
+use crate::{AT_ONCE, Connection, Millis, Result, Store, StoreError, WriteFuture, padded, places};
 
 /// For how long a session is known without another look, in milliseconds: a page comes with its pictures, and a few
-/// answers come together. What ends at this server is forgotten at once ([`Sessions::forget`]); what ends at another
+/// answers come together. What ends at this server is forgotten at once ([`Store::end_sessions`]); what ends at another
 /// one, by another program, or by a request that was broken off, may last so much longer here.
 const KNOWN: Millis = 1000;
 
@@ -23,6 +23,19 @@ impl Store {
     pub async fn person_of_session(&self, secret: &str, now: Millis) -> Result<Option<Person>> {
         let session = self.sessions().find(hash(secret), now).await?;
         Ok(session.filter(|session| session.expires_at > now).map(|session| session.person))
+    }
+}
+
+impl Store {
+    /// As [`Store::write`], for a change that ends sessions: none is known any more then, also where nobody can tell
+    /// whether it was committed.
+    pub(crate) async fn end_sessions<F>(&self, change: F) -> Result<()>
+    where
+        F: for<'c> Fn(&'c mut Connection) -> WriteFuture<'c, ()> + Send + Sync + 'static,
+    {
+        let ended = self.write(change).await;
+        self.sessions().forget();
+        ended
     }
 }
 
@@ -72,7 +85,7 @@ impl Sessions {
     }
 
     /// Forgets what is known: for when sessions have ended.
-    pub(crate) fn forget(&self) {
+    fn forget(&self) {
         let mut known = self.known();
         *known = Known { ended: known.ended + 1, ..Known::default() };
     }
