@@ -59,8 +59,8 @@ await newcomer("New Person", wide, async (page) => {
   }
   await page.waitForFunction(() => /10 answers\. Thank you/.test(document.getElementById("toast").textContent));
   await page.reload();
-  await page.waitForFunction(() => / of /.test(document.getElementById("place").textContent), null, { timeout: 40_000 });
-  assert.match(await page.textContent("#total"), /10 in all/);
+  await page.waitForFunction(() => / of /.test(document.querySelector("[data-mine=place]").textContent), null, { timeout: 40_000 });
+  assert.match(await page.textContent("[data-mine=total]"), /10 in all/);
 });
 
 await visitor("Touching Person", { ...phone, locale: "de-DE" }, async (page) => {
@@ -255,6 +255,14 @@ await visitor("Proposing Person", wide, async (page) => {
     await page.waitForTimeout(300);
     await accessible(page, what);
   }
+  // In the other language too, with all that their scripts say.
+  for (const [path, says] of [["organize", /Der Sprint ist offen.*Wer auffällt/s], ["review", /Prüfen.*Anzusehen: \d+ Bilder/s], ["review/log", /Wer was entschied.*Zeilen: /s], ["safety", /Wie gut die Klassifikatoren sind/]]) {
+    await page.goto(base + "/language?to=de&next=/s/demo/" + path);
+    await page.waitForFunction((says) => new RegExp(says, "s").test(document.querySelector("main").textContent), says.source);
+    assert.equal(await page.getAttribute("html", "lang"), "de");
+    await accessible(page, path + " in German");
+  }
+  await page.goto(base + "/language?to=en&next=/s/demo");
   // What was announced stands there until it is closed.
   await page.goto(base + "/s/demo");
   if (await page.isVisible("text=I agree")) await page.click("text=I agree");

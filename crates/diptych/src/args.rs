@@ -208,6 +208,11 @@ pub enum Users {
         /// The person's name.
         name: String,
     },
+    /// Takes all of a person's tokens back.
+    Revoke {
+        /// The person's name.
+        name: String,
+    },
 }
 
 /// How `sql` prints rows.

@@ -33,6 +33,8 @@ fn main() -> ExitCode {
     } else {
         log.with_ansi(std::io::stderr().is_terminal()).without_time().with_target(false).init();
     }
+    // What a defect says goes where everything else goes.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::anyhow!(error).context("the program cannot start its threads")),

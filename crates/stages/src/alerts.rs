@@ -30,15 +30,43 @@ pub struct LastDay {
     pub before: i64,
 }
 
-/// Where answers of a day come from: how many from the one address that has sent most, how many in all, and from how
-/// many addresses.
-pub type Addresses = (i64, i64, i64);
+/// Something that organizers should look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alert {
+    /// One person has given a large share of a day's answers.
+    OnePerson {
+        /// Their own name.
+        name: String,
+        /// So many.
+        given: i64,
+        /// Of so many.
+        all: i64,
+    },
+    /// One address has sent a large share of a day's answers.
+    OneAddress {
+        /// About so many.
+        about: i64,
+        /// Of so many.
+        all: i64,
+    },
+    /// The last hour brought far fewer answers than an hour of the day before.
+    Fall {
+        /// Answers of the last hour.
+        hour: i64,
+        /// Those of an hour before it, in the mean.
+        usual: i64,
+    },
+}
 
-/// What stands out in the sprint's last day. `addresses` are those of this server's answers in that time.
+/// Where answers of a day come from: how many from the one address that has sent most, and how many in all. Those from
+/// private networks are left out.
+pub type Addresses = (i64, i64);
+
+/// What stands out in the sprint's last day. `addresses` are those of the answers that this server took in that time.
 ///
 /// # Errors
 /// Where the store fails.
-pub async fn alerts(ctx: &Ctx, addresses: Addresses, now: Millis) -> Result<Vec<String>> {
+pub async fn alerts(ctx: &Ctx, addresses: Addresses, now: Millis) -> Result<Vec<Alert>> {
     let Some(first) = ctx.store.first_response(&ctx.sprint).await? else { return Ok(Vec::new()) };
     // In one pass over a day's answers: it is made again and again while people wait for theirs.
     let moments = [HOUR, 24 * HOUR, 25 * HOUR].map(|ago| now - ago);
@@ -65,35 +93,23 @@ impl LastDay {
     }
 }
 
-fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all, addresses): Addresses) -> Vec<String> {
+fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all): Addresses) -> Vec<Alert> {
     let mut alerts = Vec::new();
-    // Of a few people each gives a large share: only twice a fair one stands out.
-    let too_much = |part: i64, whole: i64, givers: i64| {
-        let share = config.share.max(2.0 / givers.max(1) as f64);
-        whole >= ENOUGH_A_DAY && part as f64 > share * whole as f64
-    };
+    let too_much =
+        |part: i64, whole: i64, share: f64| whole >= ENOUGH_A_DAY && part as f64 > share * whole as f64;
     if let Some((name, count, people)) = &last.most_by
-        && too_much(*count, last.answers, *people)
+        // Of a few people each gives a large share: only twice a fair one stands out.
+        && too_much(*count, last.answers, config.share.max(2.0 / (*people).max(1) as f64))
     {
-        alerts.push(format!(
-            "“{name}” has given {} of the {} answers of the last 24 hours.",
-            count, last.answers
-        ));
+        alerts.push(Alert::OnePerson { name: name.clone(), given: *count, all: last.answers });
     }
-    if too_much(from_one, from_all, addresses) {
-        alerts.push(format!(
-            "One address has sent about {} of the {from_all} answers that this server took in the last 24 hours; \
-             it may be a network that many share.",
-            rounded(from_one)
-        ));
+    if too_much(from_one, from_all, config.share) {
+        alerts.push(Alert::OneAddress { about: rounded(from_one), all: from_all });
     }
     if last.hours_before > 0 {
         let usual = last.before as f64 / last.hours_before as f64;
         if usual >= ENOUGH_AN_HOUR && (last.hour as f64) < config.fall * usual {
-            alerts.push(format!(
-                "The last hour brought {} answers; an hour of the day before brought {usual:.0}.",
-                last.hour
-            ));
+            alerts.push(Alert::Fall { hour: last.hour, usual: usual.round() as i64 });
         }
     }
     alerts
@@ -133,22 +149,20 @@ mod tests {
             before: 960,
         };
         let said = |last: &LastDay, address| of_day(AlertsConfig::default(), last, address);
-        assert_eq!(said(&calm, (250, 1000, 30)), Vec::<String>::new());
-        assert_eq!(said(&LastDay::default(), (0, 0, 0)), Vec::<String>::new());
+        assert_eq!(said(&calm, (250, 1000)), Vec::<Alert>::new());
+        assert_eq!(said(&LastDay::default(), (0, 0)), Vec::<Alert>::new());
         let many = LastDay { most_by: Some(("Ana".to_owned(), 251, 40)), ..calm.clone() };
-        assert_eq!(said(&many, (0, 0, 0)), ["“Ana” has given 251 of the 1000 answers of the last 24 hours."]);
+        let ana = Alert::OnePerson { name: "Ana".to_owned(), given: 251, all: 1000 };
+        assert_eq!(said(&many, (0, 0)), [ana]);
         let few = LastDay { most_by: Some(("Ana".to_owned(), 600, 3)), ..calm.clone() };
-        assert_eq!(said(&few, (1000, 1000, 1)), Vec::<String>::new(), "three people, at one desk");
-        assert!(said(&calm, (900, 1000, 30))[0].contains("One address has sent about 900 of the 1000"));
-        assert_eq!(said(&calm, (90, 99, 30)), Vec::<String>::new(), "too few to say anything");
+        assert_eq!(said(&few, (0, 0)), Vec::<Alert>::new(), "three people, each of whom gives much");
+        assert_eq!(said(&calm, (905, 1000)), [Alert::OneAddress { about: 900, all: 1000 }]);
+        assert_eq!(said(&calm, (90, 99)), Vec::<Alert>::new(), "too few to say anything");
         let quiet = LastDay { hour: 7, ..calm.clone() };
+        assert_eq!(said(&quiet, (0, 0)), [Alert::Fall { hour: 7, usual: 40 }]);
         assert_eq!(
-            said(&quiet, (0, 0, 0)),
-            ["The last hour brought 7 answers; an hour of the day before brought 40."]
-        );
-        assert_eq!(
-            said(&LastDay { hours_before: 0, ..quiet }, (0, 0, 0)),
-            Vec::<String>::new(),
+            said(&LastDay { hours_before: 0, ..quiet }, (0, 0)),
+            Vec::<Alert>::new(),
             "it has only begun"
         );
     }

@@ -104,13 +104,15 @@ pub struct Given {
     pub comment: Option<String>,
 }
 
-/// Takes an answer in; it is on disk when this returns.
+/// Takes an answer in; it is on disk when this returns. In the sprints of `over`, which ask nobody any more, what comes
+/// after the lease is not taken.
 ///
 /// # Errors
 /// Where the store fails; the answer is not kept then.
 pub async fn respond(
     store: &Store,
     reporting: Reporting,
+    over: Vec<SprintId>,
     person: &PersonId,
     assignment: &AssignmentId,
     given: Given,
@@ -127,6 +129,7 @@ pub async fn respond(
         duration_ms: duration_ms.map(|ms| ms.clamp(0, 24 * 3600 * 1000)),
         comment,
         reporting,
+        over,
         now,
     };
     Ok(store.respond(respond).await?)

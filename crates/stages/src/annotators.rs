@@ -83,8 +83,27 @@ pub struct Figures {
     pub repeats: Share,
     /// What it would change to leave them out.
     pub change: Change,
-    /// What is out of line, in words.
-    pub remarks: Vec<String>,
+    /// What is out of line.
+    pub remarks: Vec<Remark>,
+}
+
+/// What is out of line in somebody's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Remark {
+    /// They miss checks with a known answer.
+    MissesKnown,
+    /// They answer a pair otherwise when its sides are swapped.
+    OtherwiseSwapped,
+    /// They choose the left side too often.
+    PrefersLeft,
+    /// They choose the right side too often.
+    PrefersRight,
+    /// They agree with others less than chance would.
+    AgreesLittle,
+    /// They answer faster than anybody can look: within so many milliseconds, half of the time.
+    TooFast(i64),
+    /// They pressed the same so many times in a row.
+    SameInARow(Choice, usize),
 }
 
 /// A person, as the sprint's organizers see them.
@@ -260,30 +279,25 @@ fn largest_shift(totals: &Wins<'_>, mine: &Wins<'_>) -> Option<(String, f64, f64
     largest.filter(|(_, was, becomes)| was != becomes)
 }
 
-fn remarks(figures: &Figures) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let mut remark = |out: bool, says: String| {
-        if out {
-            remarks.push(says);
-        }
-    };
-    remark(figures.gold.is_below(0.75), "misses checks with a known answer".to_owned());
-    remark(figures.repeats.is_below(0.5), "answers otherwise when sides are swapped".to_owned());
-    if figures.answers >= ENOUGH {
-        remark(figures.left.is_above(0.6), "prefers the left side".to_owned());
-        remark(figures.left.is_below(0.4), "prefers the right side".to_owned());
-        remark(figures.agreement.is_below(0.34), "agrees with others less than chance would".to_owned());
-        if let Some(median) = figures.median_ms.filter(|median| *median < TOO_FAST) {
-            remark(true, format!("answers within {:.1} seconds", median as f64 / 1000.0));
-        }
-    }
-    if let Some((choice, run)) = figures.run.filter(|(_, run)| *run >= LONG_RUN) {
-        remark(
-            true,
-            format!("pressed the same {run} times in a row ({})", choice.as_str().replace('_', " ")),
-        );
-    }
-    remarks
+fn remarks(figures: &Figures) -> Vec<Remark> {
+    let median = figures.median_ms.filter(|median| *median < TOO_FAST).map(Remark::TooFast);
+    let run = figures.run.filter(|(_, run)| *run >= LONG_RUN);
+    let of_many = [
+        figures.left.is_above(0.6).then_some(Remark::PrefersLeft),
+        figures.left.is_below(0.4).then_some(Remark::PrefersRight),
+        figures.agreement.is_below(0.34).then_some(Remark::AgreesLittle),
+        median,
+    ];
+    let of_many = of_many.into_iter().filter(|_| figures.answers >= ENOUGH);
+    [
+        figures.gold.is_below(0.75).then_some(Remark::MissesKnown),
+        figures.repeats.is_below(0.5).then_some(Remark::OtherwiseSwapped),
+    ]
+    .into_iter()
+    .chain(of_many)
+    .chain([run.map(|(choice, run)| Remark::SameInARow(choice, run))])
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]
@@ -372,7 +386,7 @@ mod tests {
         assert_eq!((lea.change.reopened, lea.change.verdicts), (40, 0), "the others agree without her");
         for other in &figures[1..] {
             // Too fast are all three; nothing else is said of those who look.
-            assert_eq!(other.remarks, ["answers within 0.3 seconds"]);
+            assert!(matches!(other.remarks[..], [Remark::TooFast(300..400)]), "{:?}", other.remarks);
         }
     }
 

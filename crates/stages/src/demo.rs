@@ -154,6 +154,7 @@ async fn respond(
 ) -> Result<Responded> {
     let respond = Respond {
         reporting: crate::annotate::reporting(&ctx.config),
+        over: Vec::new(),
         person: person.clone(),
         assignment: assignment.clone(),
         choice,

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use diptych_core::Stage;
 use diptych_core::config::{Overlap, SprintConfig};
+use diptych_store::sprints::StageMark;
 use serde::{Deserialize, Serialize};
 
+use crate::ctx::now;
 use crate::{Ctx, Result, StageError};
 
 /// What stays as it was when the pairs were made.
@@ -58,20 +60,22 @@ impl Promise {
     }
 }
 
-/// Refuses a configuration that breaks what an open sprint has promised to those who have answered in it.
+/// Refuses a configuration that breaks what an open sprint has promised to those who have answered in it. Before anybody
+/// has, it is noted what people will be asked.
 ///
 /// # Errors
 /// [`StageError::Refused`] then, with all that is broken; else where the store fails.
 pub async fn check(ctx: &Ctx) -> Result<()> {
-    if !ctx.store.has_responses(&ctx.sprint).await? {
-        return Ok(());
-    }
     let mark = ctx.store.stage_mark(&ctx.sprint, Stage::Pair).await?;
     // Pairs of an earlier version of this program carry no promise.
-    let Some(promise) = mark.and_then(|mark| serde_json::from_str::<Promise>(&mark.report).ok()) else {
-        return Ok(());
-    };
-    let broken = promise.broken_by(&Promise::of(&ctx.config));
+    let promise = mark.and_then(|mark| serde_json::from_str::<Promise>(&mark.report).ok());
+    let (Some(promise), now) = (promise, Promise::of(&ctx.config)) else { return Ok(()) };
+    if !ctx.store.has_responses(&ctx.sprint).await? {
+        // Overlap and models stay as the pairs have them, until these are made anew.
+        let asked = Promise { question: now.question, license: now.license, ..promise.clone() };
+        return if asked == promise { Ok(()) } else { note(ctx, &asked).await };
+    }
+    let broken = promise.broken_by(&now);
     if broken.is_empty() {
         return Ok(());
     }
@@ -80,6 +84,16 @@ pub async fn check(ctx: &Ctx) -> Result<()> {
          sprint; nothing was changed",
         broken.join("; ")
     )))
+}
+
+/// Notes what the sprint's pairs promise: from then on what moderators decide changes pairs.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn note(ctx: &Ctx, promise: &Promise) -> Result<()> {
+    let promise = serde_json::to_string(promise).unwrap_or_default();
+    let mark = StageMark { key: "paired".to_owned(), report: promise };
+    Ok(ctx.store.mark_stage(&ctx.sprint, Stage::Pair, mark, now()).await?)
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use diptych_core::seed;
 use diptych_core::variant::row_id;
 use diptych_store::Span;
 use diptych_store::pairs::{Logs, NewPair, PairSide, PairsSet};
-use diptych_store::sprints::StageMark;
 
 use crate::ctx::now;
 use crate::flow::{self, PairUnit};
-use crate::open::Promise;
+use crate::open::{self, Promise};
 use crate::{Ctx, Flow, Result, StageError};
 
 /// The longest side of the canvas on which people see images, in pixels.
@@ -23,10 +22,7 @@ pub async fn run(ctx: &Ctx) -> Result<()> {
     ctx.progress.begin(Stage::Pair, None);
     ctx.progress.advance(set(ctx).await?);
     ctx.store.order_line(&ctx.sprint).await?;
-    // From now on what moderators decide changes pairs.
-    let promise = serde_json::to_string(&Promise::of(&ctx.config)).unwrap_or_default();
-    let mark = StageMark { key: "paired".to_owned(), report: promise };
-    Ok(ctx.store.mark_stage(&ctx.sprint, Stage::Pair, mark, now()).await?)
+    open::note(ctx, &Promise::of(&ctx.config)).await
 }
 
 /// Makes the wanted pairs the sprint's pairs, and says how many there are.

@@ -4,12 +4,13 @@
 //! these figures hold for what was reviewed; only a sprint of which every image is looked at has those of all.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 
 use diptych_core::Stage;
 use diptych_core::config::{ConfigError, Overrides, SprintConfig, edit};
 use diptych_stats as stats;
 use diptych_store::settings::SettingChange;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::review::Reviewer;
 use crate::screen::{Item, Outcome, Policy};
@@ -91,7 +92,39 @@ pub struct Safety {
     /// Images that people have decided about, and all of them.
     pub images_reviewed: [u64; 2],
     /// What must be known of these figures.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
+}
+
+/// What must be known of the figures; its words are a sentence of English, also where it is kept as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// What was reviewed is no fair sample of all images.
+    NotEveryImage,
+    /// A classifier is not there.
+    Missing {
+        /// Its name.
+        classifier: String,
+        /// What is wrong, for whoever runs the server.
+        why: String,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotEveryImage => f.write_str(
+                "People have not looked at every image, and are shown first what classifiers doubt: precision and \
+                 recall are those of what was reviewed.",
+            ),
+            Self::Missing { classifier, why } => write!(f, "{classifier} cannot be asked: {why}"),
+        }
+    }
+}
+
+impl Serialize for Note {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// An item whose decision another threshold would change.
@@ -134,13 +167,10 @@ pub async fn report(ctx: &Ctx) -> Result<Safety> {
     let images_reviewed = [of_images.looked_at, of_images.contents.len() as u64];
     let mut notes = Vec::new();
     if images_reviewed[0] < images_reviewed[1] {
-        notes.push(
-            "People have not looked at every image, and are shown first what classifiers doubt: precision and recall are those of what was reviewed."
-                .to_owned(),
-        );
+        notes.push(Note::NotEveryImage);
     }
     for (name, why) in texts.missing().chain(images.missing()) {
-        notes.push(format!("{name} cannot be asked: {why}"));
+        notes.push(Note::Missing { classifier: name.to_owned(), why: why.to_owned() });
     }
     let stages = stages
         .map(|stage| Decided { stage: stage.as_str(), counts: counts.remove(&stage).unwrap_or_default() });

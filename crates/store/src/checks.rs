@@ -327,6 +327,7 @@ pub(crate) struct Check {
     state: AssignmentState,
     answer: Option<Answer>,
     ended_at: Option<Millis>,
+    expires_at: Millis,
     #[serde(deserialize_with = "any")]
     current: bool,
     /// Whether the person's answers do not count.
@@ -339,7 +340,7 @@ pub(crate) struct Check {
 
 /// Asks for the checks `$1`, `$2` and so on, so many.
 pub(crate) fn rows(connection: &Connection, count: usize) -> String {
-    let columns = "checks.id, checks.person, checks.sprint, pair, other, side, state, answer, ended_at, \
+    let columns = "checks.id, checks.person, checks.sprint, pair, other, side, state, answer, ended_at, checks.expires_at, \
          CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END, \
          (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = checks.sprint AND e.person = checks.person \
           AND e.ended_at IS NULL), \
@@ -361,6 +362,11 @@ async fn find_one(
 }
 
 impl Check {
+    /// Whether a first answer to it is taken.
+    fn takes(&self, respond: &Respond) -> bool {
+        self.current && !self.excluded && !respond.is_too_late(&self.sprint, self.expires_at)
+    }
+
     /// The pairs that it shows pictures of.
     fn pairs(&self) -> impl Iterator<Item = &str> {
         let other = (self.other != self.pair).then_some(self.other.as_str());
@@ -396,7 +402,7 @@ pub(crate) async fn record_all(
             let check = found.get(&respond.assignment).filter(|check| check.person == respond.person)?;
             // Two about one check: the second is about what the first one did.
             let once = answers.iter().filter(|other| other.assignment == respond.assignment).count() == 1;
-            let plain = check.state == AssignmentState::Open && check.current && !check.excluded;
+            let plain = check.state == AssignmentState::Open && check.takes(respond);
             let answer = (plain && once).then(|| respond.choice.answer(check.side))??;
             (answer != Answer::ToxicContent).then_some((*respond, check, answer))
         })
@@ -461,7 +467,7 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
             return Ok(Responded::Settled);
         }
         (AssignmentState::Answered, _) => false,
-        _ if !check.current || check.excluded => return Ok(Responded::Gone),
+        _ if !check.takes(respond) => return Ok(Responded::Gone),
         _ => true,
     };
     check.take_report_back(connection, &respond.person, respond.now).await?;

@@ -62,6 +62,12 @@ pub enum StoreError {
     /// The disk or the database is full.
     #[error("the disk that holds the database is full; nothing was changed: free some space and try again")]
     Full,
+    /// The database cannot be written.
+    #[error(
+        "the database cannot be written: its disk or its files are read-only; nothing was changed: make them writable \
+         and try again"
+    )]
+    ReadOnly,
     /// Another program holds the database.
     #[error(
         "another program holds the database locked; nothing was changed: wait until that one is done, or end it, \
@@ -122,19 +128,26 @@ impl From<Arc<sqlx::Error>> for StoreError {
     fn from(error: Arc<sqlx::Error>) -> Self {
         if is_full(&*error) {
             Self::Full
-        } else if is_locked(&error) {
+        } else if has_code(&error, LOCKED) {
             Self::Locked
+        } else if has_code(&error, READ_ONLY) {
+            Self::ReadOnly
         } else {
             Self::Query(error)
         }
     }
 }
 
-/// Whether another connection kept a lock for longer than ours waited: SQLite's SQLITE_BUSY and its kin,
-/// PostgreSQL's `lock_not_available`.
-fn is_locked(error: &sqlx::Error) -> bool {
+/// Another connection kept a lock for longer than ours waited: SQLite's SQLITE_BUSY and its kin, PostgreSQL's
+/// `lock_not_available`.
+const LOCKED: &[&str] = &["5", "261", "517", "773", "55P03"];
+
+/// SQLite's SQLITE_READONLY and its kin, PostgreSQL's `read_only_sql_transaction`.
+const READ_ONLY: &[&str] = &["8", "264", "520", "776", "1032", "1288", "1544", "25006"];
+
+fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| ["5", "261", "517", "773", "55P03"].contains(&&*code))
+    code.is_some_and(|code| codes.contains(&&*code))
 }
 
 /// Whether SQLite or PostgreSQL had no room for what was to be written.
@@ -262,4 +275,22 @@ const AT_ONCE: usize = 256;
 /// 40 ms for the server's acknowledgement (sqlx issue 4335).
 fn rows_at_once(columns: usize) -> usize {
     (400 / columns).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_cannot_be_written_is_told_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite:test.db", folder.path()).await.unwrap();
+        store.close().await;
+        let address = format!("sqlite:{}?mode=ro", folder.path().join("test.db").display());
+        let pool = sqlx::any::AnyPoolOptions::new().connect(&address).await.unwrap();
+        let refused = sqlx::query("DELETE FROM people").execute(&pool).await.unwrap_err();
+        assert!(matches!(StoreError::from(refused), StoreError::ReadOnly));
+        let wrong = sqlx::query("DELETE FROM nothing").execute(&pool).await.unwrap_err();
+        assert!(matches!(StoreError::from(wrong), StoreError::Query(_)));
+    }
 }

@@ -153,6 +153,63 @@ impl Store {
         .await
     }
 
+    /// Takes all of a person's tokens back, and says how many there were.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn revoke_tokens(&self, person: &PersonId) -> Result<u64> {
+        let person = person.clone();
+        self.write(move |connection| {
+            let person = person.clone();
+            Box::pin(async move {
+                let query = sqlx::query("DELETE FROM tokens WHERE person = $1").bind(person.as_str());
+                Ok(query.execute(connection).await?.rows_affected())
+            })
+        })
+        .await
+    }
+
+    /// Ends all of a person's sessions but that of this secret, and takes their tokens back.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn end_other_ways_in(&self, person: &PersonId, but: &str) -> Result<()> {
+        let (person, but) = (person.clone(), hash(but));
+        self.end_sessions(move |connection| {
+            let (person, but) = (person.clone(), but.clone());
+            Box::pin(async move {
+                sqlx::query("DELETE FROM sessions WHERE person = $1 AND hash <> $2")
+                    .bind(person.as_str())
+                    .bind(but)
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::query("DELETE FROM tokens WHERE person = $1")
+                    .bind(person.as_str())
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Deletes the sessions that are over.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn forget_sessions(&self, now: Millis) -> Result<()> {
+        self.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
+                    .bind(now)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Ends a browser's session.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use diptych_core::{Answer, PersonId, Side, SprintId};
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::pairs::recount;
 use crate::proposals::Proposal;
@@ -58,10 +58,40 @@ pub struct OwnSprint {
     pub pseudonym: Option<String>,
     /// Whether the leaderboard shows their own name in its place.
     pub named: bool,
+    /// `moderator` or `organizer`, where they are one.
+    pub role: Option<String>,
     /// The terms that they have agreed to, and when.
     pub agreed: Vec<(String, Millis)>,
+    /// When an organizer left their answers out, why, and until when.
+    pub excluded: Vec<OwnExclusion>,
     /// Their answers.
     pub responses: Vec<OwnResponse>,
+    /// What else they did.
+    pub deeds: Vec<OwnDeed>,
+}
+
+/// That somebody's answers did not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct OwnExclusion {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Millis,
+    /// Until when; none where it is still so.
+    pub until: Option<Millis>,
+}
+
+/// What a person did but answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct OwnDeed {
+    /// `skip`, `report`, `announce` or `set`; of a review `approve`, `reject` or `undo`.
+    pub what: String,
+    /// Of which prompt, content or setting.
+    pub about: String,
+    /// What they said, or what became of it.
+    pub says: String,
+    /// When.
+    pub at: Millis,
 }
 
 /// An answer, as its person gave it: nothing in it tells which model made which picture.
@@ -81,6 +111,75 @@ pub struct OwnResponse {
     /// until then what a response would say, so that nothing tells the two apart.
     pub state: String,
 }
+
+/// A sprint in which there is something of a person.
+#[derive(sqlx::FromRow)]
+struct KnownIn {
+    id: String,
+    slug: String,
+    pseudonym: Option<String>,
+    named: Option<i64>,
+    role: Option<String>,
+}
+
+/// The sprints in which there is something of the person `$1`.
+fn sprints_of_person() -> String {
+    // Answers have a pseudonym, and reports came as answers.
+    let tables = [
+        "pseudonyms",
+        "consents",
+        "roles",
+        "assignments",
+        "checks",
+        "exclusions",
+        "reviews",
+        "settings",
+        "announcements",
+    ];
+    let names =
+        |table| format!("EXISTS (SELECT 1 FROM {table} t WHERE t.sprint = sprints.id AND t.person = $1)");
+    format!(
+        "SELECT sprints.id, slug, pseudonym, named, role FROM sprints LEFT JOIN pseudonyms \
+         ON pseudonyms.sprint = sprints.id AND pseudonyms.person = $1 \
+         LEFT JOIN roles ON roles.sprint = sprints.id AND roles.person = $1 WHERE {} ORDER BY slug",
+        tables.map(names).join(" OR ")
+    )
+}
+
+/// What the person `$2` has answered in the sprint `$1`, checks among it.
+const RESPONSES: &str = "SELECT prompt, answer, side, responses.created_at AS at, duration_ms, comment, state \
+    FROM responses JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 AND person = $2 UNION ALL \
+    SELECT prompt, answer, side, ended_at AS at, duration_ms, comment, CASE WHEN \
+     (SELECT sprints.state FROM sprints WHERE sprints.id = $1) IN ('closed', 'archived') THEN 'check' \
+     WHEN EXISTS (SELECT 1 FROM exclusions e WHERE e.sprint = $1 AND e.person = $2 AND e.ended_at IS NULL) \
+     THEN 'excluded' ELSE 'submitted' END AS state FROM checks JOIN pairs ON pairs.id = checks.pair \
+    WHERE checks.sprint = $1 AND person = $2 AND checks.state = 'answered' ORDER BY at";
+
+fn own_response(row: &sqlx::any::AnyRow) -> Result<OwnResponse> {
+    let unknown = |word: String| StoreError::UnknownWord { table: "responses", word };
+    let (answer, side): (String, String) = (row.try_get("answer")?, row.try_get("side")?);
+    let side = Side::from_word(&side).ok_or_else(|| unknown(side))?;
+    let answer = Answer::from_word(&answer).ok_or_else(|| unknown(answer))?;
+    Ok(OwnResponse {
+        prompt: row.try_get("prompt")?,
+        answer: answer.choice(side).as_str().to_owned(),
+        at: row.try_get("at")?,
+        duration_ms: row.try_get("duration_ms")?,
+        comment: row.try_get("comment")?,
+        state: row.try_get("state")?,
+    })
+}
+
+/// What the person `$2` did in the sprint `$1` but answer. A check that was skipped is a skip like any other.
+const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_at AS at FROM assignments \
+    JOIN pairs ON pairs.id = assignments.pair WHERE assignments.sprint = $1 AND person = $2 AND state = 'skipped' \
+    UNION ALL SELECT 'skip', prompt, '', ended_at FROM checks JOIN pairs ON pairs.id = checks.pair \
+    WHERE checks.sprint = $1 AND person = $2 AND state = 'skipped' \
+    UNION ALL SELECT 'report', prompt, state, reports.created_at FROM reports JOIN pairs ON pairs.id = reports.pair \
+    WHERE reports.sprint = $1 AND person = $2 AND reports.kind = 'toxic' \
+    UNION ALL SELECT verdict, content, reason || ' ' || note, created_at FROM reviews WHERE sprint = $1 AND person = $2 \
+    UNION ALL SELECT 'set', what, was || ' → ' || became, changed_at FROM settings WHERE sprint = $1 AND person = $2 \
+    UNION ALL SELECT 'announce', '', text, created_at FROM announcements WHERE sprint = $1 AND person = $2 ORDER BY at";
 
 /// The kind of people who had their data removed.
 const GONE: &str = "gone";
@@ -105,54 +204,11 @@ impl Store {
             async |query: &'static str| sqlx::query_scalar(query).bind(who).fetch_one(self.readers()).await;
         let sessions = count("SELECT COUNT(*) FROM sessions WHERE person = $1").await?;
         let tokens = count("SELECT COUNT(*) FROM tokens WHERE person = $1").await?;
-        let known: Vec<(String, String, Option<String>, Option<i64>)> = sqlx::query_as(
-            "SELECT sprints.id, slug, pseudonym, named FROM sprints LEFT JOIN pseudonyms \
-             ON pseudonyms.sprint = sprints.id AND pseudonyms.person = $1 WHERE pseudonym IS NOT NULL \
-             OR EXISTS (SELECT 1 FROM consents WHERE consents.sprint = sprints.id AND consents.person = $1) ORDER BY slug",
-        )
-        .bind(who)
-        .fetch_all(self.readers())
-        .await?;
-        let mut sprints = Vec::with_capacity(known.len());
-        for (id, sprint, pseudonym, named) in known {
-            let agreed = sqlx::query_as(
-                "SELECT text, agreed_at FROM consents JOIN terms ON terms.version = consents.version \
-                 WHERE sprint = $1 AND person = $2 ORDER BY agreed_at",
-            )
-            .bind(&id)
-            .bind(who)
-            .fetch_all(self.readers())
-            .await?;
-            let rows = sqlx::query(
-                "SELECT prompt, answer, side, responses.created_at AS at, duration_ms, comment, state FROM responses \
-                 JOIN pairs ON pairs.id = responses.pair WHERE responses.sprint = $1 AND person = $2 UNION ALL \
-                 SELECT prompt, answer, side, ended_at AS at, duration_ms, comment, CASE WHEN \
-                  (SELECT sprints.state FROM sprints WHERE sprints.id = $1) IN ('closed', 'archived') THEN 'check' \
-                  ELSE 'submitted' END AS state FROM checks \
-                 JOIN pairs ON pairs.id = checks.pair WHERE checks.sprint = $1 AND person = $2 AND checks.state = 'answered' \
-                 ORDER BY at",
-            )
-            .bind(&id)
-            .bind(who)
-            .fetch_all(self.readers())
-            .await?;
-            let response = |row: &sqlx::any::AnyRow| {
-                let unknown = |word: String| StoreError::UnknownWord { table: "responses", word };
-                let (answer, side): (String, String) = (row.try_get("answer")?, row.try_get("side")?);
-                let side = Side::from_word(&side).ok_or_else(|| unknown(side))?;
-                let answer = Answer::from_word(&answer).ok_or_else(|| unknown(answer))?;
-                Ok(OwnResponse {
-                    prompt: row.try_get("prompt")?,
-                    answer: answer.choice(side).as_str().to_owned(),
-                    at: row.try_get("at")?,
-                    duration_ms: row.try_get("duration_ms")?,
-                    comment: row.try_get("comment")?,
-                    state: row.try_get("state")?,
-                })
-            };
-            let responses = rows.iter().map(response).collect::<Result<_>>()?;
-            let id = SprintId::from_text(id);
-            sprints.push(OwnSprint { id, sprint, pseudonym, named: named == Some(1), agreed, responses });
+        let mut sprints = Vec::new();
+        for known in
+            sqlx::query_as(AssertSqlSafe(sprints_of_person())).bind(who).fetch_all(self.readers()).await?
+        {
+            sprints.push(self.own_sprint(who, known).await?);
         }
         let proposal = |one: Proposal| OwnProposal {
             title: one.title,
@@ -165,6 +221,30 @@ impl Store {
         };
         let proposals = self.proposals_of(person).await?.into_iter().map(proposal).collect();
         Ok(OwnData { name, known_since, providers, sessions, tokens, proposals, sprints })
+    }
+
+    async fn own_sprint(&self, who: &str, known: KnownIn) -> Result<OwnSprint> {
+        let id = known.id;
+        let agreed = sqlx::query_as(
+            "SELECT text, agreed_at FROM consents JOIN terms ON terms.version = consents.version \
+             WHERE sprint = $1 AND person = $2 ORDER BY agreed_at",
+        );
+        let excluded = sqlx::query_as(
+            "SELECT reason, excluded_at AS at, ended_at AS until FROM exclusions WHERE sprint = $1 AND person = $2 \
+             ORDER BY excluded_at",
+        );
+        let responses = sqlx::query(RESPONSES).bind(&id).bind(who).fetch_all(self.readers()).await?;
+        Ok(OwnSprint {
+            sprint: known.slug,
+            pseudonym: known.pseudonym,
+            named: known.named == Some(1),
+            role: known.role,
+            agreed: agreed.bind(&id).bind(who).fetch_all(self.readers()).await?,
+            excluded: excluded.bind(&id).bind(who).fetch_all(self.readers()).await?,
+            responses: responses.iter().map(own_response).collect::<Result<_>>()?,
+            deeds: sqlx::query_as(DEEDS).bind(&id).bind(who).fetch_all(self.readers()).await?,
+            id: SprintId::from_text(id),
+        })
     }
 
     /// Shows the person's name on the sprint's leaderboard in place of the pseudonym, or no longer.
@@ -224,6 +304,7 @@ impl Store {
                     // They measure this person, and nobody any more.
                     "DELETE FROM checks WHERE person = $1",
                     "DELETE FROM proposals WHERE person = $1",
+                    "UPDATE exclusions SET reason = '' WHERE person = $1",
                     "UPDATE pseudonyms SET named = 0 WHERE person = $1",
                     "UPDATE responses SET comment = NULL WHERE person = $1",
                 ] {

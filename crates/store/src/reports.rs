@@ -174,7 +174,7 @@ pub(crate) async fn skipped(
 ) -> Result<()> {
     let people: i64 = sqlx::query_scalar(
         "SELECT COUNT(DISTINCT person) FROM assignments WHERE pair = $1 AND state = 'skipped' AND ended_at > \
-         COALESCE((SELECT MAX(ended_at) FROM reports WHERE pair = $1 AND kind = 'skipped'), 0)",
+         COALESCE((SELECT MAX(ended_at) FROM reports WHERE pair = $1 AND kind = 'skipped' AND state <> 'taken_back'), 0)",
     )
     .bind(pair)
     .fetch_one(&mut *connection)
@@ -186,7 +186,8 @@ pub(crate) async fn skipped(
     weigh(connection, sprint, pair, now).await
 }
 
-/// Somebody takes a report back: the pair goes on where no other report withholds it.
+/// Somebody takes back what they said of a pair, a report or the last skip that it took: the pair goes on where nothing
+/// else withholds it.
 pub(crate) async fn take_back(
     connection: &mut Connection,
     sprint: &SprintId,
@@ -196,7 +197,7 @@ pub(crate) async fn take_back(
 ) -> Result<()> {
     sqlx::query(
         "UPDATE reports SET state = 'taken_back', ended_at = $3 \
-         WHERE pair = $1 AND person = $2 AND kind = 'toxic' AND state IN ('open', 'beyond_quota')",
+         WHERE pair = $1 AND person = $2 AND state IN ('open', 'beyond_quota')",
     )
     .bind(pair)
     .bind(person.as_str())

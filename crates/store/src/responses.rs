@@ -38,6 +38,8 @@ pub struct Respond {
     pub comment: Option<String>,
     /// When an answer `toxic_content` withdraws the pair.
     pub reporting: Reporting,
+    /// The sprints that ask nobody any more: there, what comes after the lease is not taken.
+    pub over: Vec<SprintId>,
     /// Now.
     pub now: Millis,
 }
@@ -114,12 +116,27 @@ struct Assignment {
     ended_at: Option<Millis>,
     #[serde(deserialize_with = "any")]
     current: bool,
+    /// When the lease ends.
+    expires_at: Millis,
     /// Whether the person has a pseudonym in the sprint.
     #[serde(deserialize_with = "any")]
     named: bool,
     /// Whether the pair's overlap follows from its responses.
     #[serde(deserialize_with = "any")]
     flexible: bool,
+}
+
+impl Assignment {
+    fn is_too_late(&self, respond: &Respond) -> bool {
+        respond.is_too_late(&self.sprint, self.expires_at)
+    }
+}
+
+impl Respond {
+    /// Whether the sprint and the lease were over when this came.
+    pub(crate) fn is_too_late(&self, sprint: &SprintId, expires_at: Millis) -> bool {
+        expires_at <= self.now && self.over.contains(sprint)
+    }
 }
 
 /// What else decides about an assignment that is no plain hold.
@@ -237,6 +254,7 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
                 // Two about one assignment: the second is about what the first one did.
                 let plain = mine.state == AssignmentState::Open
                     && mine.current
+                    && !mine.is_too_late(respond)
                     && times.get(&respond.assignment) == Some(&1);
                 let answer = plain.then(|| respond.choice.answer(mine.side))??;
                 // A report may take the pair from its neighbours in this group.
@@ -262,7 +280,7 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
 /// Asks for the assignments `$1`, `$2` and so on, so many.
 fn rows(connection: &Connection, count: usize) -> String {
     let columns = "mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
-         CASE WHEN pairs.current THEN 1 ELSE 0 END, \
+         CASE WHEN pairs.current THEN 1 ELSE 0 END, mine.expires_at, \
          (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = mine.sprint AND p.person = mine.person), \
          pairs.most - pairs.least";
     let from = "assignments mine JOIN pairs ON pairs.id = mine.pair WHERE mine.id IN";
@@ -379,7 +397,7 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
         return replace(connection, respond, &mine, &standing).await;
     }
     // What they held was taken back: it is somebody else's by now.
-    if !mine.current || standing.excluded {
+    if !mine.current || standing.excluded || mine.is_too_late(respond) {
         return Ok(Responded::Gone);
     }
     let Some(answer) = respond.choice.answer(mine.side) else {
@@ -429,18 +447,18 @@ async fn replace(
         // A skip in place of an answer: the answer is taken back and the pair goes back.
         withdraw_response(connection, &mine.pair, &respond.person, respond.now).await?;
         end_as_skipped(connection, respond).await?;
-        if standing.surplus {
-            // It did not count, so it leaves no place.
-            return Ok(Responded::Replaced);
+        // What did not count leaves no place.
+        if !standing.surplus {
+            sqlx::query(
+                "UPDATE pairs SET answered = answered - 1, slots = slots + 1, \
+                 begun = CASE WHEN answered + held > 1 THEN 1 ELSE 0 END WHERE id = $1",
+            )
+            .bind(&mine.pair)
+            .execute(&mut *connection)
+            .await?;
+            follow_answers(connection, &[&mine.pair]).await?;
         }
-        sqlx::query(
-            "UPDATE pairs SET answered = answered - 1, slots = slots + 1, \
-             begun = CASE WHEN answered + held > 1 THEN 1 ELSE 0 END WHERE id = $1",
-        )
-        .bind(&mine.pair)
-        .execute(&mut *connection)
-        .await?;
-        follow_answers(connection, &[&mine.pair]).await?;
+        weigh_skips(connection, respond, mine).await?;
         return Ok(Responded::Replaced);
     };
     sqlx::query(
@@ -468,18 +486,24 @@ async fn skip(connection: &mut Connection, respond: &Respond, mine: &Assignment)
         AssignmentState::Open => {
             end_as_skipped(connection, respond).await?;
             give_back(connection, &mine.pair).await?;
-            let Respond { reporting, person, now, .. } = respond;
-            reports::skipped(connection, *reporting, &mine.sprint, &mine.pair, person, *now).await?;
+            weigh_skips(connection, respond, mine).await?;
             Ok(Responded::Recorded)
         }
         AssignmentState::Skipped => Ok(Responded::Repeated),
         // Its lease has ended and its place is given back already; the skip is noted for its cool-down.
         AssignmentState::Expired => {
             end_as_skipped(connection, respond).await?;
+            weigh_skips(connection, respond, mine).await?;
             Ok(Responded::Recorded)
         }
         AssignmentState::Answered | AssignmentState::Withdrawn => Ok(Responded::Gone),
     }
+}
+
+/// Brings the pair to the moderators where enough people have skipped it.
+async fn weigh_skips(connection: &mut Connection, respond: &Respond, mine: &Assignment) -> Result<()> {
+    let Respond { reporting, person, now, .. } = respond;
+    reports::skipped(connection, *reporting, &mine.sprint, &mine.pair, person, *now).await
 }
 
 async fn end_as_skipped(connection: &mut Connection, respond: &Respond) -> Result<()> {
@@ -526,8 +550,8 @@ async fn reopen(
     if standing(connection, assignment).await?.excluded {
         return Ok(TakenBack::Gone);
     }
-    if answered && !mine.current {
-        // Where it is this person's own report that withholds the pair, that is taken back with it.
+    if !mine.current {
+        // Where it is this person's own report, or skip, that withholds the pair, that is taken back with it.
         reports::take_back(connection, &mine.sprint, &mine.pair, person, now).await?;
         match find_one(connection, person, assignment).await? {
             Some(now) => mine = now,

@@ -93,7 +93,9 @@ impl Store {
         Ok(sqlx::query_as(
             "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN created_at >= $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
              FROM (SELECT created_at FROM responses WHERE sprint = $1 AND person = $2 AND state = 'submitted' UNION ALL \
-             SELECT ended_at AS created_at FROM checks WHERE sprint = $1 AND person = $2 AND state = 'answered') AS past",
+             SELECT ended_at AS created_at FROM checks WHERE sprint = $1 AND person = $2 AND state = 'answered' \
+             AND NOT EXISTS (SELECT 1 FROM exclusions e WHERE e.sprint = $1 AND e.person = $2 AND e.ended_at IS NULL)) \
+             AS past",
         )
         .bind(sprint.as_str())
         .bind(person.as_str())
@@ -102,7 +104,8 @@ impl Store {
         .await?)
     }
 
-    /// People by how many of their responses count; of those, how many since midnight (UTC) of the day of `now`.
+    /// People by how many tens of their responses count, which is all that anybody is told, and then in an order that
+    /// says nothing of the rest; of those, how many since midnight (UTC) of the day of `now`.
     ///
     /// # Errors
     /// Where the database fails.
@@ -114,7 +117,8 @@ impl Store {
              JOIN pseudonyms ON pseudonyms.person = responses.person AND pseudonyms.sprint = responses.sprint \
              JOIN people ON people.id = responses.person WHERE responses.sprint = $1 AND state = 'submitted' \
              GROUP BY people.id, pseudonym, people.kind, pseudonyms.named, people.name \
-             ORDER BY responses DESC, pseudonym LIMIT $2",
+             ORDER BY COUNT(*) / 10 DESC, pseudonyms.named DESC, \
+             CASE WHEN pseudonyms.named = 1 THEN people.name ELSE pseudonym END LIMIT $2",
         )
         .bind(sprint.as_str())
         .bind(limit)
@@ -186,6 +190,15 @@ impl Store {
     /// Where the database fails.
     pub async fn first_response(&self, sprint: &SprintId) -> Result<Option<Millis>> {
         let query = "SELECT MIN(created_at) FROM responses WHERE sprint = $1 AND state = 'submitted'";
+        Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_one(self.readers()).await?)
+    }
+
+    /// When the sprint's last response was given that counts.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn last_response(&self, sprint: &SprintId) -> Result<Option<Millis>> {
+        let query = "SELECT MAX(created_at) FROM responses WHERE sprint = $1 AND state = 'submitted'";
         Ok(sqlx::query_scalar(query).bind(sprint.as_str()).fetch_one(self.readers()).await?)
     }
 

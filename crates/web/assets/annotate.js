@@ -35,7 +35,7 @@ let timer = 0;
 
 const counted = new Set(); // assignments whose answer is in the count
 let counts = 0; // how often the count has changed
-const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, {
+const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, isMe, {
   unreachable: () => notice(say("unreachable")),
   reachable() {
     quiet();
@@ -69,6 +69,14 @@ function drop(id) {
   done.add(id);
   waiting = waiting.filter((pair) => pair.assignment.id !== id);
   if (current?.assignment.id === id) { current = null; next() }
+}
+
+/// Whether this page's person is signed in still: not who has signed in on another tab. Where nobody says, it is.
+async function isMe() {
+  try {
+    const page = await (await fetch(`/s/${sprint}`)).text();
+    return page.includes(`data-person="${person}"`);
+  } catch { return true }
 }
 
 function leave() { location.href = "/enter?next=" + encodeURIComponent(location.pathname) }
@@ -287,7 +295,9 @@ function count(by) {
   if (by > 0 && MARKS.includes(total)) toast(say("thanks", { count: total }), past.length > 0);
 }
 
-function showTotal() { $("total").textContent = say("in_all", { count: total }) }
+function showTotal() { showMine("total", say("in_all", { count: total })) }
+/// At the top where there is room, and among the guidelines.
+function showMine(what, text) { for (const box of document.querySelectorAll(`[data-mine=${what}]`)) box.textContent = text }
 
 let toastTimer = 0;
 function toast(text, undoable) {
@@ -317,7 +327,7 @@ async function progress() {
       $("today").textContent = now.mine.today;
       total = now.mine.responses;
       showTotal();
-      $("place").textContent = now.mine.place ? say("place", { place: now.mine.place, people: now.mine.people }) : "";
+      showMine("place", now.mine.place ? say("place", { place: now.mine.place, people: now.mine.people }) : "");
     }
     const percent = now.wanted ? Math.floor(now.responses * 100 / now.wanted) : 0;
     $("percent").textContent = percent;

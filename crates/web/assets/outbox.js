@@ -5,17 +5,18 @@
 const HOLD = 10000; // ms for which a tab sends, where the browser has no locks; it asks for more in time
 
 /// One a person: whoever signs in next on this browser does not send it in their own name.
-/// `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, unreachable, reachable, signIn.
-export function openOutbox(name, heard) {
-  // A key an entry, so that no tab writes what another has written; they sort by when they were posted.
+/// `isMe` says whether that is who is signed in; `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, unreachable, reachable, signIn.
+export function openOutbox(name, isMe, heard) {
+  // A key an entry, so that no tab writes what another has written; they sort as they were posted, also where the clock
+  // was set back meanwhile.
   const keys = () => Object.keys(localStorage).filter((key) => key.startsWith(name + " ")).sort();
   let wake = () => {};
   let sending = false;
 
   function post(entry) {
-    const when = `${Date.now()}`.padStart(15, "0");
-    const key = `${name} ${when} ${performance.now().toFixed(3).padStart(15, "0")} ${Math.random()}`;
-    localStorage.setItem(key, JSON.stringify(entry));
+    const last = Number(keys().at(-1)?.slice(name.length).split(" ")[1] ?? 0);
+    const when = `${Math.max(Date.now(), last + 1)}`.padStart(15, "0");
+    localStorage.setItem(`${name} ${when} ${Math.random()}`, JSON.stringify(entry));
     send();
   }
 
@@ -64,7 +65,8 @@ export function openOutbox(name, heard) {
       }
       pause = 1000;
       const { status, body } = reply;
-      if (status === 401) return heard.signIn();
+      // Somebody else who has signed in on this browser holds no such pair; it waits for who gave the answer.
+      if (status === 401 || status === 404 && !await isMe()) return heard.signIn();
       localStorage.removeItem(key);
       heard.reachable();
       if (status === 201) heard.saved(entry);

@@ -7,6 +7,10 @@
 
 const $ = (id) => document.getElementById(id);
 const sprint = $("review").dataset.sprint;
+const texts = JSON.parse($("texts").textContent);
+const t = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+// A problem in words: those of its kind, or that nobody answers.
+const because = (problem) => texts["because_" + String(problem.type).split("/").pop()] ?? t("review_no_server");
 const ROWS = 8; // of a group
 const MOST = 500; // items of one decision
 
@@ -41,8 +45,8 @@ async function load() {
   try {
     const reply = await fetch(`/api/v1/sprints/${sprint}/review?${query}`, { signal: mine.signal });
     list = await reply.json();
-    if (!reply.ok) throw new Error(list.detail);
-  } catch (error) { return mine.signal.aborted ? undefined : say("The list cannot be fetched: " + error.message) }
+    if (!reply.ok) throw list;
+  } catch (problem) { return mine.signal.aborted ? undefined : say(t("review_unfetched", { reason: because(problem) })) }
   if (mine.signal.aborted) return;
   if (line !== before) return load(); // something was decided meanwhile
   const { items: fresh, total, counts, reasons: why } = list;
@@ -50,17 +54,17 @@ async function load() {
   [tiles, at, anchor, chosen] = [[], 0, 0, new Set()];
   const picked = form.get("reason") || "";
   if (picked && !(picked in why)) why[picked] = 0;
-  $("filters").elements.reason.replaceChildren(new Option("All", ""),
+  $("filters").elements.reason.replaceChildren(new Option(t("review_all"), ""),
     ...Object.entries(why).map(([word, count]) => new Option(`${says(word)} (${count})`, word, false, word === picked)));
   $("tiles").replaceChildren();
   columns = across();
   $("empty").hidden = items.length > 0;
-  const shown = total > items.length ? ` · the first ${items.length} of ${total} shown` : "";
-  const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
-  $("counts").textContent = `${many(counts.images_waiting, "image")} and ${many(counts.texts_waiting, "text")} to look at · ` +
-    `${counts.images_reviewed} of ${counts.images} images looked at · ${many(counts.reports, "report")} · ` + (counts.disputed ? `${counts.disputed} disputed · ` : "") +
-    `${counts.done_today} done today by you` +
-    (counts.others_here ? ` · ${many(counts.others_here, "other moderator")} here` : "") + shown;
+  const parts = [t("review_counts", { images: counts.images_waiting, texts: counts.texts_waiting, reviewed: counts.images_reviewed,
+    all: counts.images, reports: counts.reports, today: counts.done_today })];
+  if (counts.disputed) parts.push(t("review_counts_disputed", { count: counts.disputed }));
+  if (counts.others_here) parts.push(t("review_counts_others", { count: counts.others_here }));
+  if (total > items.length) parts.push(t("review_counts_shown", { shown: items.length, total }));
+  $("counts").textContent = parts.join(" · ");
   grow();
   again();
   bar();
@@ -125,31 +129,30 @@ function make(place) {
   peek.className = "peek";
   peek.type = "button";
   peek.tabIndex = -1;
-  peek.textContent = revealed ? "Blur" : "Reveal";
+  peek.textContent = t(revealed ? "review_blur" : "review_reveal");
   li.append(picture, why, peek);
-  li.setAttribute("aria-label", `${item.kind === "image" ? "Image" : "Text"} ${place + 1}, ${reason(item)}`);
+  li.setAttribute("aria-label", t(item.kind === "image" ? "review_image" : "review_text", { place: place + 1, reason: reason(item) }));
   if (item.kind === "image") li.title = item.text;
   return li;
 }
 
-/// A reason in words.
-function says(word) {
-  const words = { every_image: "to look at", disputed: "disputed" };
-  const ours = reasons.find((one) => one.value === word)?.firstChild.textContent.trim();
-  return words[word] || ours || word;
-}
+/// A reason in words; a classifier's name stays as it is.
+const says = (word) => texts["reason_" + word] ?? word;
 
 function reason(item) {
-  if (item.reported) return item.skipped ? "skipped by several" : "reported";
-  if (item.words.length) return "disputed: " + item.words.map((one) => `${one.who} ${one.verdict}s` + (one.reason ? ` (${says(one.reason)})` : "")).join(", ");
+  if (item.reported) return t(item.skipped ? "review_skipped" : "review_was_reported");
+  if (item.words.length) {
+    const word = (one) => t(one.verdict === "approve" ? "review_says_approve" : "review_says_reject", { who: one.who, reason: says(one.reason) });
+    return t("review_disputed_by", { words: item.words.map(word).join(", ") });
+  }
   // What a classifier could not say comes before what another one has said.
   if (item.decision === "needs_review" && / (failed|missing|misconfigured)$/.test(item.reason)) return item.reason;
   const highest = Object.entries(item.scores).sort((a, b) => b[1] - a[1])[0];
   const score = highest ? `${highest[0]} ${highest[1].toFixed(2).replace(/^0/, "")}` : "";
-  if (item.reason === "every_image") return "to look at";
+  if (item.reason === "every_image") return says(item.reason);
   // A person's reason says more than a classifier's score.
   if (item.reason && !(item.reason in item.scores)) return says(item.reason);
-  return score || item.decision.replace("_", " ");
+  return score || t("decision_" + item.decision);
 }
 
 new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && tiles.length < items.length) { grow(); again() } },
@@ -194,12 +197,12 @@ function bar() {
   $("decide").hidden = items.length === 0;
   document.querySelector("#decide [value=clear]").hidden = chosen.size === 0;
   const places = [...chosen].sort((a, b) => a - b);
-  $("chosen").textContent = places.length > 1 ? `${places.length} selected` : `${(places[0] ?? at) + 1} of ${items.length}`;
+  $("chosen").textContent = places.length > 1 ? t("review_selected", { count: places.length }) : t("review_place", { place: (places[0] ?? at) + 1, all: items.length });
 }
 
 function reveal(place, on = !tile(place).classList.contains("shown")) {
   tile(place).classList.toggle("shown", on);
-  tile(place).querySelector(".peek").textContent = on ? "Blur" : "Reveal";
+  tile(place).querySelector(".peek").textContent = t(on ? "review_blur" : "review_reveal");
 }
 
 function revealAll() {
@@ -242,13 +245,13 @@ function mark(contents, verdict, why) {
     li.classList.toggle("done", verdict !== "");
     const label = li.querySelector(".why span");
     label.className = verdict === "approve" ? "state pass" : verdict === "reject" ? "state fail" : "";
-    label.textContent = verdict === "approve" ? "Approved" : verdict === "reject" ? says(why) : reason(items[place]);
+    label.textContent = verdict === "approve" ? t("review_approved") : verdict === "reject" ? says(why) : reason(items[place]);
   }
 }
 
 async function undo() {
   const last = past.pop();
-  if (!last) return say("There is nothing to take back.");
+  if (!last) return say(t("review_nothing_back"));
   mark(last.contents, "", "");
   const place = items.findIndex((item) => item.content === last.contents[0]);
   if (place >= 0) go(place);
@@ -264,11 +267,11 @@ function send(kind, contents, verdict, why, failed) {
         const reply = await fetch(`/api/v1/sprints/${sprint}/review`, {
           method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
         });
-        if (!reply.ok) throw new Error((await reply.json()).detail);
+        if (!reply.ok) throw await reply.json();
         quiet();
-      } catch (error) {
+      } catch (problem) {
         failed(contents.slice(first));
-        return say(`A decision was not saved${first ? ` for ${contents.length - first} of ${contents.length}` : ""}: ${error.message}`);
+        return say(t("review_unsaved", { count: contents.length - first, all: contents.length, reason: because(problem) }));
       }
     }
   });
@@ -283,7 +286,7 @@ function enlarge() {
   let shown;
   if (item.kind === "image") {
     shown = new Image();
-    shown.alt = "The image, large; of an animation, its frames";
+    shown.alt = t("review_large");
     shown.src = `/s/${sprint}/review/images/${item.content}?large`;
   } else {
     shown = document.createElement("p");
@@ -292,7 +295,7 @@ function enlarge() {
   }
   $("closely").replaceChildren(shown);
   const scores = Object.entries(item.scores).map(([name, score]) => `${name} ${score.toFixed(2)}`);
-  const errors = Object.entries(item.errors).map(([name, error]) => `${name} failed: ${error}`);
+  const errors = Object.entries(item.errors).map(([name, error]) => t("review_failed", { name, error }));
   $("about").textContent = [reason(item), item.category, item.model, ...scores, ...errors, item.kind === "image" ? item.text : ""].filter(Boolean).join(" · ");
   $("said").href = `/s/${sprint}/review/log?content=${item.content}`;
   $("close").showPopover();

@@ -19,7 +19,7 @@ use crate::api::{self, take_for};
 use crate::client::Client;
 use crate::frame::{Frame, page};
 use crate::hosted::HostedSprint;
-use crate::pages::{not_found, percent};
+use crate::pages::{midnight, not_found, percent};
 use crate::problem::{Path, Problem, Query};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
@@ -77,7 +77,7 @@ pub(crate) async fn show(
     };
     let (ctx, config, t) = (sprint.ctx(), sprint.config(), reader.t);
     let progress = sprint.progress(app.pulse().changes()).await?;
-    let (total, today) = app.store().responses_of(&ctx.sprint, &person.id, now() - 24 * 3600 * 1000).await?;
+    let (total, today) = app.store().responses_of(&ctx.sprint, &person.id, midnight(now())).await?;
     let frame = Frame::new(config.sprint.title.clone(), Some(&person), "").for_reader(&reader);
     let frame = frame.of_sprint(&config);
     let html = page(&Annotate {
@@ -130,6 +130,8 @@ struct Plain {
     undo: Option<String>,
     /// What is said where there is no pair.
     empty: &'static str,
+    /// What the organizers tell everybody.
+    told: String,
 }
 
 impl Plain {
@@ -146,6 +148,7 @@ impl Plain {
             last: String::new(),
             undo: None,
             empty: "",
+            told: String::new(),
         }
     }
 }
@@ -227,7 +230,8 @@ async fn show_plainly(
     let plain = Plain::of(&sprint.config(), slug, Some(&person), reader);
     let frame = plain.frame.for_moderators(app, Some(&person)).await?;
     let (undo, last) = (last.last().cloned(), last.join("."));
-    Ok(page(&Plain { frame, pair, last, undo, empty, ..plain })?.into_response())
+    let told = sprint.running().announcement.map_or_else(String::new, |(_, text)| text);
+    Ok(page(&Plain { frame, pair, last, undo, empty, told, ..plain })?.into_response())
 }
 
 /// A problem, for people: what happened, and the way on.

@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 use crate::client::{Client, network};
 use crate::gates::{Gate, Said};
 use crate::hosted::HostedSprint;
+use crate::pages::midnight;
 use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, by_token};
 use crate::state::App;
@@ -184,7 +185,7 @@ pub(crate) struct Told {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Mine {
     responses: i64,
-    /// In the last 24 hours.
+    /// Since midnight, UTC.
     today: i64,
     /// One more than there are people with more tens of answers; null before the first answer, and a few seconds old.
     place: Option<usize>,
@@ -348,10 +349,20 @@ pub(crate) async fn answer(
         }
         _ => Reporting::default(),
     };
-    let responded = annotate::respond(app.store(), reporting, &person.id, assignment, given, now()).await?;
+    let (over, asking): (Vec<_>, Vec<_>) =
+        app.sprints().into_iter().map(|(_, sprint)| sprint).partition(|sprint| sprint.state().is_over());
+    let over = over.iter().map(|sprint| sprint.ctx().sprint.clone()).collect();
+    let responded =
+        annotate::respond(app.store(), reporting, over, &person.id, assignment, given, now()).await?;
     app.pulse().change();
     if responded == Responded::Recorded && choice != Choice::Skip {
-        app.pulse().answer(network(client.address), now());
+        let of = match asking.as_slice() {
+            [only] => Some(Arc::clone(only)),
+            _ => app.sprint_of(app.store().sprint_of_assignment(assignment).await?.as_ref()),
+        };
+        if let Some(sprint) = of {
+            sprint.addresses().answer(network(client.address), now());
+        }
     }
     Ok(responded)
 }
@@ -427,9 +438,8 @@ pub(crate) async fn progress(
     let mine = match person {
         None => None,
         Some(person) => {
-            let since = now() - 24 * 3600 * 1000;
             let (responses, today) =
-                app.store().responses_of(&sprint.ctx().sprint, &person.id, since).await?;
+                app.store().responses_of(&sprint.ctx().sprint, &person.id, midnight(now())).await?;
             let (place, people) = sprint.counts().await?.place(&person.id);
             Some(Mine { responses, today, place, people })
         }
@@ -445,7 +455,7 @@ pub(crate) async fn progress(
     }))
 }
 
-/// The report: for everybody where the organizer opened it or the sprint is done, else for organizers.
+/// The report: for everybody where the organizer opened it or the sprint is closed, else for organizers.
 #[utoipa::path(get, path = "/api/v1/sprints/{slug}/results", params(("slug" = String, Path)),
     responses((status = 200, description = "The report, as `diptych report --json` prints it"),
     (status = 403, body = Problem), (status = 404, body = Problem)))]
@@ -473,11 +483,11 @@ pub(crate) async fn may_see_results(
     {
         return Ok(());
     }
-    if sprint.is_done().await? {
+    if sprint.state().is_over() {
         return Ok(());
     }
     Err(Problem::forbidden(
-        "The results are shown when the sprint is done, or when its organizer opens them.",
+        "The results are shown when the sprint is closed, or when its organizer opens them.",
     ))
 }
 
@@ -527,7 +537,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
         app.pulse().errors()
     ));
     text.push_str(&app.gates().metrics());
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 pub(crate) fn read<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Problem> {

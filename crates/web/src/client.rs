@@ -32,13 +32,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// By the peer and, where that is a trusted proxy, by what it says. Nothing where it says what is no address.
-    fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Option<Self> {
+    /// By the peer and, where that is a trusted proxy, by what it says. Nothing where it says what is no address. `behind`
+    /// says whether people reach this server through a proxy: then what comes from this machine may be from anywhere.
+    fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], behind: bool) -> Option<Self> {
         let peer = peer.to_canonical();
         let believed = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
         let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
         if !believed(&peer) {
-            return Some(Self { address: peer, https: false, behind_a_stranger: forwarded });
+            let behind_a_stranger = forwarded || behind && peer.is_loopback();
+            return Some(Self { address: peer, https: false, behind_a_stranger });
         }
         let scheme = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
         let https = scheme
@@ -53,7 +55,8 @@ impl Client {
                 }
             }
         }
-        Some(Self { address, https, behind_a_stranger: false })
+        // A proxy of ours that does not say for whom it asks speaks for anybody.
+        Some(Self { address, https, behind_a_stranger: !headers.contains_key("x-forwarded-for") })
     }
 }
 
@@ -174,7 +177,8 @@ async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) ->
         request.headers_mut().insert(header::HOST, host);
     }
     let peer = peer.ip().to_canonical();
-    let client = Client::of(peer, request.headers(), app.trusted_proxies()).unwrap_or_else(|| {
+    let client = Client::of(peer, request.headers(), app.trusted_proxies(), app.is_behind_a_proxy());
+    let client = client.unwrap_or_else(|| {
         app.gates().unknown(Gate::RateLimit, "the proxy's X-Forwarded-For holds what is no address");
         Client { address: peer, https: false, behind_a_stranger: true }
     });
@@ -211,7 +215,7 @@ mod tests {
         }
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        Client::of(peer.parse().unwrap(), &headers, &trusted)
+        Client::of(peer.parse().unwrap(), &headers, &trusted, true)
     }
 
     #[test]
@@ -235,6 +239,12 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["1.2.3.4, "]), None);
         assert!(client("10.0.0.1", &["1.2.3.4"]).unwrap().https);
         assert!(!client("203.0.113.9", &[]).unwrap().https);
+        // A proxy that does not say for whom it asks: that is nobody next door.
+        assert!(client("10.0.0.1", &[]).unwrap().behind_a_stranger);
+        assert!(client("127.0.0.1", &[]).unwrap().behind_a_stranger);
+        assert!(!client("203.0.113.9", &[]).unwrap().behind_a_stranger);
+        let alone = Client::of([127, 0, 0, 1].into(), &HeaderMap::new(), &[], false).unwrap();
+        assert!(!alone.behind_a_stranger, "a server that nobody stands in front of");
     }
 
     #[test]

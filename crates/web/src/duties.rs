@@ -17,9 +17,14 @@ use crate::state::App;
 const LOOK: Duration = Duration::from_secs(1);
 
 impl App {
-    /// Forgets, now and then, who has long not asked. Never ends.
+    /// Forgets, now and then, who has long not asked, and every hour the sessions that are over. Never ends.
     pub(crate) async fn forget(self) {
-        loop {
+        for minute in 0_u64.. {
+            if minute.is_multiple_of(60)
+                && let Err(error) = self.store().forget_sessions(diptych_stages::ctx::now()).await
+            {
+                tracing::error!(%error, "sessions that are over cannot be forgotten");
+            }
             tokio::time::sleep(Duration::from_secs(60)).await;
             self.limits().forget();
         }
@@ -45,6 +50,9 @@ impl App {
                 {
                     tracing::error!(?problem, "what follows from the changed sprint.toml cannot be recorded");
                 }
+                if let Err(problem) = sprint.order_line().await {
+                    tracing::error!(?problem, slug, "the line of pairs cannot be put in order");
+                }
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -65,8 +73,8 @@ impl App {
     pub(crate) async fn look_out(self) {
         loop {
             let now = diptych_stages::ctx::now();
-            let addresses = self.pulse().most_from_one(now);
             for (slug, sprint) in self.sprints() {
+                let addresses = sprint.addresses().most_from_one(now);
                 // Where all is answered, or nobody is asked, it is quiet as it should be.
                 let done = sprint.is_done().await.unwrap_or(false);
                 if done || sprint.state() != SprintState::Open {

@@ -117,12 +117,14 @@ pub(crate) async fn enter(
     if let Err(wait) = app.limits().sign_in(client.address) {
         return again_saying(&t.count("enter_busy", wait as i64));
     }
+    let asked = |person| app.gates().asked(Gate::SignIn, person);
+    let is_so = |answer| app.gates().asked(Gate::SignIn, answer);
     let token = entry.token.trim();
     let person = if entry.by == "guest" {
         if !app.takes_guests() {
             return again("no_guests");
         }
-        app.store().new_guest(&Name::guest(), now()).await?
+        asked(app.store().new_guest(&Name::guest(), now()).await)?
     } else if token.is_empty() {
         if entry.name.trim().is_empty() {
             return again("write_a_name");
@@ -134,12 +136,12 @@ pub(crate) async fn enter(
         if !may_give_a_name(&app, client) {
             return again("name_alone");
         }
-        let person = app.store().person(&name, PersonKind::Person, now()).await?;
+        let person = asked(app.store().person(&name, PersonKind::Person, now()).await)?;
         // Whoever gives a name is that person: for who sees what others must not, that is not enough.
-        if !client.address.is_loopback() && app.store().has_a_role(&person.id).await? {
+        if !client.address.is_loopback() && is_so(app.store().has_a_role(&person.id).await)? {
             return again("name_of_moderator");
         }
-        if app.store().is_known_elsewhere(&person.id).await? {
+        if is_so(app.store().is_known_elsewhere(&person.id).await)? {
             return again("name_elsewhere");
         }
         if person.simulated {
@@ -147,7 +149,7 @@ pub(crate) async fn enter(
         }
         person
     } else {
-        match app.store().person_of_token(token).await? {
+        match app.gates().asked(Gate::SignIn, app.store().person_of_token(token).await)? {
             Some(person) => person,
             None => return again("token_unknown"),
         }
@@ -189,7 +191,8 @@ pub(crate) async fn away(
         Err(failure) => return failed(&app, provider, &reader, &failure).await,
     };
     let sign_in = SignIn { provider: key, next: local_path(&next.next) };
-    app.store().begin_sign_in(&secret, &sign_in, now(), now() + AWAY_FOR).await?;
+    let begun = app.store().begin_sign_in(&secret, &sign_in, now(), now() + AWAY_FOR).await;
+    app.gates().asked(Gate::SignIn, begun)?;
     let (response, rules) = (Redirect::to(url.as_str()).into_response(), app.cookie_rules(client));
     Ok(with_cookie(response, &rules.name(AWAY), &secret, AWAY_FOR / 1000, rules))
 }
@@ -239,7 +242,8 @@ async fn signed_in(
     if said.state != begun.state() {
         return Ok(Err(stale()));
     }
-    let sign_in = match app.store().end_sign_in(&secret, now()).await? {
+    let sign_in = app.store().end_sign_in(&secret, now()).await;
+    let sign_in = match app.gates().asked(Gate::SignIn, sign_in)? {
         Some(sign_in) if sign_in.provider == provider.key => sign_in,
         _ => return Ok(Err(stale())),
     };
@@ -256,8 +260,8 @@ async fn signed_in(
     }
     match provider.finish(&begun, &back(app, client, headers, provider), &said.code).await {
         Ok(Identity { issuer, subject, name }) => {
-            let person = app.store().person_of_identity(&issuer, &subject, &name, now()).await?;
-            Ok(Ok((person, sign_in.next)))
+            let person = app.store().person_of_identity(&issuer, &subject, &name, now()).await;
+            Ok(Ok((app.gates().asked(Gate::SignIn, person)?, sign_in.next)))
         }
         Err(failure) => Ok(Err(failure)),
     }
@@ -322,7 +326,7 @@ async fn invited(
     secret: &str,
     message: Option<String>,
 ) -> Result<Response, Problem> {
-    let invitation = app.store().invitation(secret, now()).await?;
+    let invitation = app.gates().asked(Gate::SignIn, app.store().invitation(secret, now()).await)?;
     let Some(sprint) = invitation.as_ref().and_then(|to| app.sprint_of(Some(&to.sprint))) else {
         return over(app, person, reader).await;
     };
@@ -370,7 +374,8 @@ pub(crate) async fn accept(
             }
         },
     };
-    match app.store().accept(&secret, &guest, now()).await? {
+    let invited_as = app.store().accept(&secret, &guest, now()).await;
+    match app.gates().asked(Gate::SignIn, invited_as)? {
         Invited::Over => over(&app, person.as_ref(), &reader).await,
         Invited::NameTaken => {
             invited(&app, None, &reader, &secret, Some(reader.t.say("name_taken").to_owned())).await

@@ -71,7 +71,8 @@ impl Frame {
         texts::languages().iter().filter(move |other| t.is_some_and(|t| t.code != other.code))
     }
 
-    /// With the way to review, where this person moderates a sprint: the one where most waits.
+    /// With the way to review, where this person moderates a sprint: the one where most waits. In the language that
+    /// the frame has by then.
     pub(crate) async fn for_moderators(
         mut self,
         app: &App,
@@ -82,10 +83,13 @@ impl Frame {
             let id = &sprint.ctx().sprint;
             let role = app.store().role(id, &person.id).await?;
             if role == Role::Organizer {
-                self.alarm = self.alarm.or_else(|| app.gates().alarm()).or_else(|| {
-                    // The organizers' page of that sprint has them all.
-                    sprint.alerts().first().map(|alert| format!("{slug}: {alert}"))
-                });
+                self.alarm = self
+                    .alarm
+                    .or_else(|| app.gates().alarm().map(|alarm| self.t.alarm(&alarm)))
+                    .or_else(|| {
+                        // The organizers' page of that sprint has them all.
+                        sprint.alerts().first().map(|alert| format!("{slug}: {}", self.t.alert(alert)))
+                    });
                 self.organize.get_or_insert_with(|| slug.clone());
             }
             if role != Role::Annotator {

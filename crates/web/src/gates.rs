@@ -8,12 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::problem::Problem;
+
 /// A thing that people have to get past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gate {
     SignIn,
     RateLimit,
     Consent,
+    /// What is for moderators and organizers.
+    Role,
 }
 
 /// What it said.
@@ -24,10 +28,25 @@ pub(crate) enum Said {
     Unknown,
 }
 
-const GATES: [(Gate, &str); 3] =
-    [(Gate::SignIn, "sign_in"), (Gate::RateLimit, "rate_limit"), (Gate::Consent, "consent")];
+const GATES: [(Gate, &str); 4] = [
+    (Gate::SignIn, "sign_in"),
+    (Gate::RateLimit, "rate_limit"),
+    (Gate::Consent, "consent"),
+    (Gate::Role, "role"),
+];
 const SAID: [(Said, &str); 3] =
     [(Said::Passed, "passed"), (Said::Refused, "refused"), (Said::Unknown, "unknown")];
+
+/// What could not be decided lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Alarm {
+    /// How often, of the last [`MOST`].
+    pub(crate) times: usize,
+    /// How many minutes ago it happened last.
+    pub(crate) minutes: u64,
+    /// Why, for whoever runs the server.
+    pub(crate) why: String,
+}
 
 /// How long organizers hear of something that could not be decided.
 const RECENT: Duration = Duration::from_secs(3600);
@@ -38,13 +57,16 @@ const MOST: usize = 1000;
 /// What all gates have said since the server was started.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
-    counts: [[AtomicU64; 3]; 3],
+    counts: [[AtomicU64; 3]; 4],
     unknown: Mutex<VecDeque<(Instant, String)>>,
 }
 
 impl Gates {
     /// Counts what a gate has said.
     pub(crate) fn count(&self, gate: Gate, said: Said) {
+        if said == Said::Refused {
+            tracing::info!(?gate, "refused");
+        }
         let place = |known: &[(_, &str)]| known.iter().position(|(one, _)| *one == gate).unwrap_or(0);
         let what = SAID.iter().position(|(one, _)| *one == said).unwrap_or(0);
         self.counts[place(&GATES)][what].fetch_add(1, Ordering::Relaxed);
@@ -61,23 +83,22 @@ impl Gates {
         unknown.push_back((Instant::now(), why.to_owned()));
     }
 
-    /// What could not be decided lately, in a sentence for organizers.
-    pub(crate) fn alarm(&self) -> Option<String> {
+    /// What the database answers to a gate; where it fails, nobody was refused.
+    pub(crate) fn asked<T>(&self, gate: Gate, answer: diptych_store::Result<T>) -> Result<T, Problem> {
+        answer.map_err(|error| {
+            self.unknown(gate, "the database does not answer");
+            error.into()
+        })
+    }
+
+    /// What could not be decided lately, for organizers.
+    pub(crate) fn alarm(&self) -> Option<Alarm> {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         while unknown.front().is_some_and(|(at, _)| at.elapsed() > RECENT) {
             unknown.pop_front();
         }
         let (at, why) = unknown.back()?;
-        let times = match unknown.len() {
-            1 => "Once".to_owned(),
-            times => format!("{times} times"),
-        };
-        let minutes = at.elapsed().as_secs() / 60;
-        let ago = if minutes == 0 { "just now".to_owned() } else { format!("{minutes} minutes ago") };
-        Some(format!(
-            "{times} in the last hour this server could not tell whether somebody may come in; last {ago}: {why}. \
-             They were told that it is not their fault, and to try again."
-        ))
+        Some(Alarm { times: unknown.len(), minutes: at.elapsed().as_secs() / 60, why: why.clone() })
     }
 
     /// The counts, for Prometheus.
@@ -106,16 +127,17 @@ mod tests {
         assert_eq!(gates.alarm(), None);
         gates.unknown(Gate::SignIn, "Ours cannot be reached");
         gates.unknown(Gate::SignIn, "Ours cannot be reached");
-        let alarm = gates.alarm().unwrap();
-        assert!(
-            alarm.starts_with("2 times") && alarm.contains("just now: Ours cannot be reached"),
-            "{alarm}"
-        );
+        let why = "Ours cannot be reached".to_owned();
+        assert_eq!(gates.alarm(), Some(Alarm { times: 2, minutes: 0, why }));
+        let problem = gates.asked::<()>(Gate::Consent, Err(diptych_store::StoreError::Stopped)).unwrap_err();
+        assert_eq!((problem.status, gates.alarm().unwrap().times), (503, 3));
+        assert_eq!(gates.asked(Gate::Consent, Ok(7)).unwrap(), 7);
         let metrics = gates.metrics();
         for line in [
             "{gate=\"sign_in\",said=\"unknown\"} 2\n",
             "{gate=\"sign_in\",said=\"refused\"} 0\n",
             "{gate=\"consent\",said=\"refused\"} 1\n",
+            "{gate=\"consent\",said=\"unknown\"} 1\n",
         ] {
             assert!(metrics.contains(line), "{metrics}");
         }

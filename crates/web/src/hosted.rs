@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use diptych_core::config::{Overrides, SprintConfig};
 use diptych_core::{PersonId, SprintState};
+use diptych_stages::alerts::Alert;
 use diptych_stages::annotators::Figures;
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
@@ -20,12 +21,14 @@ use diptych_store::sprints::Running;
 use crate::kept::{Board, Counts, Kept, Lately};
 use crate::look::Cover;
 use crate::problem::Problem;
+use crate::pulse::Origins;
 
 /// How old a report may be before it is made again.
 const REPORT_AGE: Duration = Duration::from_secs(5);
 
-/// The most places of a leaderboard.
+/// The most places of a leaderboard, and of the final standings.
 const MOST_PLACES: i64 = 100;
+const MOST_FINAL: i64 = 2000;
 
 const MINUTE: Millis = 60 * 1000;
 const DAY: Millis = 24 * 60 * MINUTE;
@@ -44,6 +47,10 @@ pub struct HostedSprint {
     changing: tokio::sync::RwLock<()>,
     /// Whether what follows from the configuration could not be recorded yet.
     unsettled: AtomicBool,
+    /// Whether pairs may have come since the line was last put in order.
+    disordered: AtomicBool,
+    /// Not before then it is put in order again.
+    orders_from: PlainMutex<Instant>,
     report: Kept<Report>,
     figures: Kept<Vec<Figures>>,
     progress: Kept<Progress>,
@@ -52,8 +59,10 @@ pub struct HostedSprint {
     lately: Kept<Lately>,
     /// Whether people are asked, and what they are told: at most a second old.
     running: RwLock<Running>,
+    /// From where answers come, as far as this server took them.
+    addresses: Origins,
     /// What organizers must hear of, as of the last look.
-    alerts: RwLock<Vec<String>>,
+    alerts: RwLock<Vec<Alert>>,
     cover: Cover,
     /// When each moderator was last heard of, by this server.
     moderators: PlainMutex<HashMap<PersonId, Instant>>,
@@ -71,6 +80,8 @@ impl HostedSprint {
             overrides,
             changing: Default::default(),
             unsettled,
+            disordered: AtomicBool::new(false),
+            orders_from: PlainMutex::new(Instant::now()),
             report: Kept::default(),
             figures: Kept::default(),
             progress: Kept::default(),
@@ -78,6 +89,7 @@ impl HostedSprint {
             board: Kept::default(),
             lately: Kept::default(),
             running: RwLock::new(Running { state: SprintState::Open, announcement: None }),
+            addresses: Origins::default(),
             alerts: RwLock::default(),
             cover: Cover::default(),
             moderators,
@@ -111,6 +123,7 @@ impl HostedSprint {
             let _as_it_is = self.changing.read().await;
             review::decide(&self.ctx(), who, word).await
         };
+        self.disordered.store(true, Ordering::Relaxed);
         self.forget_figures().await;
         match decided {
             // It is recorded, and what was rejected is gone. Another program has changed a threshold: what follows
@@ -200,6 +213,7 @@ impl HostedSprint {
             self.unsettled.store(true, Ordering::Relaxed);
         }
         if self.unsettled() {
+            self.disordered.store(true, Ordering::Relaxed);
             match review::settle(&ctx).await {
                 Ok(()) => self.unsettled.store(false, Ordering::Relaxed),
                 // Another program has set one again since: this one's turn comes when that is read.
@@ -208,6 +222,24 @@ impl HostedSprint {
             }
         }
         Ok(())
+    }
+
+    /// Puts the line in order where decisions have brought pairs into it, so that categories keep step. It takes no
+    /// more than a twentieth of the time of those who answer.
+    pub(crate) async fn order_line(&self) -> Result<(), Problem> {
+        let begun = Instant::now();
+        let due = begun >= *self.orders_from.lock().unwrap_or_else(PoisonError::into_inner);
+        if !due || !self.disordered.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let ctx = self.ctx();
+        let ordered = ctx.store.order_line(&ctx.sprint).await;
+        if ordered.is_err() {
+            self.disordered.store(true, Ordering::Relaxed);
+        }
+        let rests_until = Instant::now() + 20 * begun.elapsed();
+        *self.orders_from.lock().unwrap_or_else(PoisonError::into_inner) = rests_until;
+        Ok(ordered?)
     }
 
     /// The report, at most a few seconds old.
@@ -237,10 +269,13 @@ impl HostedSprint {
 
     /// What everybody may see. `answers` as [`Kept::fresh`] takes them.
     pub(crate) async fn board(&self, answers: u64) -> Result<Arc<Board>, Problem> {
-        let (ctx, now) = (self.ctx(), diptych_stages::ctx::now());
+        let (ctx, now, over) = (self.ctx(), diptych_stages::ctx::now(), self.state().is_over());
         let board = async {
+            // Who had answered to the end keeps their days in a row.
+            let last = if over { ctx.store.last_response(&ctx.sprint).await? } else { None };
+            let most = if over { MOST_FINAL } else { MOST_PLACES };
             Ok(Board {
-                standings: ctx.store.standings(&ctx.sprint, MOST_PLACES, now).await?,
+                standings: ctx.store.standings(&ctx.sprint, most, last.unwrap_or(now)).await?,
                 categories: ctx.store.progress_by_category(&ctx.sprint).await?,
                 last_day: ctx.store.responses_since(&ctx.sprint, now - DAY).await?,
             })
@@ -286,11 +321,15 @@ impl HostedSprint {
         *self.running.write().unwrap_or_else(PoisonError::into_inner) = running;
     }
 
-    pub(crate) fn alerts(&self) -> Vec<String> {
+    pub(crate) fn addresses(&self) -> &Origins {
+        &self.addresses
+    }
+
+    pub(crate) fn alerts(&self) -> Vec<Alert> {
         self.alerts.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn set_alerts(&self, alerts: Vec<String>) {
+    pub(crate) fn set_alerts(&self, alerts: Vec<Alert>) {
         let mut before = self.alerts.write().unwrap_or_else(PoisonError::into_inner);
         if alerts.len() > before.len() {
             // The log has no names: the words stand on the organizers' page.

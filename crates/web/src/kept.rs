@@ -161,6 +161,11 @@ impl Counts {
         Self { of: counts, sorted }
     }
 
+    /// How many people have answered.
+    pub(crate) fn people(&self) -> usize {
+        self.sorted.len()
+    }
+
     /// One more than there are people with more, where this person has answered; and how many people have.
     pub(crate) fn place(&self, person: &PersonId) -> (Option<usize>, usize) {
         let place = self.of.get(person).map(|mine| self.sorted.partition_point(|count| count > mine) + 1);

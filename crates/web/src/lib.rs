@@ -79,6 +79,7 @@ pub fn router(app: App) -> Router {
         .route("/s/{slug}/plain", get(annotate::plain).post(annotate::answer_plainly))
         .route("/me", get(me::show))
         .route("/me/name", post(me::name))
+        .route("/me/ways", post(me::ways))
         .route("/me/leave", post(me::leave))
         .route("/s/{slug}/people", get(people::show))
         .route("/s/{slug}/organize", get(organize::show))
@@ -119,7 +120,10 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(refuse_large))
+        // Inside of what follows, so that this answer, too, is counted, and has an id and every header.
+        .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn_with_state(app.clone(), client::meet))
+        .layer(middleware::from_fn_with_state(app.clone(), problem::as_page))
         .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, policy))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "same-origin"))

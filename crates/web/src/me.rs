@@ -15,7 +15,7 @@ use crate::frame::{Frame, message, page};
 use crate::hosted::HostedSprint;
 use crate::pages::moment;
 use crate::problem::Problem;
-use crate::session::{SignedIn, Visitor, only_from_here, without_session};
+use crate::session::{COOKIE, SignedIn, Visitor, cookie, new_secret, only_from_here, without_session};
 use crate::state::App;
 use crate::texts::Reader;
 
@@ -42,7 +42,7 @@ struct Me {
     sessions: String,
     proposals: Vec<String>,
     sprints: Vec<Kept>,
-    message: Option<&'static str>,
+    message: Option<String>,
 }
 
 pub(crate) async fn show(
@@ -60,7 +60,7 @@ async fn shown(
     app: &App,
     Visitor(person): Visitor,
     reader: &Reader,
-    message: Option<&'static str>,
+    message: Option<String>,
 ) -> Result<Html<String>, Problem> {
     let person = person.ok_or_else(|| Problem::sign_in("Sign in at /enter."))?;
     let mut own = app.store().own_data(&person.id).await?;
@@ -125,6 +125,39 @@ pub(crate) async fn name(
     Ok(Redirect::to("/me"))
 }
 
+/// What becomes of a person's ways in: `new` for a token, `end` for the end of all but this browser's session.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ways {
+    #[serde(default)]
+    ways: String,
+}
+
+pub(crate) async fn ways(
+    State(app): State<App>,
+    Extension(client): Extension<Client>,
+    SignedIn(person): SignedIn,
+    reader: Reader,
+    headers: HeaderMap,
+    Form(Ways { ways }): Form<Ways>,
+) -> Result<Response, Problem> {
+    only_from_here(&headers)?;
+    match ways.as_str() {
+        "new" => {
+            let token = new_secret();
+            app.store().add_token(&person.id, &token, now()).await?;
+            let reader = Reader { here: "/me".to_owned(), ..reader };
+            let said = reader.t.fill("me_token_is", [("token", token.as_str())]);
+            Ok(shown(&app, Visitor(Some(person)), &reader, Some(said)).await?.into_response())
+        }
+        "end" => {
+            let this = cookie(&headers, &app.cookie_rules(client).name(COOKIE)).unwrap_or_default();
+            app.store().end_other_ways_in(&person.id, &this).await?;
+            Ok(Redirect::to("/me").into_response())
+        }
+        _ => Err(Problem::bad_request("`ways` must be new or end.")),
+    }
+}
+
 /// A person's wish to be forgotten.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Leave {
@@ -143,7 +176,7 @@ pub(crate) async fn leave(
 ) -> Result<Response, Problem> {
     only_from_here(&headers)?;
     if leave.name.trim() != person.name {
-        let again = reader.t.say("me_slip");
+        let again = reader.t.say("me_slip").to_owned();
         let page = shown(&app, Visitor(Some(person)), &reader, Some(again)).await?;
         return Ok((StatusCode::BAD_REQUEST, page).into_response());
     }

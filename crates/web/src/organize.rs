@@ -7,28 +7,27 @@ use std::time::Duration;
 use askama::Template;
 use axum::Form;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
-use diptych_core::{PersonId, SprintState, visible};
-use diptych_stages::annotators::{Figures, Share};
+use diptych_core::{Choice, PersonId, SprintState, visible};
+use diptych_stages::annotators::{Change, Figures, Remark, Share};
 use diptych_stages::ctx::now;
-use diptych_store::people::Person;
 use diptych_tables::output::{self, Format};
 use diptych_tables::sql;
 use futures::Stream;
 use futures::stream::unfold;
 use serde::{Deserialize, Serialize};
 
-use crate::frame::{Frame, message, page};
+use crate::frame::{Frame, page};
 use crate::hosted::HostedSprint;
-use crate::pages::{not_found, percent, thousands};
-use crate::problem::{Path, Problem};
+use crate::pages::{entrusted, percent};
+use crate::problem::{Path, Problem, Query};
 use crate::pulse::free_space;
 use crate::review::organizer;
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
-use crate::texts::Reader;
+use crate::texts::{Reader, Texts};
 
 /// How often the live page hears of new figures.
 const EVERY: Duration = Duration::from_secs(2);
@@ -54,41 +53,77 @@ struct PersonRow {
 }
 
 impl PersonRow {
-    fn of(figures: &Figures) -> Self {
-        let change = &figures.change;
-        let model = change.model.as_ref().map_or_else(String::new, |(model, was, becomes)| {
-            format!("; {model} from {:.1} to {:.1}\u{a0}% of decided answers", was * 100.0, becomes * 100.0)
-        });
+    fn of(figures: &Figures, t: &Texts) -> Self {
+        let none = || "–".to_owned();
+        let share = |share: Share| t.share(share.value().zip(share.interval()));
+        let remarks: Vec<String> = figures.remarks.iter().map(|remark| said(*remark, t)).collect();
         Self {
             name: figures.who.name.clone(),
             pseudonym: figures.who.pseudonym.clone(),
             simulated: figures.who.simulated,
             excluded: figures.who.excluded.clone(),
-            answers: thousands(figures.answers),
+            answers: t.number(count(figures.answers)),
             median: figures
                 .median_ms
-                .map_or_else(|| "–".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0)),
+                .map_or_else(none, |ms| format!("{} s", t.decimal(ms as f64 / 1000.0, 1))),
             left: share(figures.left),
             agreement: share(figures.agreement),
             gold: share(figures.gold),
             repeats: share(figures.repeats),
-            run: figures.run.map_or_else(|| "–".to_owned(), |(_, run)| run.to_string()),
-            change: match change.reopened {
-                0 => "Nothing.".to_owned(),
-                pairs => format!("{pairs} pairs reopen, {} verdicts change{model}.", change.verdicts),
-            },
-            remarks: figures.remarks.join("; "),
+            run: figures.run.map_or_else(none, |(_, run)| run.to_string()),
+            change: changed(&figures.change, t),
+            remarks: remarks.join("; "),
         }
     }
 }
 
-/// A share with its interval: `62 % (55–68)`.
-fn share(share: Share) -> String {
-    match (share.value(), share.interval()) {
-        (Some(value), Some((low, high))) => {
-            format!("{:.0}\u{a0}% ({:.0}–{:.0})", value * 100.0, low * 100.0, high * 100.0)
+/// What it would change to leave somebody out, in words.
+fn changed(change: &Change, t: &Texts) -> String {
+    if change.reopened == 0 {
+        return t.say("organize_nothing").to_owned();
+    }
+    let [pairs, verdicts] = [change.reopened, change.verdicts].map(|number| t.number(count(number)));
+    let pairs = t.fill("organize_changes", [("pairs", pairs.as_str()), ("verdicts", &verdicts)]);
+    let Some((model, was, becomes)) = &change.model else { return pairs };
+    let [was, becomes] = [was, becomes].map(|share| t.decimal(share * 100.0, 1));
+    let shift = [("model", model.as_str()), ("was", &was), ("becomes", &becomes)];
+    format!("{pairs} {}", t.fill("organize_shift", shift))
+}
+
+/// What is out of line, in words.
+fn said(remark: Remark, t: &Texts) -> String {
+    match remark {
+        Remark::MissesKnown => t.say("remark_misses").to_owned(),
+        Remark::OtherwiseSwapped => t.say("remark_swapped").to_owned(),
+        Remark::PrefersLeft => t.say("remark_left").to_owned(),
+        Remark::PrefersRight => t.say("remark_right").to_owned(),
+        Remark::AgreesLittle => t.say("remark_agrees").to_owned(),
+        Remark::TooFast(ms) => {
+            let seconds = t.decimal(ms as f64 / 1000.0, 1);
+            t.fill("remark_fast", [("seconds", seconds.as_str())])
         }
-        _ => "–".to_owned(),
+        Remark::SameInARow(choice, run) => {
+            let answer = match choice {
+                Choice::ToxicContent => t.say("report_toxic"),
+                choice => t.say(choice.as_str()),
+            };
+            t.fill("remark_run", [("run", run.to_string().as_str()), ("answer", answer)])
+        }
+    }
+}
+
+/// A count as the texts take it.
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What the sprint is, and what that means.
+fn state_words(state: SprintState) -> [&'static str; 2] {
+    match state {
+        SprintState::Open => ["organize_is_open", "organize_open_says"],
+        SprintState::Paused => ["organize_is_paused", "organize_paused_says"],
+        SprintState::Closed => ["organize_is_closed", "organize_closed_says"],
+        SprintState::Archived => ["organize_is_archived", "organize_archived_says"],
     }
 }
 
@@ -99,63 +134,61 @@ struct Organize {
     slug: String,
     sprint: String,
     state: SprintState,
+    state_is: [&'static str; 2],
     live: Live,
-    alerts: Vec<String>,
     announcement: String,
     checks_on: bool,
     people: Vec<PersonRow>,
-    /// People beyond those that are shown.
-    more: usize,
+    /// Where the people before and behind those that are shown begin.
+    before: Option<usize>,
+    after: Option<usize>,
+    /// How many there are in all.
+    all: String,
 }
 
-/// The most people that the page shows; who stands out comes first.
+/// The most people that the page shows at once; who stands out comes first.
 const MOST_PEOPLE: usize = 200;
 
-/// The sprint, where this person organizes it; otherwise the page that says why not.
-async fn organized(
-    app: &App,
-    slug: &str,
-    person: Option<&Person>,
-) -> Result<Result<std::sync::Arc<HostedSprint>, Response>, Problem> {
-    let Ok(sprint) = app.sprint(slug) else {
-        return Ok(Err(not_found(app, person, &Reader::of_english()).await));
-    };
-    let Some(person) = person else {
-        return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/organize")).into_response()));
-    };
-    let Err(problem) = organizer(app, &sprint, person).await else { return Ok(Ok(sprint)) };
-    let says = ["For organizers", problem.detail.as_str()];
-    let english = Reader::of_english();
-    let page =
-        message(app, Some(person), &english, says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
-    Ok(Err((StatusCode::FORBIDDEN, page).into_response()))
+/// From which person on they are shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct From {
+    from: u32,
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
     Visitor(person): Visitor,
+    reader: Reader,
     Path(slug): Path<String>,
+    Query(shown): Query<From>,
 ) -> Result<Response, Problem> {
-    let sprint = match organized(&app, &slug, person.as_ref()).await? {
+    let t = reader.t;
+    let sprint = match entrusted(&app, &reader, person.as_ref(), &slug, "organize").await? {
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
     let figures = sprint.figures().await?;
     let config = sprint.config();
     let title = config.sprint.title.clone();
-    let frame = Frame::new(format!("Organize · {title}"), person.as_ref(), "organize");
-    let frame = frame.for_moderators(&app, person.as_ref()).await?;
+    let frame = Frame::new(format!("{} · {title}", t.say("organize")), person.as_ref(), "organize");
+    let frame = frame.for_reader(&reader).for_moderators(&app, person.as_ref()).await?;
+    // What organizers must hear of stands on this page by itself, and is renewed.
+    let frame = Frame { alarm: None, ..frame };
+    let from = usize::try_from(shown.from).unwrap_or_default().min(figures.len());
     let organize = Organize {
         frame,
         slug,
         sprint: title,
         state: sprint.state(),
-        live: Live::now(&app, &sprint).await?,
-        alerts: sprint.alerts(),
+        state_is: state_words(sprint.state()),
+        live: Live::now(&app, &sprint, t).await?,
         announcement: sprint.running().announcement.map_or_else(String::new, |(_, text)| text),
         checks_on: config.checks.are_on(),
-        people: figures.iter().take(MOST_PEOPLE).map(PersonRow::of).collect(),
-        more: figures.len().saturating_sub(MOST_PEOPLE),
+        people: figures.iter().skip(from).take(MOST_PEOPLE).map(|one| PersonRow::of(one, t)).collect(),
+        before: (from > 0).then(|| from.saturating_sub(MOST_PEOPLE)),
+        after: (figures.len() > from + MOST_PEOPLE).then_some(from + MOST_PEOPLE),
+        all: t.count("organize_all", figures.len() as i64),
     };
     Ok(page(&organize)?.into_response())
 }
@@ -181,23 +214,27 @@ struct Live {
 }
 
 impl Live {
-    async fn now(app: &App, sprint: &HostedSprint) -> Result<Self, Problem> {
+    async fn now(app: &App, sprint: &HostedSprint, t: &Texts) -> Result<Self, Problem> {
         let ctx = sprint.ctx();
         let (progress, lately) = (sprint.progress(app.pulse().changes()).await?, sprint.lately().await?);
         let unanimous = sprint.report().await?.agreement.unanimous;
         let disk = free_space(&ctx.folder);
+        let (alarm, alerts) = (app.gates().alarm().map(|alarm| t.alarm(&alarm)), sprint.alerts());
         Ok(Self {
             minute: lately.minute,
             people: lately.people,
             percent: percent(progress.submitted, progress.wanted),
-            responses: thousands(progress.submitted.unsigned_abs()),
-            wanted: thousands(progress.wanted.unsigned_abs()),
+            responses: t.number(progress.submitted),
+            wanted: t.number(progress.wanted),
             unanimous: unanimous
                 .map_or_else(|| "–".to_owned(), |share| format!("{:.0}\u{a0}%", share.value * 100.0)),
             errors: app.pulse().errors(),
-            disk: disk.map_or_else(|| "–".to_owned(), |bytes| format!("{:.1}\u{a0}GB", bytes as f64 / 1e9)),
+            disk: disk.map_or_else(
+                || "–".to_owned(),
+                |bytes| format!("{}\u{a0}GB", t.decimal(bytes as f64 / 1e9, 1)),
+            ),
             state: sprint.state().as_str(),
-            alerts: sprint.alerts(),
+            alerts: alarm.into_iter().chain(alerts.iter().map(|alert| t.alert(alert))).collect(),
         })
     }
 }
@@ -206,16 +243,17 @@ impl Live {
 pub(crate) async fn live(
     State(app): State<App>,
     SignedIn(person): SignedIn,
+    reader: Reader,
     Path(slug): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let sprint = app.sprint(&slug)?;
     organizer(&app, &sprint, &person).await?;
     let stopping = app.stopping().clone();
-    let events = unfold((app, sprint, person), |(app, sprint, person)| async move {
+    let events = unfold((app, sprint, person), move |(app, sprint, person)| async move {
         tokio::time::sleep(EVERY).await;
         // Who organizes it no more hears no more.
         organizer(&app, &sprint, &person).await.ok()?;
-        let event = match Live::now(&app, &sprint).await {
+        let event = match Live::now(&app, &sprint, reader.t).await {
             Ok(live) => Event::default().json_data(&live),
             Err(problem) => Event::default().event("problem").json_data(&problem),
         };

@@ -6,12 +6,12 @@ use askama::Template;
 use axum::Form;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::SprintState;
 use diptych_core::config::SprintConfig;
 use diptych_stages::results::notes;
-use diptych_stages::safety::{Change, Safety, Share};
+use diptych_stages::safety::{Change, Note, Safety, Share};
 use diptych_store::people::Person;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -21,13 +21,13 @@ use crate::frame::{Frame, message, page};
 use crate::hosted::HostedSprint;
 use crate::problem::{Problem, Query};
 use crate::review::{Choices, LogLine, Proposed, ThresholdBody, organizer, reviewer, sees_models};
-use crate::session::{SignedIn, Visitor};
+use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
-use crate::texts::Reader;
+use crate::texts::{Reader, Texts};
 
 pub(crate) const CSS: &str = include_str!("../assets/design.css");
 const JS: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
+const SVG: &str = "image/svg+xml; charset=utf-8";
 
 macro_rules! assets {
     ($($name:literal: $kind:expr, $file:literal;)+) => {
@@ -72,7 +72,7 @@ pub(crate) async fn asset(Path((_, name)): Path<(String, String)>) -> Result<Res
 }
 
 pub(crate) async fn favicon() -> Response {
-    let headers = [(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "public, max-age=86400")];
+    let headers = [(header::CONTENT_TYPE, SVG), (header::CACHE_CONTROL, "public, max-age=86400")];
     (headers, LOGO).into_response()
 }
 
@@ -150,18 +150,6 @@ pub(crate) fn percent(part: i64, whole: i64) -> i64 {
     if whole > 0 { part * 100 / whole } else { 0 }
 }
 
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[derive(Template)]
 #[template(path = "review.html")]
 struct Review {
@@ -169,58 +157,98 @@ struct Review {
     slug: String,
     sprint: String,
     choices: Choices,
+    /// What the keys do, as HTML.
+    keys: String,
 }
 
-/// The sprint, where this person moderates it; otherwise the page that says why not.
-async fn moderated(
+/// The sprint, where this person may see this page of it: `organize` as an organizer, the others as a moderator.
+/// Otherwise the page that says why not.
+pub(crate) async fn entrusted(
     app: &App,
-    slug: &str,
+    reader: &Reader,
     person: Option<&Person>,
+    slug: &str,
     here: &str,
 ) -> Result<Result<Arc<HostedSprint>, Response>, Problem> {
-    let Ok(sprint) = app.sprint(slug) else {
-        return Ok(Err(not_found(app, person, &Reader::of_english()).await));
-    };
+    let t = reader.t;
+    let Ok(sprint) = app.sprint(slug) else { return Ok(Err(not_found(app, person, reader).await)) };
     let Some(person) = person else {
         return Ok(Err(Redirect::to(&format!("/enter?next=/s/{slug}/{here}")).into_response()));
     };
-    let Err(problem) = reviewer(app, &sprint, person).await else { return Ok(Ok(sprint)) };
-    let says = ["For moderators", problem.detail.as_str()];
-    let english = Reader::of_english();
-    let page =
-        message(app, Some(person), &english, says, [&format!("/s/{slug}"), "Compare pictures"]).await?;
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::FORBIDDEN);
-    Ok(Err((status, page).into_response()))
+    let (may, says) = match here {
+        "organize" => (organizer(app, &sprint, person).await, ["for_organizers", "for_organizers_says"]),
+        _ => (reviewer(app, &sprint, person).await, ["for_moderators", "for_moderators_says"]),
+    };
+    match may {
+        Ok(_) => Ok(Ok(sprint)),
+        Err(problem) if problem.status == StatusCode::FORBIDDEN => {
+            let back = [&format!("/s/{slug}"), t.say("results_compare")];
+            let page = message(app, Some(person), reader, says.map(|name| t.say(name)), back).await?;
+            Ok(Err((StatusCode::FORBIDDEN, page).into_response()))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 pub(crate) async fn review(
     State(app): State<App>,
     Visitor(person): Visitor,
+    reader: Reader,
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
-    let sprint = match moderated(&app, &slug, person.as_ref(), "review").await? {
+    let t = reader.t;
+    let sprint = match entrusted(&app, &reader, person.as_ref(), &slug, "review").await? {
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
     let title = sprint.config().sprint.title.clone();
-    let frame = Frame::new(format!("Review · {title}"), person.as_ref(), "review");
-    let frame = frame.for_moderators(&app, person.as_ref()).await?;
+    let frame = Frame::new(format!("{} · {title}", t.say("review")), person.as_ref(), "review");
+    let frame = frame.for_reader(&reader).for_moderators(&app, person.as_ref()).await?;
     let sees_models = match &person {
         Some(person) => sees_models(&sprint, &reviewer(&app, &sprint, person).await?).await?,
         None => false,
     };
-    Ok(page(&Review { frame, slug, sprint: title, choices: Choices::of(&sprint, sees_models) })?
-        .into_response())
+    let keys = ["Shift", "X", "Enter", "E", "A", "R", "Z"];
+    let keys = keys.map(|key| (key.to_lowercase(), format!("<kbd>{key}</kbd>")));
+    let keys = t.fill("review_keys", keys.each_ref().map(|(name, key)| (name.as_str(), key.as_str())));
+    let choices = Choices::of(&sprint, sees_models, t);
+    Ok(page(&Review { frame, slug, sprint: title, choices, keys })?.into_response())
 }
 
 /// A line of the log, as the page shows it.
 struct ShownLine {
     at: String,
     who: String,
-    what: String,
+    what: &'static str,
     content: String,
     is_image: bool,
     why: String,
+}
+
+impl ShownLine {
+    fn of(line: LogLine, t: &'static Texts) -> Self {
+        let reason = t.reason(&line.reason).to_owned();
+        Self {
+            at: moment(line.at),
+            what: match line.verdict {
+                "approve" => t.say("log_approved"),
+                "reject" => t.say("log_rejected"),
+                "undo" => t.say("log_took_back"),
+                _ => t.say("log_set"),
+            },
+            is_image: line.kind == "image",
+            why: [reason, line.note]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect::<Vec<_>>()
+                .join(": "),
+            who: match line.organizer {
+                true => t.fill("log_organizer", [("who", line.who.as_str())]),
+                false => line.who,
+            },
+            content: line.content,
+        }
+    }
 }
 
 #[derive(Template)]
@@ -229,8 +257,9 @@ struct LogPage {
     frame: Frame,
     slug: String,
     lines: Vec<ShownLine>,
-    /// How many there are in all.
-    total: usize,
+    /// How many there are of these, and in all.
+    shown: i64,
+    total: i64,
     /// Of which item, where it is of one.
     of: String,
 }
@@ -246,39 +275,31 @@ pub(crate) struct LogOf {
 pub(crate) async fn review_log(
     State(app): State<App>,
     Visitor(person): Visitor,
+    reader: Reader,
     Path(slug): Path<String>,
     Query(of): Query<LogOf>,
 ) -> Result<Response, Problem> {
     /// The most lines of a page; the API gives all.
     const MOST: usize = 1000;
-    let sprint = match moderated(&app, &slug, person.as_ref(), "review/log").await? {
+    let t = reader.t;
+    let sprint = match entrusted(&app, &reader, person.as_ref(), &slug, "review/log").await? {
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
     let mut all = crate::review::lines(&app, &sprint).await?;
     all.retain(|line| of.content.is_empty() || line.content == of.content);
-    let total = all.len();
-    let shown = |line: LogLine| ShownLine {
-        at: moment(line.at),
-        what: match line.verdict {
-            "approve" => "approved".to_owned(),
-            "reject" => "rejected".to_owned(),
-            "undo" => "took back what they said last of".to_owned(),
-            _ => "set".to_owned(),
-        },
-        is_image: line.kind == "image",
-        why: [line.reason, line.note]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join(": "),
-        who: if line.organizer { format!("{} (organizer)", line.who) } else { line.who },
-        content: line.content,
-    };
-    let lines = all.into_iter().take(MOST).map(shown).collect();
-    let title = format!("Log · {}", sprint.config().sprint.title);
-    let frame = Frame::new(title, person.as_ref(), "review").for_moderators(&app, person.as_ref()).await?;
-    Ok(page(&LogPage { frame, slug, lines, total, of: of.content })?.into_response())
+    let total = all.len() as i64;
+    let shown = total.min(MOST as i64);
+    let lines = all.into_iter().take(MOST).map(|line| ShownLine::of(line, t)).collect();
+    let title = format!("{} · {}", t.say("log"), sprint.config().sprint.title);
+    let frame = Frame::new(title, person.as_ref(), "review").for_reader(&reader);
+    let frame = frame.for_moderators(&app, person.as_ref()).await?;
+    Ok(page(&LogPage { frame, slug, lines, shown, total, of: of.content })?.into_response())
+}
+
+/// When the day of this moment began, UTC.
+pub(crate) fn midnight(at: i64) -> i64 {
+    at - at.rem_euclid(86_400_000)
 }
 
 /// A moment of UTC as people write it: `2026-11-25 21:04`.
@@ -303,35 +324,31 @@ struct SafetyPage {
     frame: Frame,
     slug: String,
     report: Safety,
+    reviewed: String,
+    notes: Vec<String>,
     proposed: (String, String),
     changes: Option<Vec<Change>>,
+    /// How many there are, in words.
+    changed: String,
     /// Whether this person may apply it.
     may_apply: bool,
 }
 
 impl SafetyPage {
     fn shown(&self, share: &Option<Share>) -> String {
-        share.map_or_else(
-            || "–".to_owned(),
-            |share| {
-                format!(
-                    "{:.0}\u{a0}% ({:.0}–{:.0})",
-                    share.value * 100.0,
-                    share.low * 100.0,
-                    share.high * 100.0
-                )
-            },
-        )
+        self.frame.t.share(share.map(|share| (share.value, (share.low, share.high))))
     }
 }
 
 pub(crate) async fn safety(
     State(app): State<App>,
     Visitor(person): Visitor,
+    reader: Reader,
     Path(slug): Path<String>,
     Query(proposed): Query<Proposed>,
 ) -> Result<Response, Problem> {
-    let sprint = match moderated(&app, &slug, person.as_ref(), "safety").await? {
+    let t = reader.t;
+    let sprint = match entrusted(&app, &reader, person.as_ref(), &slug, "safety").await? {
         Ok(sprint) => sprint,
         Err(response) => return Ok(response),
     };
@@ -343,24 +360,37 @@ pub(crate) async fn safety(
         _ => None,
     };
     let title = sprint.config().sprint.title.clone();
-    let frame = Frame::new(format!("Classifiers · {title}"), person.as_ref(), "review");
-    let frame = frame.for_moderators(&app, person.as_ref()).await?;
+    let frame = Frame::new(format!("{} · {title}", t.say("safety_classifiers")), person.as_ref(), "review");
+    let frame = frame.for_reader(&reader).for_moderators(&app, person.as_ref()).await?;
     let threshold = proposed.threshold.map_or_else(|| "0.5".to_owned(), |threshold| threshold.to_string());
     let proposed = (proposed.classifier.unwrap_or_default(), threshold);
     let may_apply = match &person {
         Some(person) => reviewer(&app, &sprint, person).await?.organizer,
         None => false,
     };
-    Ok(page(&SafetyPage { frame, slug, report, proposed, changes, may_apply })?.into_response())
+    let [reviewed, images] = report.images_reviewed.map(|number| t.number(number as i64));
+    let reviewed = t.fill("safety_reviewed", [("reviewed", reviewed.as_str()), ("images", &images)]);
+    let notes = report.notes.iter().map(|note| match note {
+        Note::NotEveryImage => t.say("safety_not_every_image").to_owned(),
+        Note::Missing { classifier, why } => {
+            t.fill("safety_missing", [("classifier", classifier.as_str()), ("why", why)])
+        }
+    });
+    let notes = notes.collect();
+    let changed = t.count("safety_changes", changes.as_ref().map_or(0, Vec::len) as i64);
+    Ok(page(&SafetyPage { frame, slug, report, reviewed, notes, proposed, changes, changed, may_apply })?
+        .into_response())
 }
 
 /// The page's form for organizers: another threshold holds from now on.
 pub(crate) async fn set_threshold(
     State(app): State<App>,
     SignedIn(person): SignedIn,
+    headers: HeaderMap,
     Path(slug): Path<String>,
     form: Result<Form<ThresholdBody>, FormRejection>,
 ) -> Result<Redirect, Problem> {
+    only_from_here(&headers)?;
     let sprint = app.sprint(&slug)?;
     let organizer = organizer(&app, &sprint, &person).await?;
     let Form(ThresholdBody { classifier, threshold }) =
@@ -384,8 +414,6 @@ mod tests {
 
     #[test]
     fn figures_are_written_for_people() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(percent(999, 1000), 99);
         assert_eq!(percent(0, 0), 0);
     }

@@ -31,6 +31,8 @@ struct People {
     pace: String,
     categories: Vec<CategoryRow>,
     people: Vec<PersonRow>,
+    /// How many people have answered beside those.
+    more: i64,
 }
 
 struct PersonRow {
@@ -81,6 +83,7 @@ pub(crate) async fn show(
         .of_sprint(&sprint.config())
         .for_moderators(&app, person.as_ref())
         .await?;
+    let more = sprint.counts().await?.people().saturating_sub(board.standings.len()) as i64;
     let pace = pace(t, progress.submitted, progress.wanted, board.last_day);
     let percent = percent(progress.submitted, progress.wanted);
     Ok(page(&People {
@@ -92,6 +95,7 @@ pub(crate) async fn show(
         pace,
         categories,
         people,
+        more,
     })?
     .into_response())
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use diptych_core::{ImageHash, SprintState};
+use diptych_core::ImageHash;
 use diptych_picture::{Encoding, Limits};
 use diptych_store::pairs::Shown;
 use serde::Deserialize;
@@ -152,7 +152,7 @@ impl App {
                 made.clear();
             }
             for (slug, sprint) in self.sprints() {
-                if sprint.state() == SprintState::Open
+                if !sprint.state().is_over()
                     && let Err(problem) = self.make_ahead(&sprint.ctx().sprint, &mut made).await
                 {
                     tracing::warn!(?problem, slug, "pictures cannot be made ahead");
@@ -177,7 +177,7 @@ impl App {
             for canvas in &canvases {
                 is_missing |= !self.blobs().has_derived(&file(*canvas, &image, Encoding::WebP)).await?;
             }
-            // One that cannot be made is said in the log once, and the others go on.
+            // The others go on; this one is tried again when those that are known are forgotten, or somebody asks for it.
             if is_missing && let Err(problem) = make(self, &image, &canvases, Encoding::WebP).await {
                 tracing::warn!(?problem, "a picture cannot be made ahead");
             }

@@ -1,15 +1,20 @@
 //! Errors as RFC 9457 has them, each with a stable `type`.
 
 use axum::Json;
-use axum::extract::FromRequestParts;
 use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use diptych_engine::chain;
 use diptych_stages::StageError;
 use diptych_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::frame::message;
+use crate::state::App;
+use crate::texts::Reader;
 
 /// A part of the address; one that is no text is a problem like any other.
 #[derive(FromRequestParts)]
@@ -54,6 +59,11 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Under which name its kind stands among the words.
+    fn because(&self) -> String {
+        format!("because_{}", self.kind.rsplit('/').next().unwrap_or_default())
+    }
+
     /// With the time after which to try again.
     pub(crate) fn after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
@@ -103,8 +113,10 @@ problems! {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after;
+        let (retry_after, problem) = (self.retry_after, self.clone());
         let mut response = (status, Json(self)).into_response();
+        // For `as_page`, which says it in words where a person reads it.
+        response.extensions_mut().insert(problem);
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -114,12 +126,53 @@ impl IntoResponse for Problem {
     }
 }
 
+/// What becomes of a problem on the way to a page: a page that says so, in the reader's language. Programs, which ask for
+/// no page, get it as it is.
+pub(crate) async fn as_page(
+    State(app): State<App>,
+    reader: Reader,
+    request: Request,
+    next: Next,
+) -> Response {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let wants_page = accepted.is_some_and(|accepted| accepted.contains("text/html"));
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    if !wants_page {
+        return response;
+    }
+    let t = reader.t;
+    let link = match problem.status {
+        401 => ["/enter", t.say("sign_in")],
+        _ => ["/", t.say("all_sprints")],
+    };
+    // Its details are in English.
+    let details = if t.code == "en" { problem.detail.as_str() } else { t.say("nothing_changed") };
+    let because = problem.because();
+    let says = [t.say(&because), details];
+    match message(&app, None, &reader, says, link).await {
+        Ok(page) => {
+            let mut page = (response.status(), page).into_response();
+            // As when to come back.
+            let kept = response.headers().iter().filter(|(name, _)| *name != header::CONTENT_TYPE);
+            for (name, value) in kept.filter(|(name, _)| *name != header::CONTENT_LENGTH) {
+                page.headers_mut().append(name, value.clone());
+            }
+            page
+        }
+        Err(_) => response,
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = chain(&error), "a request failed at the store");
         match error {
             StoreError::Full => Self::unavailable(
                 "The server's disk is full. Nothing was changed; tell the organizer and try again.",
+            ),
+            StoreError::ReadOnly => Self::unavailable(
+                "The server's database cannot be written. Nothing was changed; tell the organizer and try again.",
             ),
             StoreError::Stopped => Self::unavailable("The server is stopping. Try again in a moment."),
             _ => Self::unavailable("The server's database does not answer. Nothing was changed; try again."),

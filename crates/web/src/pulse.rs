@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use diptych_stages::alerts::Addresses;
 use diptych_store::Millis;
 
+use crate::client::is_private;
+
 const HOUR: Millis = 3600 * 1000;
 
 /// Hours that are remembered.
@@ -17,13 +19,12 @@ const HOURS: i64 = 24;
 /// The most addresses that are told apart in an hour; more of them count together.
 const MOST: usize = 100_000;
 
-/// Counts since the server was started. Addresses are kept in memory alone, for a day.
+/// Counts since the server was started.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     errors: AtomicU64,
     /// Answers that were given, replaced or taken back.
     changes: AtomicU64,
-    answers: Mutex<VecDeque<(i64, HashMap<IpAddr, i64>)>>,
 }
 
 impl Pulse {
@@ -46,9 +47,20 @@ impl Pulse {
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
+}
 
-    /// Counts an answer from this address.
+/// From where a sprint's answers of the last day came. Kept in memory alone.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    answers: Mutex<VecDeque<(i64, HashMap<IpAddr, i64>)>>,
+}
+
+impl Origins {
+    /// Counts an answer from this address; from a private network all come from a few, and say nothing.
     pub(crate) fn answer(&self, from: IpAddr, now: Millis) {
+        if is_private(from) {
+            return;
+        }
         let hour = now / HOUR;
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back counts in the newest hour.
@@ -71,11 +83,7 @@ impl Pulse {
         for (address, count) in answers.iter().flat_map(|(_, addresses)| addresses) {
             *of.entry(*address).or_default() += count;
         }
-        (
-            of.values().copied().max().unwrap_or(0),
-            of.values().sum(),
-            i64::try_from(of.len()).unwrap_or(i64::MAX),
-        )
+        (of.values().copied().max().unwrap_or(0), of.values().sum())
     }
 }
 
@@ -104,16 +112,17 @@ mod tests {
 
     #[test]
     fn addresses_are_counted_for_a_day() {
-        let pulse = Pulse::default();
-        let (one, other): (IpAddr, IpAddr) = ("1.2.3.4".parse().unwrap(), "::1".parse().unwrap());
-        assert_eq!(pulse.most_from_one(0), (0, 0, 0));
+        let origins = Origins::default();
+        let (one, other): (IpAddr, IpAddr) = ("1.2.3.4".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        origins.answer("10.0.0.1".parse().unwrap(), 5 * HOUR);
+        assert_eq!(origins.most_from_one(0), (0, 0));
         for _ in 0..3 {
-            pulse.answer(one, 5 * HOUR);
+            origins.answer(one, 5 * HOUR);
         }
-        pulse.answer(other, 6 * HOUR);
-        pulse.answer(other, 5 * HOUR);
-        assert_eq!(pulse.most_from_one(6 * HOUR), (3, 5, 2));
-        assert_eq!(pulse.most_from_one(29 * HOUR), (2, 2, 1), "the first hour is a day old");
-        assert_eq!(pulse.most_from_one(100 * HOUR), (0, 0, 0));
+        origins.answer(other, 6 * HOUR);
+        origins.answer(other, 5 * HOUR);
+        assert_eq!(origins.most_from_one(6 * HOUR), (3, 5));
+        assert_eq!(origins.most_from_one(29 * HOUR), (2, 2), "the first hour is a day old");
+        assert_eq!(origins.most_from_one(100 * HOUR), (0, 0));
     }
 }

@@ -14,7 +14,7 @@ use crate::pages::{CSS, not_found};
 use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::state::App;
-use crate::texts::{Reader, Texts};
+use crate::texts::{Reader, Texts, languages};
 
 /// One category's line in the chart: where the first model stands between 0 and 100 %.
 struct ChartRow {
@@ -101,7 +101,7 @@ pub(crate) async fn results(
 /// # Errors
 /// Where the page cannot be rendered.
 pub fn results_page(config: &SprintConfig, report: &Report) -> Result<String, askama::Error> {
-    let mut frame = titled(Reader::of_english().t, config, None);
+    let mut frame = titled(&languages()[0], config, None);
     frame.inline = Some(CSS);
     shown(frame, config, report).render()
 }

@@ -18,10 +18,13 @@ use diptych_store::scores::Kind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::gates::{Gate, Said};
 use crate::hosted::HostedSprint;
+use crate::pages::midnight;
 use crate::problem::{Path, Problem, Query};
 use crate::session::SignedIn;
 use crate::state::App;
+use crate::texts::Texts;
 
 /// The longer side of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;
@@ -29,20 +32,19 @@ const THUMBNAIL: u32 = 320;
 /// The longer side of a picture that is looked at closely, in pixels.
 const LARGE: u32 = 1600;
 
-/// A day, in milliseconds.
-const DAY: i64 = 24 * 3600 * 1000;
-
 /// The most items of one answer.
 const MOST: usize = 20_000;
 
 /// Lets moderators and organizers of the sprint in, and nobody else.
 pub(crate) async fn reviewer(app: &App, sprint: &HostedSprint, person: &Person) -> Result<Reviewer, Problem> {
-    let role = app.store().role(&sprint.ctx().sprint, &person.id).await?;
+    let role = app.store().role(&sprint.ctx().sprint, &person.id).await;
+    let role = app.gates().asked(Gate::Role, role)?;
     match role {
         Role::Moderator | Role::Organizer => {
             Ok(Reviewer { person: person.id.clone(), organizer: role == Role::Organizer })
         }
         Role::Annotator => {
+            app.gates().count(Gate::Role, Said::Refused);
             Err(Problem::forbidden("This is for the sprint's moderators. Its organizer says who is one."))
         }
     }
@@ -217,7 +219,6 @@ async fn counts(
     person: &Person,
     all: &[Reviewable],
 ) -> Result<ReviewCounts, Problem> {
-    let today = now() - now() % DAY;
     let images = || all.iter().filter(|item| item.kind == "image");
     Ok(ReviewCounts {
         images_waiting: images().filter(|item| item.waits()).count(),
@@ -226,7 +227,7 @@ async fn counts(
         images: images().count(),
         reports: app.store().waiting_reports(&sprint.ctx().sprint).await?,
         disputed: all.iter().filter(|item| !item.words.is_empty()).count(),
-        done_today: app.store().reviews_of(&sprint.ctx().sprint, &person.id, today).await?,
+        done_today: app.store().reviews_of(&sprint.ctx().sprint, &person.id, midnight(now())).await?,
         others_here: sprint.others_here(&person.id),
     })
 }
@@ -408,7 +409,10 @@ pub(crate) async fn organizer(
     let reviewer = reviewer(app, sprint, person).await?;
     match reviewer.organizer {
         true => Ok(reviewer),
-        false => Err(Problem::forbidden("This is for the sprint's organizers.")),
+        false => {
+            app.gates().count(Gate::Role, Said::Refused);
+            Err(Problem::forbidden("This is for the sprint's organizers."))
+        }
     }
 }
 
@@ -480,12 +484,20 @@ pub(crate) struct Choices {
     pub(crate) classifiers: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) models: Vec<String>,
-    pub(crate) reasons: [(&'static str, &'static str); 7],
+    /// Between which scores, and how that is said.
+    pub(crate) bands: [(&'static str, String); 3],
+    pub(crate) reasons: [&'static str; 7],
 }
 
 impl Choices {
-    pub(crate) fn of(sprint: &HostedSprint, sees_models: bool) -> Self {
+    pub(crate) fn of(sprint: &HostedSprint, sees_models: bool, t: &Texts) -> Self {
         let screen = &sprint.config().screen;
+        let [half, most] = [0.5, 0.75].map(|score| t.decimal(score, 2));
+        let bands = [
+            ("0.75-1", t.fill("review_over", [("score", most.as_str())])),
+            ("0.5-0.75", t.fill("review_between", [("low", half.as_str()), ("high", &most)])),
+            ("0-0.5", t.fill("review_under", [("score", half.as_str())])),
+        ];
         Self {
             classifiers: screen.text.iter().chain(&screen.image).map(|one| one.name.clone()).collect(),
             categories: diptych_core::taxonomy::categories().iter().map(|one| one.name.clone()).collect(),
@@ -493,6 +505,7 @@ impl Choices {
                 true => sprint.config().models.iter().map(|model| model.key.clone()).collect(),
                 false => Vec::new(),
             },
+            bands,
             reasons: REASONS,
         }
     }

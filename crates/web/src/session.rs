@@ -6,7 +6,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use diptych_stages::ctx::now;
-use diptych_store::StoreError;
 use diptych_store::people::Person;
 
 use crate::client::Client;
@@ -72,14 +71,14 @@ where
                 .ok()
                 .and_then(|value| value.strip_prefix("Bearer "))
                 .ok_or_else(|| Problem::sign_in("The Authorization header must be `Bearer TOKEN`."))?;
-            let person =
-                app.store().person_of_token(token.trim()).await.map_err(|error| cannot_tell(&app, error))?;
-            return match person {
-                Some(person) => within_share(&app, &parts.method, person).map(|person| Self(Some(person))),
-                None => Err(Problem::sign_in(
+            let person = app.store().person_of_token(token.trim()).await;
+            let Some(person) = app.gates().asked(Gate::SignIn, person)? else {
+                app.gates().count(Gate::SignIn, Said::Refused);
+                return Err(Problem::sign_in(
                     "This token is not known here. `diptych users token NAME` prints one.",
-                )),
+                ));
             };
+            return within_share(&app, &parts.method, person).map(|person| Self(Some(person)));
         }
         let client = parts.extensions.get::<Client>().copied();
         let client =
@@ -91,15 +90,9 @@ where
             return Err(Problem::forbidden("This request came from another site."));
         }
         let person = app.store().person_of_session(&secret, now()).await;
-        let person = person.map_err(|error| cannot_tell(&app, error))?;
+        let person = app.gates().asked(Gate::SignIn, person)?;
         person.map(|person| within_share(&app, &parts.method, person)).transpose().map(Self)
     }
-}
-
-/// Nobody was refused: the database does not say who asks.
-fn cannot_tell(app: &App, error: StoreError) -> Problem {
-    app.gates().unknown(Gate::SignIn, "the database does not say who asks");
-    error.into()
 }
 
 /// The person, unless they change more than their share. Looking counts for their address alone: a moderator's
@@ -146,15 +139,18 @@ pub(crate) fn cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// Whether the request comes from a page of this server: by what the browser says of itself, or by
-/// the origin where it says nothing. A browser that says neither is not one.
+/// Whether the request comes from a page of this server: by what the browser says of itself, by the origin where it says
+/// nothing, or by the page that it came from, as browsers without either of these say. A browser that says nothing at all
+/// is not one.
 fn same_origin(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";
     }
-    match (text("origin"), text("host")) {
-        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
+    match (text("origin").or_else(|| text("referer")), text("host")) {
+        (Some(page), Some(host)) => page
+            .split_once("://")
+            .is_some_and(|(_, from)| from.split(['/', '?', '#']).next().is_some_and(|from| from == host)),
         _ => false,
     }
 }
@@ -169,10 +165,11 @@ pub(crate) async fn begin(
 ) -> Result<Response, Problem> {
     let rules = app.cookie_rules(client);
     if let Some(before) = cookie(headers, &rules.name(COOKIE)) {
-        app.store().end_session(&before).await?;
+        app.gates().asked(Gate::SignIn, app.store().end_session(&before).await)?;
     }
     let secret = new_secret();
-    app.store().add_session(&person.id, &secret, now() + SESSION).await?;
+    let added = app.store().add_session(&person.id, &secret, now() + SESSION).await;
+    app.gates().asked(Gate::SignIn, added)?;
     app.gates().count(Gate::SignIn, Said::Passed);
     let response = Redirect::to(next).into_response();
     Ok(with_cookie(response, &rules.name(COOKIE), &secret, SESSION / 1000, rules))
@@ -255,5 +252,10 @@ mod tests {
         assert!(same_origin(&headers(&[("origin", "http://a:1"), ("host", "a:1")])));
         assert!(!same_origin(&headers(&[("origin", "http://b"), ("host", "a")])));
         assert!(!same_origin(&headers(&[("host", "a")])));
+        assert!(same_origin(&headers(&[("referer", "https://a:1/s/b?c"), ("host", "a:1")])));
+        for page in ["https://b/a", "https://a.b/", "https://b?a", "a", "https://b@a/", "https://a@b/"] {
+            assert!(!same_origin(&headers(&[("referer", page), ("host", "a")])), "{page}");
+        }
+        assert!(!same_origin(&headers(&[("origin", "null"), ("referer", "http://a/"), ("host", "a")])));
     }
 }

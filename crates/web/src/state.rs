@@ -142,6 +142,13 @@ impl App {
         &self.inner.config.serve.trusted_proxies
     }
 
+    /// Whether people reach this server through a proxy, as far as its configuration tells.
+    pub(crate) fn is_behind_a_proxy(&self) -> bool {
+        let serve = &self.inner.config.serve;
+        let over_https = serve.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        !serve.trusted_proxies.is_empty() || over_https && serve.tls_certificate.is_none()
+    }
+
     pub(crate) fn names(&self) -> Names {
         self.inner.config.sign_in.names
     }

@@ -104,7 +104,9 @@ pub(crate) async fn agree(
     if terms.minimum_age.is_some() && agreed.age != "yes" {
         return again("terms_tick").await;
     }
-    app.store().agree(&sprint.ctx().sprint, &person.id, &terms.version, &terms.text(), now()).await?;
+    let agreed =
+        app.store().agree(&sprint.ctx().sprint, &person.id, &terms.version, &terms.text(), now()).await;
+    app.gates().asked(Gate::Consent, agreed)?;
     app.gates().count(Gate::Consent, Said::Passed);
     Ok(Redirect::to(&format!("/s/{slug}")).into_response())
 }
@@ -119,10 +121,8 @@ pub(crate) async fn has_agreed(app: &App, sprint: &HostedSprint, person: &Person
     if app.is_known_to_agree(&person.id, &version) {
         return Ok(true);
     }
-    let agreed = app.store().has_agreed(&ctx.sprint, &person.id, &version).await.map_err(|error| {
-        app.gates().unknown(Gate::Consent, "the database does not say who has agreed to the terms");
-        Problem::from(error)
-    })?;
+    let agreed = app.store().has_agreed(&ctx.sprint, &person.id, &version).await;
+    let agreed = app.gates().asked(Gate::Consent, agreed)?;
     if agreed {
         app.remember_agreed(&person.id, &version);
     }

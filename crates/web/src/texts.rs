@@ -1,5 +1,4 @@
-//! The words of the pages for everybody, one file a language, and which of them a browser wants. The pages of
-//! moderators and organizers are in English.
+//! The words of the pages, one file a language, and which of them a browser wants.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,11 +10,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use diptych_core::config::SprintSection;
+use diptych_stages::alerts::Alert;
 use diptych_stages::results::Note;
 use serde::Deserialize;
 
 use crate::client::Client;
-use crate::pages::thousands;
+use crate::gates::Alarm;
 use crate::problem::Query;
 use crate::session::{cookie, local_path, with_cookie};
 use crate::state::App;
@@ -26,11 +26,19 @@ const COOKIE: &str = "diptych_language";
 /// A year, in seconds.
 const YEAR: i64 = 365 * 24 * 3600;
 
-/// What says words of its own.
-const SCRIPTS: [&str; 2] = [include_str!("../assets/annotate.js"), include_str!("../assets/practice.js")];
+/// A page's scripts that say words, and how the names begin that they put together.
+struct Scripts {
+    texts: &'static [&'static str],
+    built: &'static [&'static str],
+}
 
-/// Names that scripts put together begin with these.
-const BUILT: [&str; 4] = ["saved_", "practice_", "empty_", "because_"];
+const ANNOTATE: Scripts = Scripts {
+    texts: &[include_str!("../assets/annotate.js"), include_str!("../assets/practice.js")],
+    built: &["saved_", "practice_", "empty_", "because_"],
+};
+
+const REVIEW: Scripts =
+    Scripts { texts: &[include_str!("../assets/review.js")], built: &["reason_", "decision_", "because_"] };
 
 /// Codes and words; the first is for who wants none of them.
 const FILES: [(&str, &str); 2] =
@@ -41,8 +49,10 @@ pub(crate) struct Texts {
     /// As `lang` names it.
     pub(crate) code: &'static str,
     words: BTreeMap<String, String>,
-    /// Those that scripts say, as JSON that may stand in a page.
-    pub(crate) script: String,
+    /// Those that the scripts of the page for comparing say, as JSON that may stand in it.
+    pub(crate) annotate: String,
+    /// The same of the review page.
+    pub(crate) review: String,
 }
 
 /// Who reads a page.
@@ -52,13 +62,6 @@ pub(crate) struct Reader {
     pub(crate) t: &'static Texts,
     /// Where the same page is asked for in another language; empty where it is not to be had again.
     pub(crate) here: String,
-}
-
-impl Reader {
-    /// Of what is there in English only.
-    pub(crate) fn of_english() -> Self {
-        Self { t: &languages()[0], here: String::new() }
-    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Reader {
@@ -128,6 +131,69 @@ impl Texts {
         format!("{sign}{}", english.replace(',', self.say("thousands_mark")))
     }
 
+    /// A number with this many places, as the language writes it.
+    pub(crate) fn decimal(&self, number: f64, places: usize) -> String {
+        format!("{number:.places$}").replace('.', self.say("decimal_mark"))
+    }
+
+    /// A share with its interval: `62 % (55–68)`.
+    pub(crate) fn share(&self, share: Option<(f64, (f64, f64))>) -> String {
+        share.map_or_else(
+            || "–".to_owned(),
+            |(value, (low, high))| {
+                format!("{:.0}\u{a0}% ({:.0}–{:.0})", value * 100.0, low * 100.0, high * 100.0)
+            },
+        )
+    }
+
+    /// What organizers should look at.
+    pub(crate) fn alert(&self, alert: &Alert) -> String {
+        let number = |number: &i64| self.number(*number);
+        match alert {
+            Alert::OnePerson { name, given, all } => self.fill(
+                "alert_person",
+                [("name", name.as_str()), ("given", &number(given)), ("all", &number(all))],
+            ),
+            Alert::OneAddress { about, all } => {
+                self.fill("alert_address", [("about", number(about).as_str()), ("all", &number(all))])
+            }
+            Alert::Fall { hour, usual } => {
+                self.fill("alert_fall", [("hour", number(hour).as_str()), ("usual", &number(usual))])
+            }
+        }
+    }
+
+    /// What a gate could not tell lately.
+    pub(crate) fn alarm(&self, Alarm { times, minutes, why }: &Alarm) -> String {
+        let [times, minutes] = [times.to_string(), minutes.to_string()];
+        let ago = match minutes.as_str() {
+            "0" => self.say("alarm_now").to_owned(),
+            minutes => self.fill("alarm_minutes", [("minutes", minutes)]),
+        };
+        self.fill("alarm", [("times", times.as_str()), ("ago", &ago), ("why", why)])
+    }
+
+    /// Why something is rejected, or waits; a classifier's name stays as it is.
+    pub(crate) fn reason<'a>(&'a self, reason: &'a str) -> &'a str {
+        self.words.get(&format!("reason_{reason}")).map_or(reason, String::as_str)
+    }
+
+    /// A decision with its reason, as the safety report names them: `removed: violence`.
+    pub(crate) fn decided(&self, decided: &str) -> String {
+        let (decision, reason) = decided.split_once(": ").unwrap_or((decided, ""));
+        let name = format!("decision_{}", decision.replace(' ', "_"));
+        let decision = self.words.get(&name).map_or(decision, String::as_str);
+        match reason {
+            "" => decision.to_owned(),
+            reason => format!("{decision}: {}", self.reason(reason)),
+        }
+    }
+
+    /// What a link to an image of this hash says.
+    pub(crate) fn image(&self, hash: &str) -> String {
+        self.fill("log_image", [("name", hash.get(..12).unwrap_or(hash))])
+    }
+
     /// What has become of a proposal, for who made it.
     pub(crate) fn proposed(&self, state: &str, title: &str) -> String {
         self.fill(&format!("me_proposed_{state}"), [("title", title)])
@@ -157,16 +223,34 @@ pub(crate) fn languages() -> &'static [Texts] {
     LANGUAGES.get_or_init(|| {
         let texts = |(code, file): (&'static str, &str)| {
             let words: BTreeMap<String, String> = serde_json::from_str(file).unwrap_or_default();
-            let said = |name: &str| {
-                BUILT.iter().any(|start| name.starts_with(start))
-                    || SCRIPTS.iter().any(|script| script.contains(&format!("\"{name}\"")))
-            };
-            let said: BTreeMap<_, _> = words.iter().filter(|(name, _)| said(name)).collect();
-            let script = serde_json::to_string(&said).unwrap_or_default().replace('<', "\\u003c");
-            Texts { code, words, script }
+            let [annotate, review] = [ANNOTATE, REVIEW].map(|scripts| said_by(&scripts, &words));
+            Texts { code, words, annotate, review }
         };
         FILES.into_iter().map(texts).collect()
     })
+}
+
+/// The words that these scripts say, as JSON that may stand in a page.
+fn said_by(scripts: &Scripts, words: &BTreeMap<String, String>) -> String {
+    let says = |name: &str| {
+        scripts.built.iter().any(|start| name.starts_with(start))
+            || scripts.texts.iter().any(|text| text.contains(&format!("\"{name}\"")))
+    };
+    let said: BTreeMap<_, _> = words.iter().filter(|(name, _)| says(name)).collect();
+    serde_json::to_string(&said).unwrap_or_default().replace('<', "\\u003c")
+}
+
+/// A number with commas, as English writes it.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// The language with this code.
@@ -207,29 +291,36 @@ mod tests {
     use super::*;
 
     /// Whatever says words.
-    const PAGES: [&str; 25] = [
-        SCRIPTS[0],
-        SCRIPTS[1],
+    const PAGES: [&str; 32] = [
+        ANNOTATE.texts[0],
+        ANNOTATE.texts[1],
+        REVIEW.texts[0],
         include_str!("../templates/annotate.html"),
         include_str!("../templates/base.html"),
         include_str!("../templates/enter.html"),
         include_str!("../templates/home.html"),
         include_str!("../templates/invite.html"),
+        include_str!("../templates/log.html"),
         include_str!("../templates/me.html"),
+        include_str!("../templates/organize.html"),
         include_str!("../templates/people.html"),
         include_str!("../templates/plain.html"),
         include_str!("../templates/propose.html"),
         include_str!("../templates/results.html"),
+        include_str!("../templates/review.html"),
+        include_str!("../templates/safety.html"),
         include_str!("../templates/terms.html"),
         include_str!("annotate.rs"),
         include_str!("enter.rs"),
         include_str!("lib.rs"),
         include_str!("me.rs"),
         include_str!("openid.rs"),
+        include_str!("organize.rs"),
         include_str!("pages.rs"),
         include_str!("people.rs"),
         include_str!("propose.rs"),
         include_str!("results.rs"),
+        include_str!("review.rs"),
         include_str!("terms.rs"),
         include_str!("../../stages/src/begin.rs"),
         include_str!("../../stages/src/results.rs"),
@@ -272,7 +363,17 @@ mod tests {
                 assert!(languages()[0].words.keys().any(|word| known(&word)), "{name}");
             }
         }
-        let built = [&BUILT[..], &["me_proposed_", "thousands_mark", "usual_question"]].concat();
+        // Said by this file, or put together.
+        let own = [
+            "me_proposed_",
+            "thousands_mark",
+            "decimal_mark",
+            "usual_question",
+            "alert_",
+            "alarm",
+            "log_image",
+        ];
+        let built = [ANNOTATE.built, REVIEW.built, &own].concat();
         for name in languages()[0].words.keys() {
             let is_built = built.iter().any(|start| name.starts_with(start));
             assert!(used.contains(name.as_str()) || is_built, "nothing says {name}");
@@ -305,7 +406,8 @@ mod tests {
         let [english, german] = ["en", "de"].map(|code| named(code).unwrap());
         assert_eq!(english.fill("of", [("part", "{whole}"), ("whole", "3")]), "{whole} of 3");
         assert_eq!(german.count("me_answers", 1234), "Antworten: 1.234.");
-        assert_eq!(english.number(1_234_567), "1,234,567");
+        assert_eq!((english.number(1_234_567), english.number(0)), ("1,234,567".to_owned(), "0".to_owned()));
+        assert_eq!(german.decimal(0.756, 2), "0,76");
         assert_eq!(english.fill("of", []), " of ");
     }
 
@@ -315,6 +417,41 @@ mod tests {
             assert_eq!(languages()[0].say(note.key()), note.to_string());
         }
         assert_eq!(languages()[0].say("usual_question"), SprintSection::usual_question());
+    }
+
+    #[test]
+    fn every_reason_and_decision_has_words() {
+        for texts in languages() {
+            for reason in diptych_stages::review::REASONS {
+                assert_ne!(texts.reason(reason), reason);
+            }
+            for decision in diptych_core::Decision::ALL {
+                assert!(texts.words.contains_key(&format!("decision_{}", decision.as_str())));
+            }
+        }
+        let german = named("de").unwrap();
+        assert_eq!(german.decided("removed: violence"), "entfernt: Gewalt");
+        assert_eq!(german.decided("not there"), "nicht da");
+        assert_eq!(german.decided("needs_review: nsfw failed"), "für Menschen: nsfw failed");
+    }
+
+    #[test]
+    fn what_organizers_must_hear_is_said_in_their_language() {
+        let [english, german] = ["en", "de"].map(|code| named(code).unwrap());
+        let ana = Alert::OnePerson { name: "Ana".to_owned(), given: 251, all: 1000 };
+        assert_eq!(english.alert(&ana), "“Ana” has given 251 of the 1,000 answers of the last 24 hours.");
+        let fall = Alert::Fall { hour: 7, usual: 40 };
+        assert_eq!(
+            german.alert(&fall),
+            "Die letzte Stunde brachte 7 Antworten; eine Stunde des Tages davor brachte 40."
+        );
+        let address = Alert::OneAddress { about: 900, all: 1000 };
+        assert!(english.alert(&address).starts_with("One address has sent about 900 of the 1,000 answers"));
+        let alarm = Alarm { times: 2, minutes: 0, why: "Ours cannot be reached".to_owned() };
+        assert!(
+            english.alarm(&alarm).contains("2× in the last hour, last just now: Ours cannot be reached.")
+        );
+        assert!(german.alarm(&Alarm { minutes: 5, ..alarm }).contains("zuletzt vor 5 min: Ours"));
     }
 
     #[test]
@@ -336,8 +473,10 @@ mod tests {
 
     #[test]
     fn scripts_get_the_words_that_they_say() {
-        let words: BTreeMap<String, String> = serde_json::from_str(&languages()[0].script).unwrap();
-        assert!(words.contains_key("saved_left") && words.contains_key("unreachable"));
-        assert!(!words.contains_key("home_title"));
+        let of = |script: &str| serde_json::from_str::<BTreeMap<String, String>>(script).unwrap();
+        let [annotate, review] = [of(&languages()[0].annotate), of(&languages()[0].review)];
+        assert!(annotate.contains_key("saved_left") && annotate.contains_key("unreachable"));
+        assert!(review.contains_key("reason_violence") && review.contains_key("review_approved"));
+        assert!(!annotate.contains_key("review_approved") && !review.contains_key("saved_left"));
     }
 }

@@ -20,8 +20,11 @@ const SPRINT_SECTIONS: &[&str] = &[
     "annotate",
     "classifiers",
     "review",
+    "checks",
+    "alerts",
+    "look",
 ];
-const SERVER_SECTIONS: &[&str] = &["storage", "serve", "sign_in", "limits"];
+const SERVER_SECTIONS: &[&str] = &["storage", "serve", "sign_in", "limits", "engines"];
 
 /// The overrides that stand in the environment.
 #[derive(Debug, Clone, Default)]
@@ -166,5 +169,31 @@ fn set(table: &mut toml::Table, path: &[String], value: toml::Value) -> Result<(
             }
         }
         _ => Err(format!("`{key}` is a value, not a section")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ServerConfig, SprintConfig};
+    use super::*;
+
+    /// What a file may hold, as its reader says.
+    fn known(error: &ConfigError) -> Vec<String> {
+        let text = error.to_string();
+        let (_, listed) = text.split_once("expected").unwrap_or_else(|| panic!("{text}"));
+        listed.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_section_of_either_file_can_be_overridden() {
+        let nothing = Overrides::none();
+        let sprint = SprintConfig::parse("sprint.toml", "[nothing]\n", &nothing).unwrap_err();
+        let server = ServerConfig::parse("diptych.toml", "[nothing]\n", &nothing).unwrap_err();
+        for (error, sections) in [(sprint, SPRINT_SECTIONS), (server, SERVER_SECTIONS)] {
+            let (mut known, mut sections) = (known(&error), sections.to_vec());
+            known.sort();
+            sections.sort_unstable();
+            assert_eq!(known, sections);
+        }
     }
 }

@@ -41,6 +41,12 @@ pub async fn read(folder: &Path, file: &Path) -> Result<()> {
     let (label, sprints) = backup::read(&store, &images, file).await?;
     store.close().await;
     let mut text = format!("{} is back: {}\n", server.folder.display(), says(&label));
+    // Sprints in folders of their own belong to the server above them, which is one by its file.
+    let many = server.folder.join("diptych.toml");
+    if !server.hosts_many && sprints.iter().any(|(name, _)| !name.is_empty()) {
+        std::fs::write(&many, "").with_context(|| format!("{} cannot be written", many.display()))?;
+        text.push_str(&format!("{}, empty: put in it what stood in the one before\n", many.display()));
+    }
     for (name, configuration) in sprints {
         let place = server.folder.join(name);
         let path = place.join("sprint.toml");

@@ -26,6 +26,18 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
         ))
         .into());
     }
+    // Commands in one of these folders would find no server above them, and begin a database of their own.
+    if !server.hosts_many
+        && let Some(below) = sprints.iter().find(|sprint| sprint.folder != server.folder)
+    {
+        return Err(Usage(format!(
+            "{} lies in the folder {}, which has no diptych.toml: make one there (an empty file will do), so that every \
+             command knows that both belong together",
+            below.folder.display(),
+            server.folder.display()
+        ))
+        .into());
+    }
     let (store, blobs) = server.open().await?;
     let mut hosted = Vec::new();
     for sprint in &sprints {
@@ -71,8 +83,17 @@ fn certificate(server: &Server) -> Result<Option<Certificate>> {
     Ok(Some(Certificate { chain, key }))
 }
 
-/// Ctrl-C, or the system's request to end.
+/// Ctrl-C, or the system's request to end; answers that are under way are finished then. A second Ctrl-C stops at once.
 async fn stop_signal() {
+    first_signal().await;
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+}
+
+async fn first_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

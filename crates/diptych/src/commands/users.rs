@@ -71,6 +71,11 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
             ctx.store.add_token(&person.id, &token, now()).await?;
             print(&format!("{token}\n"))?;
         }
+        Users::Revoke { name } => {
+            let person = known(&ctx, &name).await?;
+            let tokens = ctx.store.revoke_tokens(&person.id).await?;
+            print(&format!("{tokens} tokens of {} are no longer good for anything\n", person.name))?;
+        }
     }
     ctx.store.close().await;
     Ok(())

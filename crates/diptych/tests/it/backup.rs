@@ -105,6 +105,29 @@ fn a_server_moves_from_sqlite_to_postgres_and_back() {
     sql(format!("DROP DATABASE {name} WITH (FORCE)"));
 }
 
+/// Several sprints come back as one server, for every command.
+#[test]
+fn a_server_of_several_sprints_comes_back_as_one() {
+    let root = tempfile::tempdir().unwrap();
+    let sprints = [Sprint::below(root.path(), 2), Sprint::below(root.path(), 3)];
+    let server = Sprint { dir: root, env: Default::default() };
+    let said = server.fails(&["serve", "--addr", "127.0.0.1:0"], 2);
+    assert!(said.contains("has no diptych.toml"), "{said}");
+    std::fs::write(server.path("diptych.toml"), "").unwrap();
+    let statuses = sprints.each_ref().map(|sprint| sprint.run().0);
+    server.ok(&["backup", "server.zip"]);
+    let back = Sprint::empty();
+    let said = back.ok(&["restore", server.path("server.zip").to_str().unwrap()]);
+    assert!(said.contains("diptych.toml"), "{said}");
+    for (sprint, was) in sprints.iter().zip(statuses) {
+        let name = sprint.dir.path().file_name().unwrap().to_str().unwrap();
+        let status = back.ok(&["-C", name, "status", "--json"]);
+        assert_eq!(serde_json::from_str::<Value>(&status).unwrap(), was);
+        assert!(!back.path(name).join("diptych.db").exists());
+    }
+    drop(Served::start(&back));
+}
+
 #[test]
 fn what_is_no_whole_backup_is_not_brought_back() {
     let sprint = Sprint::new(2);

@@ -49,6 +49,12 @@ fn a_sprint_is_paused_opened_and_closed() {
     assert_eq!(set("open").status, 303);
     assert_eq!(take()["assignments"].as_array().unwrap().len(), 2);
     assert_eq!(ada.get(&format!("/api/v1/sprints/{slug}/results")).status, 403);
+    let people = served.client().get(&format!("/s/{slug}/people")).text();
+    let wanted = sprint.status().pairs() * 3;
+    assert!(
+        people.contains(&format!("1 of {wanted} answers are given, 1 of them in the last 24 hours")),
+        "{people}"
+    );
     assert_eq!(set("closed").status, 303);
     for held in take()["assignments"].as_array().unwrap() {
         assert_eq!(ada.answer(held, "left").status, 201);
@@ -62,7 +68,8 @@ fn a_sprint_is_paused_opened_and_closed() {
         200,
         "closed: they are for everybody"
     );
-    assert!(served.client().get(&format!("/s/{slug}/people")).text().contains("Final standings"));
+    let people = served.client().get(&format!("/s/{slug}/people")).text();
+    assert!(people.contains("Final standings") && !people.contains("Today"), "{people}");
     assert!(set("gone").text().contains("open, paused, closed, archived"));
 
     assert_eq!(set("archived").status, 303);
@@ -85,6 +92,11 @@ fn an_announcement_reaches_everybody_until_it_is_taken_down() {
     let first = told();
     assert_eq!(first["text"], "Half way <b> there");
     assert!(organizer.get(&format!("/s/{slug}/organize")).text().contains("Half way &#60;b&#62; there"));
+    let terms = organizer.get(&format!("/s/{slug}")).text();
+    let version = terms.split("name=\"version\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(organizer.form(&format!("/s/{slug}/agree"), &format!("version={version}")).status, 303);
+    let plain = organizer.get(&format!("/s/{slug}/plain")).text();
+    assert!(plain.contains("Half way &#60;b&#62; there"), "also without JavaScript: {plain}");
     assert_eq!(tell("Done").status, 303);
     assert_ne!(told()["id"], first["id"]);
     assert_eq!(tell("").status, 303);

@@ -1,10 +1,10 @@
 //! Screening, reports and review from outside: what is removed is seen by nobody, and who may look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::kit::{Client, Served, Sprint, until};
+use crate::kit::{Answer, Client, Served, Sprint, until};
 
 /// The server's routes, to be compared with the table below.
 const ROUTES: &str = include_str!("../../../web/src/lib.rs");
@@ -26,6 +26,7 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("POST", "/s/{slug}/agree", [401, 403, 403, 403]),
     ("GET", "/me", [303, 200, 200, 200]),
     ("POST", "/me/name", [401, 403, 403, 403]),
+    ("POST", "/me/ways", [401, 403, 403, 403]),
     ("POST", "/me/leave", [401, 403, 403, 403]),
     ("GET", "/s/{slug}/people", [200, 200, 200, 200]),
     ("GET", "/s/{slug}/organize", [303, 403, 403, 200]),
@@ -45,7 +46,7 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/s/{slug}/review", [303, 403, 200, 200]),
     ("GET", "/s/{slug}/review/log", [303, 403, 200, 200]),
     ("GET", "/s/{slug}/safety", [303, 403, 200, 200]),
-    ("POST", "/s/{slug}/safety", [401, 403, 403, 400]),
+    ("POST", "/s/{slug}/safety", [401, 403, 403, 403]),
     ("GET", "/s/{slug}/review/images/{hash}", [401, 403, 200, 200]),
     ("GET", "/pictures/{name}", [404, 404, 404, 404]), // names are secrets: nobody guesses one
     ("GET", "/assets/{version}/{name}", [404, 404, 404, 404]),
@@ -88,6 +89,46 @@ fn reviewed_sprint() -> (Sprint, String, Served, [Client; 4]) {
     (sprint, slug, served, people)
 }
 
+/// Forms from a page of ours: what they say, and what each role gets.
+const FORMS: &[(&str, &str, [u16; 4])] = &[
+    ("/enter", "name=", [200, 200, 200, 200]),
+    ("/leave", "", [303, 303, 303, 303]),
+    ("/invite/{secret}", "name=Eve", [404, 404, 404, 404]),
+    ("/s/{slug}/agree", "version=0", [401, 400, 400, 400]),
+    ("/s/{slug}/plain", "assignment={id}&answer=left", [401, 404, 404, 404]),
+    ("/me/name", "sprint={slug}&named=no", [401, 303, 303, 303]),
+    ("/me/ways", "ways=none", [401, 400, 400, 400]),
+    ("/me/leave", "name=nobody", [401, 400, 400, 400]),
+    ("/s/{slug}/organize/state", "state=open", [401, 403, 403, 303]),
+    ("/s/{slug}/organize/announce", "text=Hello", [401, 403, 403, 303]),
+    ("/s/{slug}/organize/people", "pseudonym=nobody&counts=yes", [401, 403, 403, 404]),
+    ("/s/{slug}/safety", "classifier=nothing&threshold=0.5", [401, 403, 403, 404]),
+    ("/proposals/{id}", "decision=decline", [401, 403, 403, 404]),
+];
+
+/// With something in every blank.
+fn filled(text: &str, slug: &str, hash: &str) -> String {
+    text.replace("{slug}", slug)
+        .replace("{hash}", hash)
+        .replace("{id}", "00000000-0000-7000-8000-000000000000")
+        .replace("{name}", "nothing")
+        .replace("{version}", "0")
+        .replace("{provider}", "nobody")
+        .replace("{secret}", "0")
+        .replace("{file}", "responses.csv")
+}
+
+fn ask(client: &Client, method: &str, path: &str) -> Answer {
+    let body = if path.ends_with("assignments") { json!({"count": 1}) } else { json!({"answer": "left"}) };
+    match method {
+        "GET" => client.get(path),
+        "DELETE" => client.delete(path),
+        "PUT" => client.put(path, &body),
+        _ if !path.starts_with("/api") && !path.ends_with("/safety") => client.form(path, "name=Eve"),
+        _ => client.post(path, &body),
+    }
+}
+
 #[test]
 fn every_route_says_who_may_what() {
     let (_sprint, slug, _served, people) = reviewed_sprint();
@@ -95,36 +136,80 @@ fn every_route_says_who_may_what() {
     let hash = review["items"][0]["content"].as_str().unwrap().to_owned();
     let mut known = BTreeSet::new();
     for (method, route, wanted) in WHO_MAY {
-        known.insert(*route);
-        let path = route
-            .replace("{slug}", &slug)
-            .replace("{hash}", &hash)
-            .replace("{id}", "00000000-0000-7000-8000-000000000000")
-            .replace("{name}", "nothing")
-            .replace("{version}", "0")
-            .replace("{provider}", "nobody")
-            .replace("{secret}", "0")
-            .replace("{file}", "responses.csv");
-        let body =
-            if path.ends_with("assignments") { json!({"count": 1}) } else { json!({"answer": "left"}) };
+        known.insert((*method, *route));
+        let path = filled(route, &slug, &hash);
         for (client, wanted) in people.iter().zip(wanted) {
-            let answer = match *method {
-                "GET" => client.get(&path),
-                "DELETE" => client.delete(&path),
-                "PUT" => client.put(&path, &body),
-                _ if !path.starts_with("/api") && !path.ends_with("/safety") => {
-                    client.form(&path, "name=Eve")
-                }
-                _ => client.post(&path, &body),
-            };
+            let answer = ask(client, method, &path);
             assert_eq!(answer.status, *wanted, "{method} {path}: {}", answer.text());
         }
     }
-    // It never ends, so it is not read here: `organize.rs` listens to it.
-    known.insert("/s/{slug}/organize/live");
-    let routes: BTreeSet<&str> =
-        ROUTES.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    // For who may listen it never ends: `organize.rs` does.
+    known.insert(("GET", "/s/{slug}/organize/live"));
+    for (client, wanted) in people.iter().zip([401, 403, 403]) {
+        assert_eq!(client.get(&format!("/s/{slug}/organize/live")).status, wanted);
+    }
+    for (route, form, wanted) in FORMS {
+        let (path, form) = (filled(route, &slug, &hash), filled(form, &slug, &hash));
+        for (client, wanted) in people.iter().zip(wanted) {
+            let answer = client.clone().with("sec-fetch-site", "same-origin").form(&path, &form);
+            assert_eq!(answer.status, *wanted, "{path} {form}: {}", answer.text());
+            let elsewhere = client.clone().with("sec-fetch-site", "cross-site").form(&path, &form);
+            assert!([401, 403].contains(&elsewhere.status), "{path} from elsewhere: {}", elsewhere.status);
+        }
+    }
+    let mut routes = BTreeSet::new();
+    for line in ROUTES.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+        let (route, methods) = line.split_once('"').unwrap();
+        // Those of `/propose` stand above, with how much they take.
+        let methods = if route == "/propose" { "get(post(" } else { methods };
+        let asks = [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE")];
+        routes.extend(asks.iter().filter(|(call, _)| methods.contains(call)).map(|(_, name)| (*name, route)));
+    }
     assert_eq!(routes, known, "every route stands in the table, and no other");
+    let forms: BTreeSet<&str> = FORMS.iter().map(|(route, ..)| *route).collect();
+    let posts = routes.iter().filter(|(method, route)| *method == "POST" && !route.starts_with("/api"));
+    for (_, route) in posts.filter(|(_, route)| *route != "/propose") {
+        assert!(forms.contains(route), "{route}");
+    }
+}
+
+/// Whoever organizes one sprint is an annotator like anybody else in another one.
+#[test]
+fn a_role_is_of_one_sprint() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("diptych.toml"), "").unwrap();
+    let (one, other) = (Sprint::below(root.path(), 2), Sprint::below(root.path(), 2));
+    let slug = one.run().0["sprint"].as_str().unwrap().to_owned();
+    other.run();
+    other.ok(&["users", "role", "Org", "organizer"]);
+    let server = Sprint { dir: root, env: BTreeMap::new() };
+    let served = Served::start(&server);
+    let organizer = served.person(&other, "Org");
+    let of_sprint = WHO_MAY.iter().filter(|(_, route, _)| route.contains("{slug}"));
+    for (method, route, wanted) in of_sprint {
+        let answer = ask(&organizer, method, &filled(route, &slug, "0"));
+        assert_eq!(answer.status, wanted[1], "{method} {route}: {}", answer.text());
+    }
+    let organizer = organizer.with("sec-fetch-site", "same-origin");
+    for (route, form, wanted) in FORMS.iter().filter(|(route, ..)| route.contains("{slug}")) {
+        let answer = organizer.form(&filled(route, &slug, "0"), &filled(form, &slug, "0"));
+        assert_eq!(answer.status, wanted[1], "{route}: {}", answer.text());
+    }
+}
+
+/// What went wrong is a page where a person reads it, in their language, and a problem where a program does.
+#[test]
+fn problems_are_pages_for_people() {
+    let (_sprint, slug, served, _) = reviewed_sprint();
+    let path = format!("/s/{slug}/export/responses.csv");
+    assert_eq!(served.client().get(&path).problem(401), "/problems/sign-in");
+    let browser = served.client().with("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let page = browser.get(&path);
+    assert_eq!((page.status, page.header("content-type")), (401, "text/html; charset=utf-8"));
+    assert!(page.text().contains("You are not signed in.") && page.text().contains("href=\"/enter\""));
+    assert!(!page.header("content-security-policy").is_empty() && !page.header("x-request-id").is_empty());
+    let german = browser.clone().with("accept-language", "de").get(&path).text();
+    assert!(german.contains("<html lang=\"de\">") && !german.contains("bearer token"), "{german}");
 }
 
 fn pictures(assignment: &Value) -> [String; 2] {
@@ -457,7 +542,7 @@ fn so_many_look_at_every_image_and_each_sees_what_is_left_for_them() {
     assert!(words.to_string().contains("Tom") && words.to_string().contains("violence"), "{words}");
     assert_eq!(disputed["counts"]["disputed"], 1);
     let log = org.get(&format!("/s/{slug}/review/log?content={}", all[2])).text();
-    assert!(log.contains("Tom") && log.contains("rejected") && log.contains("violence"), "{log}");
+    assert!(log.contains("Tom") && log.contains("rejected") && log.contains("Violence"), "{log}");
     assert_eq!(decide(&org, &all[2..3], "approve", "").status, 204);
     assert_eq!(list(&org, "decision=disputed")["items"], json!([]));
 
@@ -499,4 +584,51 @@ fn so_many_look_at_every_image_and_each_sees_what_is_left_for_them() {
     assert!(sprint.fails(&["report", "--safety", "--html", "x.html"], 2).contains("cannot be used with"));
     let people = sprint.ok(&["users", "list"]);
     assert!(people.lines().any(|line| line.starts_with("Mia") && line.contains("moderator")), "{people}");
+}
+
+/// What moderators let in takes its place among the rest: no category gets ahead of the others.
+#[test]
+fn what_moderators_let_in_keeps_step_with_the_rest() {
+    let mut sprint = Sprint::new(24);
+    sprint.edit("every_image = 0", "every_image = 1");
+    sprint.edit("overlap = 3", "overlap = 1");
+    sprint.set("DIPTYCH_LIMITS__PER_PERSON", "100000");
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    sprint.ok(&["users", "role", "Mod", "moderator"]);
+    let served = Served::start(&sprint);
+    let (moderator, ada) = (served.person(&sprint, "Mod"), served.person(&sprint, "Ada"));
+    let path = format!("/api/v1/sprints/{slug}/review");
+    let waiting = moderator.get(&path).json();
+    let all: Vec<_> =
+        waiting["items"].as_array().unwrap().iter().map(|item| item["content"].clone()).collect();
+    assert_eq!(
+        moderator.post(&path, &json!({"kind": "image", "items": all, "verdict": "approve"})).status,
+        204
+    );
+    // The server looks once a second.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let mut order = Vec::new();
+    while let Some(held) = ada.take(&slug, 1).pop() {
+        assert_eq!(ada.answer(&held, "left").status, 201);
+        order.push(held["category"].as_str().unwrap().to_owned());
+    }
+    let count = |categories: &[String]| {
+        let mut counts: BTreeMap<String, f64> = BTreeMap::new();
+        for category in categories {
+            *counts.entry(category.clone()).or_default() += 1.0;
+        }
+        counts
+    };
+    let sizes = count(&order);
+    assert!(sizes.len() > 2 && order.len() > 20, "{sizes:?}");
+    for end in 0..order.len() {
+        let done = count(&order[..end]);
+        let share = |category: &str| done.get(category).copied().unwrap_or(0.0) / sizes[category];
+        let (ahead, behind) = (
+            sizes.keys().max_by(|a, b| share(a).total_cmp(&share(b))).unwrap(),
+            sizes.keys().min_by(|a, b| share(a).total_cmp(&share(b))).unwrap(),
+        );
+        let step = 1.0 / sizes[ahead].min(sizes[behind]);
+        assert!(share(ahead) - share(behind) <= step.max(0.05) + 1e-9, "after {end}: {done:?} of {sizes:?}");
+    }
 }

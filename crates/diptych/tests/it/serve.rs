@@ -297,6 +297,20 @@ fn an_open_sprint_keeps_what_it_has_promised() {
     assert_eq!((status.pairs(), &status.0["responses"]["submitted"]), (12, &json!(1)), "{}", status.0);
 }
 
+/// What people are asked is what the configuration says when the first of them answers, also where no stage ran since.
+#[test]
+fn a_promise_is_what_was_asked_when_the_first_answer_came() {
+    let (sprint, slug) = pairs(2);
+    sprint.edit("question = \"Which image", "question = \"What picture");
+    let served = Served::start(&sprint);
+    let ada = served.person(&sprint, "Ada");
+    assert_eq!(ada.answer(&ada.take(&slug, 1)[0], "left").status, 201);
+    drop(served);
+    Served::start(&sprint);
+    sprint.edit("question = \"What picture", "question = \"Which image");
+    assert!(sprint.fails(&["serve", "--addr", "127.0.0.1:0"], 2).contains("What picture"));
+}
+
 #[test]
 fn a_pair_that_nobody_wants_goes_to_the_moderators() {
     let (sprint, slug) = pairs(1);

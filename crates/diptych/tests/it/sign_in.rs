@@ -141,6 +141,11 @@ fn only_a_trusted_proxy_speaks_for_others() {
     let browser = browser(&served);
     let far = browser.clone().with("x-forwarded-for", "203.0.113.9").form("/enter", "name=Ada");
     assert!(far.text().contains("Ask the organizer"), "{}", far.text());
+    // A proxy that does not say for whom it asks may ask for anybody: nobody is an organizer by name there.
+    for name in ["Ada", "Org"] {
+        let silent = browser.form("/enter", &format!("name={name}"));
+        assert!(silent.text().contains("Ask the organizer"), "{}", silent.text());
+    }
     let near = browser.clone().with("x-forwarded-for", "192.168.1.7").form("/enter", "name=Ada");
     assert!(near.header("set-cookie").contains("; Secure;"), "{}", near.header("set-cookie"));
     assert!(!org.get("/").text().contains("could not tell"));
@@ -220,6 +225,16 @@ fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
     );
     let people = served.client().get(&format!("{page}/people")).text();
     assert!(people.contains("<bdi>Ada</bdi>") && people.contains("under 10"), "{people}");
+
+    // A token for another device, shown once; and an end of all ways in but this browser's.
+    let shown = ada.form("/me/ways", "ways=new").text();
+    let token = shown.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 64).unwrap();
+    assert!(!ada.get("/me").text().contains(token));
+    let elsewhere = signed_in(&browser, &browser.form("/enter", &format!("token={token}")));
+    assert_eq!(elsewhere.get("/me").status, 200);
+    assert_eq!(ada.form("/me/ways", "ways=end").status, 303);
+    assert_eq!((elsewhere.get("/me").status, ada.get("/me").status), (303, 200));
+    assert!(browser.form("/enter", &format!("token={token}")).text().contains("not known"));
 
     let slip = ada.form("/me/leave", "name=ada");
     assert!(slip.status == 400 && slip.text().contains("Nothing was removed"), "{}", slip.text());

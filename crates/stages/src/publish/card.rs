@@ -87,7 +87,7 @@ fn reviewing(safety: &Safety) -> Vec<String> {
             .iter()
             .filter_map(|(decision, count)| {
                 let by = decision.strip_prefix("removed: ")?;
-                Some(match crate::review::REASONS.iter().any(|(word, _)| *word == by) {
+                Some(match crate::review::REASONS.contains(&by) {
                     true => format!("{count} by people ({by})"),
                     false => format!("{count} by {by}"),
                 })

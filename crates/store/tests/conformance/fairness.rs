@@ -12,7 +12,7 @@ use diptych_store::{EVERY_PROMPT, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::sample::{COOLDOWN, MINUTE, NOW, Scene, audit, named, pair, respond, take};
+use crate::sample::{COOLDOWN, LEASE, MINUTE, NOW, Scene, audit, named, pair, respond, take};
 
 fn of_categories(sizes: &[(&str, usize)]) -> Vec<NewPair> {
     let mut random = StdRng::seed_from_u64(7);
@@ -137,6 +137,36 @@ pub async fn one_more_is_asked_only_where_the_first_disagree(store: &Store) {
     assert_eq!(store.progress(&scene.sprint).await.unwrap().completed, 1);
     scene.set_pairs(Overlap { min: 2, max: 4 }, NOW).await;
     assert_eq!(store.progress(&scene.sprint).await.unwrap().wanted, 3);
+}
+
+pub async fn skips_count_however_they_came_and_can_be_taken_back(store: &Store) {
+    let scene = Scene::new(store, 1, 3).await;
+    let waiting = async || store.waiting_reports(&scene.sprint).await.unwrap();
+    let held = async |person: &PersonId, now| scene.take(person, 1, now).await.held.remove(0);
+    let anas = held(&scene.ana, NOW).await;
+    assert_eq!(scene.respond(&scene.ana, &anas, Choice::Skip, NOW).await, Responded::Recorded);
+    // In place of an answer.
+    let bens = held(&scene.ben, NOW).await;
+    assert_eq!(scene.respond(&scene.ben, &bens, Choice::Left, NOW).await, Responded::Recorded);
+    assert_eq!(scene.respond(&scene.ben, &bens, Choice::Skip, NOW).await, Responded::Replaced);
+    // After the lease, when somebody else has come.
+    let cems = held(&scene.cem, NOW).await;
+    let dan = store.person(&named("Dan"), PersonKind::Person, NOW).await.unwrap().id;
+    let late = NOW + LEASE;
+    held(&dan, late).await;
+    assert_eq!(waiting().await, 0);
+    assert_eq!(scene.respond(&scene.cem, &cems, Choice::Skip, late).await, Responded::Recorded);
+    assert_eq!(waiting().await, 1);
+    // A slip of the finger: who has skipped it last takes that back, and the others still count.
+    assert_eq!(scene.take_back(&scene.cem, &cems, late).await, TakenBack::Open);
+    assert_eq!(waiting().await, 0);
+    assert_eq!(scene.respond(&scene.cem, &cems, Choice::Skip, late).await, Responded::Recorded);
+    assert_eq!(waiting().await, 1);
+    assert_eq!(
+        scene.take_back(&scene.ana, &anas, NOW + MINUTE).await,
+        TakenBack::Gone,
+        "it was not the last"
+    );
 }
 
 pub async fn what_several_people_skip_goes_to_the_moderators(store: &Store) {

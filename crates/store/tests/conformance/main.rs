@@ -72,7 +72,8 @@ conformance! {
         a_closed_store_refuses_changes;
     sprints:
         a_sprint_is_found_by_its_slug,
-        a_stage_mark_is_replaced_by_the_next;
+        a_stage_mark_is_replaced_by_the_next,
+        so_many_proposals_wait_and_no_more;
     prompts:
         an_index_is_given_once,
         a_changed_text_is_to_be_cleaned_again,
@@ -92,6 +93,7 @@ conformance! {
         names_differ_by_more_than_case,
         a_token_stands_for_its_person,
         a_session_ends,
+        other_ways_in_end_at_ones_wish,
         a_session_that_ends_elsewhere_is_over_within_a_second,
         all_who_ask_at_once_hear_of_their_own_session,
         secrets_are_not_kept_as_they_are,
@@ -125,6 +127,7 @@ conformance! {
         the_same_answer_twice_is_one_response,
         somebody_elses_assignment_is_unknown,
         a_late_answer_is_taken_where_there_is_room,
+        what_comes_after_the_sprint_and_the_lease_is_gone,
         a_late_answer_to_a_filled_pair_is_gone,
         an_answer_to_a_withdrawn_pair_is_gone,
         standings_count_by_pseudonym,
@@ -153,6 +156,7 @@ conformance! {
     fairness:
         no_category_gets_ahead_of_the_others,
         one_more_is_asked_only_where_the_first_disagree,
+        skips_count_however_they_came_and_can_be_taken_back,
         what_several_people_skip_goes_to_the_moderators;
     backup:
         what_does_not_fit_leaves_nothing;
@@ -160,6 +164,7 @@ conformance! {
         what_an_excluded_person_answered_is_kept_and_asked_of_others;
     privacy:
         a_person_sees_all_that_is_kept_of_them,
+        nothing_about_a_person_is_kept_from_them,
         names_are_shown_to_who_asks_for_it,
         who_goes_leaves_answers_that_nobody_can_trace,
         answers_that_are_removed_are_asked_of_others;

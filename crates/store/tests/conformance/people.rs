@@ -56,6 +56,29 @@ pub async fn a_session_ends(store: &Store) {
     assert_eq!(store.person_of_token("short").await.unwrap(), None, "a session is no token");
 }
 
+pub async fn other_ways_in_end_at_ones_wish(store: &Store) {
+    let person = async |name: &str| store.person(&named(name), PersonKind::Person, NOW).await.unwrap();
+    let (ana, ben) = (person("Ana").await, person("Ben").await);
+    for secret in ["here", "there", "over"] {
+        let until = if secret == "over" { NOW } else { NOW + 1000 };
+        store.add_session(&ana.id, secret, until).await.unwrap();
+    }
+    store.add_session(&ben.id, "bens", NOW + 1000).await.unwrap();
+    for (who, token) in [(&ana, "anas"), (&ben, "bens"), (&ben, "bens second")] {
+        store.add_token(&who.id, token, NOW).await.unwrap();
+    }
+    store.forget_sessions(NOW).await.unwrap();
+    assert_eq!(store.own_data(&ana.id).await.unwrap().sessions, 2, "one is over");
+    assert!(store.person_of_session("there", NOW).await.unwrap().is_some());
+    store.end_other_ways_in(&ana.id, "here").await.unwrap();
+    assert_eq!(store.person_of_session("here", NOW).await.unwrap(), Some(ana));
+    assert_eq!(store.person_of_session("there", NOW).await.unwrap(), None);
+    assert_eq!(store.person_of_token("anas").await.unwrap(), None);
+    assert_eq!(store.person_of_session("bens", NOW).await.unwrap().as_ref(), Some(&ben));
+    assert_eq!(store.revoke_tokens(&ben.id).await.unwrap(), 2);
+    assert_eq!(store.person_of_token("bens").await.unwrap(), None);
+}
+
 pub async fn a_session_that_ends_elsewhere_is_over_within_a_second(place: &Place) {
     let (here, there) = (Store::clone(place), place.open_again().await.unwrap());
     let ana = here.person(&named("Ana"), PersonKind::Person, NOW).await.unwrap();

@@ -1,9 +1,9 @@
 //! What a person sees of what is kept of them, and what is left when they go.
 
-use diptych_core::{Choice, Name};
-use diptych_store::Store;
+use diptych_core::{Choice, Name, Role};
 use diptych_store::people::PersonKind;
 use diptych_store::responses::Responded;
+use diptych_store::{Backend, Store};
 
 use crate::sample::{MINUTE, NOW, Scene, audit, everything_in, named};
 
@@ -31,6 +31,64 @@ pub async fn a_person_sees_all_that_is_kept_of_them(store: &Store) {
         "as it was pressed"
     );
     assert!(!serde_json::to_string(&own).unwrap().contains("image_"), "which image is which is not told");
+}
+
+/// A table that names a person must be looked at where they ask what is kept of them. These are: `sessions` and `tokens` as
+/// counts, `identities` as providers, `assignments` as what became of them.
+const LOOKED_AT: [&str; 16] = [
+    "announcements",
+    "assignments",
+    "checks",
+    "consents",
+    "exclusions",
+    "identities",
+    "proposals",
+    "pseudonyms",
+    "reports",
+    "responses",
+    "reviews",
+    "roles",
+    "sessions",
+    "settings",
+    "tokens",
+    "people",
+];
+
+pub async fn nothing_about_a_person_is_kept_from_them(store: &Store) {
+    let scene = Scene::new(store, 4, 3).await;
+    let ana = &scene.ana;
+    let held = scene.take(ana, 3, NOW).await.held;
+    scene.respond(ana, &held[0], Choice::Left, NOW).await;
+    scene.respond(ana, &held[1], Choice::Skip, NOW + 1).await;
+    scene.respond(ana, &held[2], Choice::ToxicContent, NOW + 2).await;
+    store.set_role(&scene.sprint, ana, Role::Moderator).await.unwrap();
+    store.announce(&scene.sprint, ana, "Half way", NOW + 3).await.unwrap();
+    store.exclude(&scene.sprint, ana, "a bot", NOW + 4).await.unwrap();
+    let own = store.own_data(ana).await.unwrap();
+    let [sprint] = &own.sprints[..] else { panic!("{own:?}") };
+    assert_eq!(sprint.role.as_deref(), Some("moderator"));
+    assert_eq!((sprint.excluded.len(), sprint.excluded[0].reason.as_str()), (1, "a bot"));
+    let deeds: Vec<&str> = sprint.deeds.iter().map(|deed| deed.what.as_str()).collect();
+    assert_eq!(deeds, ["skip", "report", "announce"]);
+    assert_eq!((sprint.deeds[1].says.as_str(), sprint.deeds[2].says.as_str()), ("open", "Half way"));
+    // Whoever has only a role here sees that, too.
+    store.set_role(&scene.sprint, &scene.cem, Role::Organizer).await.unwrap();
+    assert_eq!(store.own_data(&scene.cem).await.unwrap().sprints.len(), 1);
+    store.forget(ana, &[], NOW).await.unwrap();
+    assert!(!everything_in(store, "SELECT reason FROM exclusions").await.contains("bot"));
+
+    let tables = match store.backend() {
+        Backend::Sqlite => {
+            "SELECT DISTINCT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE c.name = 'person'"
+        }
+        Backend::Postgres => {
+            "SELECT DISTINCT CAST(table_name AS TEXT) FROM information_schema.columns \
+             WHERE column_name = 'person' AND table_schema = current_schema()"
+        }
+    };
+    for table in everything_in(store, tables).await.lines() {
+        assert!(LOOKED_AT.contains(&table), "{table} names a person");
+    }
 }
 
 pub async fn names_are_shown_to_who_asks_for_it(store: &Store) {

@@ -3,7 +3,7 @@
 use diptych_core::{Answer, AssignmentId, Choice, Side};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
-use diptych_store::assignments::Take;
+use diptych_store::assignments::{Held, Take};
 use diptych_store::pairs::Logs;
 use diptych_store::people::{PersonKind, PersonSummary};
 use diptych_store::reports::Reporting;
@@ -85,6 +85,25 @@ pub async fn a_late_answer_is_taken_where_there_is_room(store: &Store) {
     assert_eq!(all(store, &scene).await.len(), 2);
 }
 
+pub async fn what_comes_after_the_sprint_and_the_lease_is_gone(store: &Store) {
+    let scene = Scene::new(store, 3, 2).await;
+    let held = scene.take(&scene.ana, 2, NOW).await.held;
+    let answer = async |held: &Held, choice: Choice, over: bool, now: i64| {
+        let over = if over { vec![scene.sprint.clone()] } else { Vec::new() };
+        let respond = Respond { over, ..respond(&scene.ana, &held.id, choice, now) };
+        store.respond(respond).await.unwrap()
+    };
+    assert_eq!(answer(&held[0], Choice::Left, true, NOW + LEASE - 1).await, Responded::Recorded, "in time");
+    for choice in [Choice::Left, Choice::Skip, Choice::ToxicContent] {
+        assert_eq!(answer(&held[1], choice, true, NOW + LEASE).await, Responded::Gone);
+    }
+    // Ended by somebody else's coming, it is the same.
+    scene.take(&scene.ben, 1, NOW + LEASE).await;
+    assert_eq!(answer(&held[1], Choice::Left, true, NOW + LEASE).await, Responded::Gone);
+    assert_eq!(all(store, &scene).await.len(), 1);
+    assert_eq!(answer(&held[1], Choice::Left, false, NOW + LEASE).await, Responded::Recorded, "opened again");
+}
+
 pub async fn a_late_answer_to_a_filled_pair_is_gone(store: &Store) {
     let scene = Scene::new(store, 1, 1).await;
     let anas = scene.take_one(&scene.ana, NOW).await;
@@ -115,9 +134,9 @@ pub async fn an_answer_to_a_withdrawn_pair_is_gone(store: &Store) {
 }
 
 pub async fn standings_count_by_pseudonym(store: &Store) {
-    let scene = Scene::new(store, 3, 2).await;
+    let scene = Scene::new(store, 13, 2).await;
     let robot = store.person(&named("robot"), PersonKind::Simulated, NOW).await.unwrap().id;
-    for held in scene.take(&scene.ana, 3, NOW).await.held {
+    for held in scene.take(&scene.ana, 13, NOW).await.held {
         scene.respond(&scene.ana, &held, Choice::Left, NOW).await;
     }
     let held = scene.take(&robot, 2, NOW).await.held;
@@ -127,15 +146,36 @@ pub async fn standings_count_by_pseudonym(store: &Store) {
 
     let standings = store.standings(&scene.sprint, 10, NOW).await.unwrap();
     let of = |standing: &Standing| (standing.simulated, standing.responses);
-    assert_eq!(standings.iter().map(of).collect::<Vec<_>>(), [(false, 3), (true, 1)]);
+    assert_eq!(standings.iter().map(of).collect::<Vec<_>>(), [(false, 13), (true, 1)]);
     assert_eq!(store.standings(&scene.sprint, 1, NOW).await.unwrap(), standings[..1]);
-    assert_eq!(store.responses_of(&scene.sprint, &scene.ana, NOW + 1).await.unwrap(), (3, 0));
+    assert_eq!(store.last_response(&scene.sprint).await.unwrap(), Some(NOW + 5));
+    assert_eq!(store.responses_of(&scene.sprint, &scene.ana, NOW + 1).await.unwrap(), (13, 0));
     assert_eq!(store.responses_of(&scene.sprint, &robot, NOW + 5).await.unwrap(), (1, 1));
     assert_eq!(store.responses_of(&scene.sprint, &scene.cem, NOW).await.unwrap(), (0, 0));
+    // Of as many tens, who has more of them cannot be told by the order: that of what is shown.
+    let bens = scene.take(&scene.ben, 2, NOW).await.held;
+    for held in &bens {
+        scene.respond(&scene.ben, held, Choice::Left, NOW).await;
+    }
+    let shown = async || {
+        let standings = store.standings(&scene.sprint, 10, NOW).await.unwrap();
+        standings.into_iter().map(|one| one.name.unwrap_or(one.pseudonym)).collect::<Vec<_>>()
+    };
+    let behind = shown().await.split_off(1);
+    assert!(behind.is_sorted() && behind.len() == 2, "{behind:?}");
+    store.show_name(&scene.sprint, &scene.ben, true).await.unwrap();
+    assert_eq!(shown().await[1], "Ben", "names come first");
+    for held in &bens {
+        scene.take_back(&scene.ben, held, NOW).await;
+    }
     let mut given = store.given_since(&scene.sprint, [NOW + 5, NOW + 1, NOW]).await.unwrap();
     given.sort_by(|one, other| one.name.cmp(&other.name));
     let given: Vec<_> = given.iter().map(|one| (one.name.as_str(), one.simulated, one.responses)).collect();
-    assert_eq!(given, [("Ana", false, [0, 0, 3]), ("robot", true, [1, 1, 1])], "what was taken back is none");
+    assert_eq!(
+        given,
+        [("Ana", false, [0, 0, 13]), ("robot", true, [1, 1, 1])],
+        "what was taken back is none"
+    );
     assert_eq!(store.given_since(&scene.sprint, [NOW + 6; 3]).await.unwrap(), []);
     let counts: Vec<_> = store
         .people(&scene.sprint)

@@ -2,9 +2,11 @@
 
 use diptych_core::Stage;
 use diptych_store::Store;
+use diptych_store::people::PersonKind;
+use diptych_store::proposals::{MOST, MOST_OF_ONE, NewProposal, Proposed};
 use diptych_store::sprints::StageMark;
 
-use crate::sample::NOW;
+use crate::sample::{NOW, named};
 
 pub async fn a_sprint_is_found_by_its_slug(store: &Store) {
     assert_eq!(store.find_sprint("birds").await.unwrap(), None);
@@ -13,6 +15,34 @@ pub async fn a_sprint_is_found_by_its_slug(store: &Store) {
     assert_eq!(one, same.unwrap());
     assert_eq!(store.find_sprint("birds").await.unwrap(), Some(one.clone()));
     assert_ne!(store.sprint("fish", NOW).await.unwrap(), one);
+}
+
+pub async fn so_many_proposals_wait_and_no_more(store: &Store) {
+    let propose = async |person: i64, number: i64| {
+        let person =
+            store.person(&named(&format!("Person {person}")), PersonKind::Person, NOW).await.unwrap();
+        let proposal = NewProposal {
+            person: person.id,
+            slug: format!("sprint-{number}"),
+            title: "Birds".to_owned(),
+            question: "Which bird?".to_owned(),
+            about: String::new(),
+            format: "txt".to_owned(),
+            prompts: "a heron".to_owned(),
+            prompt_count: 1,
+            models: Vec::new(),
+        };
+        store.propose(proposal, NOW).await.unwrap()
+    };
+    for number in 0..MOST {
+        assert_eq!(propose(number / MOST_OF_ONE, number).await, Proposed::Waiting);
+    }
+    assert_eq!(propose(1000, 1000).await, Proposed::TooMany);
+    assert_eq!(propose(0, 1000).await, Proposed::TooManyOfYours, "which is said first");
+    let first = store.waiting_proposals().await.unwrap().remove(0);
+    assert!(store.decline_proposal(&first.id, "", NOW).await.unwrap());
+    assert_eq!(propose(1000, 1).await, Proposed::SlugWaits);
+    assert_eq!(propose(1000, 1000).await, Proposed::Waiting);
 }
 
 pub async fn a_stage_mark_is_replaced_by_the_next(store: &Store) {
