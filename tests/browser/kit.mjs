@@ -62,6 +62,12 @@ export const visitor = (name, options, steps) => newcomer(name, options, async (
   await steps(page, ...more);
 });
 
+/// Takes out of what a console has said what the browser itself says of requests that the test has had fail, and no more.
+export function forgive(complaints, because) {
+  const failed = new RegExp(`^Failed to load resource: (${because})`);
+  complaints.splice(0, complaints.length, ...complaints.filter((one) => !failed.test(one)));
+}
+
 export const shown = (page) => page.waitForFunction(() =>
   document.querySelectorAll("#pictures img").length === 2 && !document.querySelector("[value=left]").disabled, null, { timeout: 20_000 });
 export const mine = async (page) => (await (await page.request.get(base + "/api/v1/sprints/demo/progress")).json()).mine.responses;

@@ -1,14 +1,16 @@
 // Signing in through a real OpenID provider, in a real browser:
 // `node sign_in.mjs http://127.0.0.1:PORT PROVIDER_PORT`. The server knows the provider as `ours`.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import Provider from "oidc-provider";
 import { chromium } from "playwright-core";
 
 const [base, port] = process.argv.slice(2);
+const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [{ client_id: "diptych", client_secret: "a secret of the tests", redirect_uris: [`${base}/enter/with/ours/back`] }],
   claims: { openid: ["sub"], profile: ["preferred_username", "name"] },
+  jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), kid: "of the tests", use: "sig", alg: "RS256" }] },
   pkce: { required: () => true },
   cookies: { keys: ["of the tests"] },
   findAccount: (_, id) => ({
@@ -113,16 +115,20 @@ await login(replay, "fay");
 await replay.goto(used);
 assert.equal(await heading(replay), "You are not signed in", "a replay");
 
-// What somebody in between has changed is not believed.
-for (const [what, change] of [
-  ["another subject", (claims) => ({ ...claims, sub: "organizer" })],
-  ["another audience", (claims) => ({ ...claims, aud: "somebody" })],
-  ["another nonce", (claims) => ({ ...claims, nonce: "0" })],
+// What somebody in between has changed is not believed; nor what the provider itself has signed for somebody else, for
+// another sign-in, or for a time that is over.
+for (const [what, change, signed] of [
+  ["another subject", (claims) => ({ ...claims, sub: "organizer" }), false],
+  ["another audience", (claims) => ({ ...claims, aud: "somebody" }), true],
+  ["another nonce", (claims) => ({ ...claims, nonce: "0" }), true],
+  ["another issuer", (claims) => ({ ...claims, iss: "https://example.org" }), true],
+  ["a time that is over", (claims) => ({ ...claims, exp: 1_000_000_000 }), true],
 ]) {
   tamper = (body) => {
     const [head, claims, signature] = body.id_token.split(".");
     const changed = Buffer.from(JSON.stringify(change(JSON.parse(Buffer.from(claims, "base64url"))))).toString("base64url");
-    return { ...body, id_token: [head, changed, signature].join(".") };
+    const again = sign("sha256", Buffer.from(`${head}.${changed}`), privateKey).toString("base64url");
+    return { ...body, id_token: [head, changed, signed ? again : signature].join(".") };
   };
   const page = await fresh();
   await login(page, "mallory" + createHash("sha256").update(what).digest("hex").slice(0, 6));

@@ -402,6 +402,7 @@ async function enlarge(tapped = 0) {
   const { prompt, left, right } = current.assignment;
   const zoom = $("zoom");
   $("asked").textContent = prompt;
+  $("enlarged").classList.remove("whole");
   // Those that are there already, until both are there in full size.
   $("enlarged").replaceChildren(...[...$("pictures").children].map((image) => image.cloneNode()));
   zoom.showModal();
@@ -416,7 +417,20 @@ async function enlarge(tapped = 0) {
   try { await Promise.all(images.map((image) => image.decode())) } catch { return }
   if (zoom.open && current === pair) $("enlarged").replaceChildren(...images);
 }
-$("zoom").addEventListener("click", () => $("zoom").close());
+$("zoom").addEventListener("click", (event) => {
+  // With a mouse a picture's click shows both at their own size, and fitted to the window again.
+  if (event.pointerType !== "mouse" || event.target.tagName !== "IMG") return $("zoom").close();
+  $("enlarged").classList.toggle("whole");
+  place(event);
+});
+$("enlarged").addEventListener("pointermove", place);
+/// Shows the same place of both: the one under the pointer.
+function place({ target, clientX, clientY }) {
+  if (target.tagName !== "IMG") return;
+  const { x, y, width, height } = target.getBoundingClientRect();
+  $("enlarged").style.setProperty("--x", `${100 * (clientX - x) / width}%`);
+  $("enlarged").style.setProperty("--y", `${100 * (clientY - y) / height}%`);
+}
 $("enlarge").addEventListener("click", () => enlarge());
 
 // A swipe over the pictures answers, a tap or a click enlarges them.

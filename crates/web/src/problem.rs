@@ -71,6 +71,8 @@ impl Problem {
     }
 }
 
+const JSON: &str = "application/problem+json";
+
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident = $status:ident, $kind:literal, $title:literal;)+) => {
         impl Problem {
@@ -120,8 +122,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        let kind = header::HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(JSON));
         response
     }
 }
@@ -138,7 +139,9 @@ pub(crate) async fn as_page(
     let wants_page = accepted.is_some_and(|accepted| accepted.contains("text/html"));
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
-    if !wants_page {
+    // Some pages say a problem in words of their own.
+    let is_plain = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == JSON);
+    if !wants_page || !is_plain {
         return response;
     }
     let t = reader.t;
