@@ -169,8 +169,9 @@ await visitor("First Person", wide, async (page, context, complaints) => {
 });
 
 // At their own size, side by side, at the same place of both.
-await visitor("Close Looker", wide, async (page) => {
+await visitor("Close Looker", { viewport: { width: 820, height: 600 } }, async (page) => {
   await page.keyboard.press("e");
+  await page.waitForFunction(() => [...document.querySelectorAll("#enlarged img")].every((one) => one.complete && !one.srcset));
   const fit = () => page.$$eval("#enlarged img", (all) => all.map((one) => [getComputedStyle(one).objectFit, getComputedStyle(one).objectPosition]));
   assert.deepEqual((await fit()).map(([how]) => how), ["contain", "contain"]);
   const [first] = await page.$$("#enlarged img");

@@ -304,7 +304,7 @@ pub async fn says_what_was_set(ctx: &Ctx, known: i64) -> Result<bool> {
 }
 
 /// How the log calls the threshold of a classifier, whose name follows.
-const THRESHOLD_OF: &str = "threshold of ";
+pub const THRESHOLD_OF: &str = "threshold of ";
 
 /// The threshold that a classifier has now, in words.
 fn used_threshold(ctx: &Ctx, classifier: &str) -> String {

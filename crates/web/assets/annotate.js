@@ -418,8 +418,10 @@ async function enlarge(tapped = 0) {
   if (zoom.open && current === pair) $("enlarged").replaceChildren(...images);
 }
 $("zoom").addEventListener("click", (event) => {
-  // With a mouse a picture's click shows both at their own size, and fitted to the window again.
-  if (event.pointerType !== "mouse" || event.target.tagName !== "IMG") return $("zoom").close();
+  // With a mouse a click shows both at their own size, where that is larger, and fitted to the window again.
+  const { target, pointerType } = event;
+  const larger = target.naturalWidth > target.clientWidth || target.naturalHeight > target.clientHeight;
+  if (pointerType !== "mouse" || !larger) return $("zoom").close();
   $("enlarged").classList.toggle("whole");
   place(event);
 });
@@ -428,8 +430,9 @@ $("enlarged").addEventListener("pointermove", place);
 function place({ target, clientX, clientY }) {
   if (target.tagName !== "IMG") return;
   const { x, y, width, height } = target.getBoundingClientRect();
-  $("enlarged").style.setProperty("--x", `${100 * (clientX - x) / width}%`);
-  $("enlarged").style.setProperty("--y", `${100 * (clientY - y) / height}%`);
+  const share = (at, shown, whole) => `${whole > shown ? 100 * at / shown : 50}%`;
+  $("enlarged").style.setProperty("--x", share(clientX - x, width, target.naturalWidth));
+  $("enlarged").style.setProperty("--y", share(clientY - y, height, target.naturalHeight));
 }
 $("enlarge").addEventListener("click", () => enlarge());
 

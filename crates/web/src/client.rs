@@ -247,6 +247,22 @@ mod tests {
         assert!(!alone.behind_a_stranger, "a server that nobody stands in front of");
     }
 
+    proptest::proptest! {
+        /// Whatever stands in the header, what is believed is an address that stands there, or nothing.
+        #[test]
+        fn a_header_of_anything_is_an_address_or_nothing(text in "[0-9a-f:.,\\[\\] x\u{e9}-]{0,60}") {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert("x-forwarded-for", value);
+            }
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            if let Some(client) = Client::of([10, 0, 0, 1].into(), &headers, &trusted, true) {
+                let known = text.split(',').filter_map(|part| parse(part.trim())).chain([[10, 0, 0, 1].into()]);
+                proptest::prop_assert!(known.into_iter().any(|address| address == client.address));
+            }
+        }
+    }
+
     #[test]
     fn private_addresses() {
         for good in ["127.0.0.1", "10.1.2.3", "192.168.0.9", "::1", "::ffff:10.0.0.1", "fd00::1"] {

@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::SprintState;
 use diptych_core::config::SprintConfig;
 use diptych_stages::results::notes;
-use diptych_stages::safety::{Change, Note, Safety, Share};
+use diptych_stages::safety::{Change, Note, Safety, Share, THRESHOLD_OF};
 use diptych_store::people::Person;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -246,7 +246,10 @@ impl ShownLine {
                 true => t.fill("log_organizer", [("who", line.who.as_str())]),
                 false => line.who,
             },
-            content: line.content,
+            content: match line.content.strip_prefix(THRESHOLD_OF).filter(|_| line.kind == "setting") {
+                Some(classifier) => t.fill("log_threshold", [("classifier", classifier)]),
+                None => line.content,
+            },
         }
     }
 }

@@ -29,6 +29,9 @@ const MOST_KNOWN: usize = 100_000;
 /// How long to wait before the line is looked at again.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// After so many looks what could not be made is tried again.
+const TRIED_AGAIN: u64 = 12;
+
 /// Which size is asked for.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Size {
@@ -145,15 +148,18 @@ async fn make(
 impl App {
     /// Makes the pictures of the pairs that are next in line before anybody asks for them. Never ends.
     pub(crate) async fn make_pictures_ahead(self) {
-        let mut made: HashSet<Shown> = HashSet::new();
-        loop {
+        let (mut made, mut failed): (HashSet<Shown>, Vec<Shown>) = Default::default();
+        for round in 1_u64.. {
+            if round.is_multiple_of(TRIED_AGAIN) {
+                failed.drain(..).for_each(|shown| _ = made.remove(&shown));
+            }
             // More than any line is long: whatever has left it is forgotten with the rest, and looked at again.
             if made.len() > MOST_KNOWN {
                 made.clear();
             }
             for (slug, sprint) in self.sprints() {
                 if !sprint.state().is_over()
-                    && let Err(problem) = self.make_ahead(&sprint.ctx().sprint, &mut made).await
+                    && let Err(problem) = self.make_ahead(&sprint.ctx().sprint, &mut made, &mut failed).await
                 {
                     tracing::warn!(?problem, slug, "pictures cannot be made ahead");
                 }
@@ -166,20 +172,22 @@ impl App {
         &self,
         sprint: &diptych_core::SprintId,
         made: &mut HashSet<Shown>,
+        failed: &mut Vec<Shown>,
     ) -> Result<(), Problem> {
         for shown in self.store().next_pictures(sprint, AHEAD).await? {
             if !made.insert(shown.clone()) {
                 continue;
             }
-            let Shown { image, canvas } = shown;
-            let canvases = canvases(canvas);
+            let Shown { image, canvas } = &shown;
+            let canvases = canvases(*canvas);
             let mut is_missing = false;
             for canvas in &canvases {
-                is_missing |= !self.blobs().has_derived(&file(*canvas, &image, Encoding::WebP)).await?;
+                is_missing |= !self.blobs().has_derived(&file(*canvas, image, Encoding::WebP)).await?;
             }
-            // The others go on; this one is tried again when those that are known are forgotten, or somebody asks for it.
-            if is_missing && let Err(problem) = make(self, &image, &canvases, Encoding::WebP).await {
+            // The others go on.
+            if is_missing && let Err(problem) = make(self, image, &canvases, Encoding::WebP).await {
                 tracing::warn!(?problem, "a picture cannot be made ahead");
+                failed.push(shown);
             }
         }
         Ok(())

@@ -129,19 +129,18 @@ impl IntoResponse for Problem {
 
 /// What becomes of a problem on the way to a page: a page that says so, in the reader's language. Programs, which ask for
 /// no page, get it as it is.
-pub(crate) async fn as_page(
-    State(app): State<App>,
-    reader: Reader,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn as_page(State(app): State<App>, request: Request, next: Next) -> Response {
     let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let wants_page = accepted.is_some_and(|accepted| accepted.contains("text/html"));
-    let mut response = next.run(request).await;
+    if !accepted.is_some_and(|accepted| accepted.contains("text/html")) {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let Ok(reader) = Reader::from_request_parts(&mut parts, &()).await;
+    let mut response = next.run(Request::from_parts(parts, body)).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     // Some pages say a problem in words of their own.
     let is_plain = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == JSON);
-    if !wants_page || !is_plain {
+    if !is_plain {
         return response;
     }
     let t = reader.t;

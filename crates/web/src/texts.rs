@@ -401,6 +401,15 @@ mod tests {
         assert_eq!(wanted(&headers).code, "de", "what was chosen stands");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_header_of_anything_is_a_language_or_none(text in "[a-zA-Z;=q0-9., *-]{0,80}") {
+            if let Some(texts) = liked(&text) {
+                proptest::prop_assert!(text.to_lowercase().contains(texts.code));
+            }
+        }
+    }
+
     #[test]
     fn blanks_are_filled_and_numbers_written_as_the_language_does() {
         let [english, german] = ["en", "de"].map(|code| named(code).unwrap());
