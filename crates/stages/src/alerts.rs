@@ -58,9 +58,9 @@ pub enum Alert {
     },
 }
 
-/// Where answers of a day come from: how many from the one address that has sent most, and how many in all. Those from
-/// private networks are left out.
-pub type Addresses = (i64, i64);
+/// Where answers of a day come from: how many from the one address that has sent most, how many in all, and from how
+/// many addresses. Those from private networks are left out.
+pub type Addresses = (i64, i64, i64);
 
 /// What stands out in the sprint's last day. `addresses` are those of the answers that this server took in that time.
 ///
@@ -93,17 +93,19 @@ impl LastDay {
     }
 }
 
-fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all): Addresses) -> Vec<Alert> {
+fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all, addresses): Addresses) -> Vec<Alert> {
     let mut alerts = Vec::new();
     let too_much =
         |part: i64, whole: i64, share: f64| whole >= ENOUGH_A_DAY && part as f64 > share * whole as f64;
+    // Of a few each gives a large share: only twice a fair one stands out.
+    let share_of = |givers: i64| config.share.max(2.0 / givers.max(1) as f64);
     if let Some((name, count, people)) = &last.most_by
-        // Of a few people each gives a large share: only twice a fair one stands out.
-        && too_much(*count, last.answers, config.share.max(2.0 / (*people).max(1) as f64))
+        && too_much(*count, last.answers, share_of(*people))
     {
         alerts.push(Alert::OnePerson { name: name.clone(), given: *count, all: last.answers });
     }
-    if too_much(from_one, from_all, config.share) {
+    // All from one place over the internet is always worth a look.
+    if addresses == 1 && from_all >= ENOUGH_A_DAY || too_much(from_one, from_all, share_of(addresses)) {
         alerts.push(Alert::OneAddress { about: rounded(from_one), all: from_all });
     }
     if last.hours_before > 0 {
@@ -149,19 +151,21 @@ mod tests {
             before: 960,
         };
         let said = |last: &LastDay, address| of_day(AlertsConfig::default(), last, address);
-        assert_eq!(said(&calm, (250, 1000)), Vec::<Alert>::new());
-        assert_eq!(said(&LastDay::default(), (0, 0)), Vec::<Alert>::new());
+        assert_eq!(said(&calm, (250, 1000, 30)), Vec::<Alert>::new());
+        assert_eq!(said(&LastDay::default(), (0, 0, 0)), Vec::<Alert>::new());
         let many = LastDay { most_by: Some(("Ana".to_owned(), 251, 40)), ..calm.clone() };
         let ana = Alert::OnePerson { name: "Ana".to_owned(), given: 251, all: 1000 };
-        assert_eq!(said(&many, (0, 0)), [ana]);
+        assert_eq!(said(&many, (0, 0, 0)), [ana]);
         let few = LastDay { most_by: Some(("Ana".to_owned(), 600, 3)), ..calm.clone() };
-        assert_eq!(said(&few, (0, 0)), Vec::<Alert>::new(), "three people, each of whom gives much");
-        assert_eq!(said(&calm, (905, 1000)), [Alert::OneAddress { about: 900, all: 1000 }]);
-        assert_eq!(said(&calm, (90, 99)), Vec::<Alert>::new(), "too few to say anything");
+        assert_eq!(said(&few, (0, 0, 0)), Vec::<Alert>::new(), "three people, each of whom gives much");
+        assert_eq!(said(&calm, (905, 1000, 30)), [Alert::OneAddress { about: 900, all: 1000 }]);
+        assert_eq!(said(&calm, (400, 1000, 3)), Vec::<Alert>::new(), "three people, each at home");
+        assert_eq!(said(&calm, (1000, 1000, 1)).len(), 1, "all from one place");
+        assert_eq!(said(&calm, (90, 99, 1)), Vec::<Alert>::new(), "too few to say anything");
         let quiet = LastDay { hour: 7, ..calm.clone() };
-        assert_eq!(said(&quiet, (0, 0)), [Alert::Fall { hour: 7, usual: 40 }]);
+        assert_eq!(said(&quiet, (0, 0, 0)), [Alert::Fall { hour: 7, usual: 40 }]);
         assert_eq!(
-            said(&LastDay { hours_before: 0, ..quiet }, (0, 0)),
+            said(&LastDay { hours_before: 0, ..quiet }, (0, 0, 0)),
             Vec::<Alert>::new(),
             "it has only begun"
         );

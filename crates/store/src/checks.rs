@@ -463,7 +463,10 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
             return Ok(Responded::Repeated);
         }
         (AssignmentState::Skipped, None) => return Ok(Responded::Repeated),
-        (AssignmentState::Answered, _) if respond.now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS => {
+        (AssignmentState::Answered, _)
+            if respond.now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS
+                || respond.over.contains(&check.sprint) =>
+        {
             return Ok(Responded::Settled);
         }
         (AssignmentState::Answered, _) => false,

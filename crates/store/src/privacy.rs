@@ -124,25 +124,17 @@ struct KnownIn {
 
 /// The sprints in which there is something of the person `$1`.
 fn sprints_of_person() -> String {
-    // Answers have a pseudonym, and reports came as answers.
-    let tables = [
-        "pseudonyms",
-        "consents",
-        "roles",
-        "assignments",
-        "checks",
-        "exclusions",
-        "reviews",
-        "settings",
-        "announcements",
-    ];
+    // Answers have a pseudonym, and reports came as answers. Of assignments only those that an index finds.
+    let tables =
+        ["pseudonyms", "consents", "roles", "checks", "exclusions", "reviews", "settings", "announcements"];
     let names =
-        |table| format!("EXISTS (SELECT 1 FROM {table} t WHERE t.sprint = sprints.id AND t.person = $1)");
+        |table| format!("EXISTS (SELECT 1 FROM {table} t WHERE t.sprint = sprints.id AND t.person = $1) OR ");
     format!(
         "SELECT sprints.id, slug, pseudonym, named, role FROM sprints LEFT JOIN pseudonyms \
          ON pseudonyms.sprint = sprints.id AND pseudonyms.person = $1 \
-         LEFT JOIN roles ON roles.sprint = sprints.id AND roles.person = $1 WHERE {} ORDER BY slug",
-        tables.map(names).join(" OR ")
+         LEFT JOIN roles ON roles.sprint = sprints.id AND roles.person = $1 WHERE {}EXISTS (SELECT 1 FROM assignments t \
+         WHERE t.sprint = sprints.id AND t.person = $1 AND t.state = 'skipped') ORDER BY slug",
+        tables.map(names).concat()
     )
 }
 
@@ -170,13 +162,16 @@ fn own_response(row: &sqlx::any::AnyRow) -> Result<OwnResponse> {
     })
 }
 
-/// What the person `$2` did in the sprint `$1` but answer. A check that was skipped is a skip like any other.
+/// What the person `$2` did in the sprint `$1` but answer. A check that was skipped is a skip like any other; one that was
+/// reported is two reports, of which one is told before the sprint is over.
 const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_at AS at FROM assignments \
     JOIN pairs ON pairs.id = assignments.pair WHERE assignments.sprint = $1 AND person = $2 AND state = 'skipped' \
     UNION ALL SELECT 'skip', prompt, '', ended_at FROM checks JOIN pairs ON pairs.id = checks.pair \
     WHERE checks.sprint = $1 AND person = $2 AND state = 'skipped' \
     UNION ALL SELECT 'report', prompt, state, reports.created_at FROM reports JOIN pairs ON pairs.id = reports.pair \
-    WHERE reports.sprint = $1 AND person = $2 AND reports.kind = 'toxic' \
+    WHERE reports.sprint = $1 AND person = $2 AND reports.kind = 'toxic' AND ((SELECT state FROM sprints WHERE id = $1) \
+     IN ('closed', 'archived') OR NOT EXISTS (SELECT 1 FROM checks c WHERE c.sprint = $1 AND c.person = $2 \
+     AND c.other = reports.pair AND c.answer = 'toxic_content')) \
     UNION ALL SELECT verdict, content, reason || ' ' || note, created_at FROM reviews WHERE sprint = $1 AND person = $2 \
     UNION ALL SELECT 'set', what, was || ' → ' || became, changed_at FROM settings WHERE sprint = $1 AND person = $2 \
     UNION ALL SELECT 'announce', '', text, created_at FROM announcements WHERE sprint = $1 AND person = $2 ORDER BY at";

@@ -195,7 +195,7 @@ pub(crate) async fn take_back(
     person: &PersonId,
     now: Millis,
 ) -> Result<()> {
-    sqlx::query(
+    let taken_back = sqlx::query(
         "UPDATE reports SET state = 'taken_back', ended_at = $3 \
          WHERE pair = $1 AND person = $2 AND state IN ('open', 'beyond_quota')",
     )
@@ -204,6 +204,9 @@ pub(crate) async fn take_back(
     .bind(now)
     .execute(&mut *connection)
     .await?;
+    if taken_back.rows_affected() == 0 {
+        return Ok(());
+    }
     weigh(connection, sprint, pair, now).await
 }
 

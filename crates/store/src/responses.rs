@@ -401,7 +401,7 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
         return Ok(Responded::Gone);
     }
     let Some(answer) = respond.choice.answer(mine.side) else {
-        return skip(connection, respond, &mine).await;
+        return skip(connection, respond, &mine, &standing).await;
     };
     if mine.state != AssignmentState::Open {
         if !standing.room {
@@ -437,7 +437,8 @@ async fn replace(
     if wanted.is_some_and(|wanted| wanted.as_str() == answer) {
         return Ok(Responded::Repeated);
     }
-    if respond.now - created_at > SECOND_THOUGHTS {
+    // Where the sprint is over, results may be known by now.
+    if respond.now - created_at > SECOND_THOUGHTS || respond.over.contains(&mine.sprint) {
         return Ok(Responded::Settled);
     }
     if answer == Answer::ToxicContent.as_str() {
@@ -481,7 +482,12 @@ async fn replace(
     Ok(Responded::Replaced)
 }
 
-async fn skip(connection: &mut Connection, respond: &Respond, mine: &Assignment) -> Result<Responded> {
+async fn skip(
+    connection: &mut Connection,
+    respond: &Respond,
+    mine: &Assignment,
+    standing: &Standing,
+) -> Result<Responded> {
     match mine.state {
         AssignmentState::Open => {
             end_as_skipped(connection, respond).await?;
@@ -493,7 +499,10 @@ async fn skip(connection: &mut Connection, respond: &Respond, mine: &Assignment)
         // Its lease has ended and its place is given back already; the skip is noted for its cool-down.
         AssignmentState::Expired => {
             end_as_skipped(connection, respond).await?;
-            weigh_skips(connection, respond, mine).await?;
+            // A pair that others have filled does not linger.
+            if standing.room {
+                weigh_skips(connection, respond, mine).await?;
+            }
             Ok(Responded::Recorded)
         }
         AssignmentState::Answered | AssignmentState::Withdrawn => Ok(Responded::Gone),
@@ -550,8 +559,8 @@ async fn reopen(
     if standing(connection, assignment).await?.excluded {
         return Ok(TakenBack::Gone);
     }
-    if !mine.current {
-        // Where it is this person's own report, or skip, that withholds the pair, that is taken back with it.
+    if answered || !mine.current {
+        // A report is taken back with its answer; so is the last skip, where that withholds the pair.
         reports::take_back(connection, &mine.sprint, &mine.pair, person, now).await?;
         match find_one(connection, person, assignment).await? {
             Some(now) => mine = now,

@@ -9,8 +9,8 @@ const $ = (id) => document.getElementById(id);
 const sprint = $("review").dataset.sprint;
 const texts = JSON.parse($("texts").textContent);
 const t = (key, values = {}) => texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
-// A problem in words: those of its kind, or that nobody answers.
-const because = (problem) => texts["because_" + String(problem.type).split("/").pop()] ?? t("review_no_server");
+// A problem in words: those of its kind, with what the server says of it, or that nobody answers.
+const because = (problem) => problem.type ? `${texts["because_" + problem.type.split("/").pop()] ?? ""} ${problem.detail}` : t("review_no_server");
 const ROWS = 8; // of a group
 const MOST = 500; // items of one decision
 

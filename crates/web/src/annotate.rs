@@ -324,7 +324,7 @@ async fn take_in(
             Ok(last)
         }
         Responded::Settled => Err(Problem::settled("Another answer stands.")),
-        Responded::Gone => Err(Problem::gone("Others have filled it.")),
+        Responded::Gone => Err(Problem::gone("It is no longer open.")),
         Responded::Unknown => Err(Problem::not_found("You hold no such pair.")),
     }
 }

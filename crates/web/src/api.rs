@@ -25,7 +25,7 @@ use crate::gates::{Gate, Said};
 use crate::hosted::HostedSprint;
 use crate::pages::midnight;
 use crate::problem::{Path, Problem};
-use crate::session::{SignedIn, Visitor, by_token};
+use crate::session::{SignedIn, Visitor, by_given_token};
 use crate::state::App;
 use crate::terms::has_agreed;
 
@@ -251,7 +251,7 @@ pub(crate) async fn take(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Assignments>, Problem> {
     let sprint = app.sprint(&slug)?;
-    if !by_token(&headers) && !has_agreed(&app, &sprint, &person).await? {
+    if !by_given_token(&headers) && !has_agreed(&app, &sprint, &person).await? {
         app.gates().count(Gate::Consent, Said::Refused);
         return Err(Problem::agree_first(format!(
             "Read what this sprint is for at /s/{slug}, and agree to it there."
@@ -324,13 +324,16 @@ pub(crate) async fn respond(
         Responded::Recorded => saved(StatusCode::CREATED, "recorded"),
         Responded::Repeated => saved(StatusCode::OK, "repeated"),
         Responded::Replaced => saved(StatusCode::OK, "replaced"),
-        Responded::Settled => {
-            Err(Problem::settled("Your first answer stands: 10 minutes have passed since."))
-        }
-        Responded::Gone => Err(Problem::gone("Others have filled this pair meanwhile, or it was withdrawn.")),
+        Responded::Settled => Err(Problem::settled(
+            "Your first answer stands: 10 minutes have passed since, or the sprint is closed.",
+        )),
+        Responded::Gone => Err(Problem::gone(NOT_OPEN)),
         Responded::Unknown => Err(Problem::not_found("You hold no such assignment.")),
     }
 }
+
+/// What is said of a pair that takes no answer any more.
+const NOT_OPEN: &str = "Others have filled this pair meanwhile, it was withdrawn, or the sprint is closed.";
 
 /// Takes an answer in, by the rules of the sprint that it is about.
 pub(crate) async fn answer(
@@ -351,14 +354,22 @@ pub(crate) async fn answer(
     };
     let (over, asking): (Vec<_>, Vec<_>) =
         app.sprints().into_iter().map(|(_, sprint)| sprint).partition(|sprint| sprint.state().is_over());
+    let none_is_over = over.is_empty();
     let over = over.iter().map(|sprint| sprint.ctx().sprint.clone()).collect();
     let responded =
         annotate::respond(app.store(), reporting, over, &person.id, assignment, given, now()).await?;
     app.pulse().change();
     if responded == Responded::Recorded && choice != Choice::Skip {
         let of = match asking.as_slice() {
-            [only] => Some(Arc::clone(only)),
-            _ => app.sprint_of(app.store().sprint_of_assignment(assignment).await?.as_ref()),
+            [only] if none_is_over => Some(Arc::clone(only)),
+            // It is on disk whatever the database says now.
+            _ => match app.store().sprint_of_assignment(assignment).await {
+                Ok(of) => app.sprint_of(of.as_ref()),
+                Err(error) => {
+                    tracing::warn!(%error, "an answer is counted for no address");
+                    None
+                }
+            },
         };
         if let Some(sprint) = of {
             sprint.addresses().answer(network(client.address), now());
@@ -375,6 +386,10 @@ pub(crate) async fn undo(
 ) -> Result<TakenBack, Problem> {
     let of = app.store().sprint_of_assignment(assignment).await?;
     let Some(sprint) = app.sprint_of(of.as_ref()) else { return Ok(TakenBack::Unknown) };
+    // Results may be known by now.
+    if sprint.state().is_over() {
+        return Ok(TakenBack::Settled);
+    }
     let config = sprint.config();
     let taken_back =
         annotate::take_back(app.store(), &config.annotate, &person.id, assignment, now()).await?;
@@ -395,8 +410,10 @@ pub(crate) async fn take_back(
     match undo(&app, &person, &AssignmentId::from_text(id)).await? {
         // Taking back what is taken back already has the same end.
         TakenBack::Open | TakenBack::Nothing => Ok(StatusCode::NO_CONTENT),
-        TakenBack::Settled => Err(Problem::settled("Your answer stands: 10 minutes have passed since.")),
-        TakenBack::Gone => Err(Problem::gone("Others have filled this pair meanwhile, or it was withdrawn.")),
+        TakenBack::Settled => Err(Problem::settled(
+            "Your answer stands: 10 minutes have passed since, or the sprint is closed.",
+        )),
+        TakenBack::Gone => Err(Problem::gone(NOT_OPEN)),
         TakenBack::Unknown => Err(Problem::not_found("You hold no such assignment.")),
     }
 }

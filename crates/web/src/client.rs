@@ -33,13 +33,13 @@ pub(crate) struct Client {
 
 impl Client {
     /// By the peer and, where that is a trusted proxy, by what it says. Nothing where it says what is no address. `behind`
-    /// says whether people reach this server through a proxy: then what comes from this machine may be from anywhere.
+    /// says whether people reach this server through a proxy: then what comes from this machine or its network may be from anywhere.
     fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], behind: bool) -> Option<Self> {
         let peer = peer.to_canonical();
         let believed = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
         let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
         if !believed(&peer) {
-            let behind_a_stranger = forwarded || behind && peer.is_loopback();
+            let behind_a_stranger = forwarded || behind && is_private(peer);
             return Some(Self { address: peer, https: false, behind_a_stranger });
         }
         let scheme = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
@@ -241,7 +241,9 @@ mod tests {
         assert!(!client("203.0.113.9", &[]).unwrap().https);
         // A proxy that does not say for whom it asks: that is nobody next door.
         assert!(client("10.0.0.1", &[]).unwrap().behind_a_stranger);
-        assert!(client("127.0.0.1", &[]).unwrap().behind_a_stranger);
+        for near in ["127.0.0.1", "172.17.0.1", "fd00::1"] {
+            assert!(client(near, &[]).unwrap().behind_a_stranger, "{near}");
+        }
         assert!(!client("203.0.113.9", &[]).unwrap().behind_a_stranger);
         let alone = Client::of([127, 0, 0, 1].into(), &HeaderMap::new(), &[], false).unwrap();
         assert!(!alone.behind_a_stranger, "a server that nobody stands in front of");

@@ -81,7 +81,7 @@ fn shown(
 
 /// Whether a name alone is enough from there. Behind a proxy that nobody vouches for, everybody seems to be
 /// next door.
-fn may_give_a_name(app: &App, client: Client) -> bool {
+pub(crate) fn may_give_a_name(app: &App, client: Client) -> bool {
     app.names() == Names::Private && !client.behind_a_stranger && is_private(client.address)
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Frame {
     /// Where it is asked for in another one; empty where there is none.
     pub(crate) address: String,
     pub(crate) person: Option<String>,
+    /// Whose page it is, for scripts; empty where nobody is signed in.
+    pub(crate) person_id: String,
     /// The address of the sprint's own style sheet, where it has one.
     pub(crate) look: Option<String>,
     /// Which of the header's links is the page itself.
@@ -42,6 +44,7 @@ impl Frame {
             t: &texts::languages()[0],
             address: String::new(),
             person: person.map(|person| person.name.clone()),
+            person_id: person.map(|person| person.id.to_string()).unwrap_or_default(),
             look: None,
             here,
             review: None,
@@ -116,6 +119,8 @@ struct Message {
     frame: Frame,
     heading: String,
     text: String,
+    /// Whether the text is in English whatever the page is in.
+    english: bool,
     link: String,
     link_text: String,
 }
@@ -125,10 +130,23 @@ pub(crate) async fn message(
     app: &App,
     person: Option<&Person>,
     reader: &Reader,
+    says: [&str; 2],
+    link: [&str; 2],
+) -> Result<Html<String>, Problem> {
+    message_with(app, person, reader, says, false, link).await
+}
+
+/// The same, of which `english` says whether the text is in English whatever the page is in.
+pub(crate) async fn message_with(
+    app: &App,
+    person: Option<&Person>,
+    reader: &Reader,
     [heading, text]: [&str; 2],
+    english: bool,
     [link, link_text]: [&str; 2],
 ) -> Result<Html<String>, Problem> {
     page(&Message {
+        english,
         frame: Frame::new(heading, person, "").for_reader(reader).for_moderators(app, person).await?,
         heading: heading.to_owned(),
         text: text.to_owned(),

@@ -11,11 +11,12 @@ use diptych_store::privacy::OwnData;
 use serde::Deserialize;
 
 use crate::client::Client;
+use crate::enter::may_give_a_name;
 use crate::frame::{Frame, message, page};
 use crate::hosted::HostedSprint;
 use crate::pages::moment;
 use crate::problem::Problem;
-use crate::session::{COOKIE, SignedIn, Visitor, cookie, new_secret, only_from_here, without_session};
+use crate::session::{COOKIE, OWN, SignedIn, Visitor, cookie, new_secret, only_from_here, without_session};
 use crate::state::App;
 use crate::texts::Reader;
 
@@ -43,21 +44,25 @@ struct Me {
     proposals: Vec<String>,
     sprints: Vec<Kept>,
     message: Option<String>,
+    /// Whether a token is of use.
+    tokens: bool,
 }
 
 pub(crate) async fn show(
     State(app): State<App>,
+    Extension(client): Extension<Client>,
     Visitor(person): Visitor,
     reader: Reader,
 ) -> Result<Response, Problem> {
     if person.is_none() {
         return Ok(Redirect::to("/enter?next=/me").into_response());
     }
-    Ok(shown(&app, Visitor(person), &reader, None).await?.into_response())
+    Ok(shown(&app, client, Visitor(person), &reader, None).await?.into_response())
 }
 
 async fn shown(
     app: &App,
+    client: Client,
     Visitor(person): Visitor,
     reader: &Reader,
     message: Option<String>,
@@ -85,9 +90,10 @@ async fn shown(
     let frame = frame.for_moderators(app, Some(&person)).await?;
     let proposals = own.proposals.iter();
     let proposals = proposals.map(|one| t.proposed(&one.state, &one.title)).collect();
-    let (open, tokens) = (t.number(own.sessions), t.number(own.tokens));
-    let sessions = t.fill("me_sessions", [("sessions", open.as_str()), ("tokens", &tokens)]);
-    page(&Me { frame, since: moment(own.known_since), sessions, proposals, own, sprints, message })
+    let counts = [own.sessions, own.tokens].map(|number| t.number(number));
+    let sessions = t.fill("me_sessions", [("sessions", counts[0].as_str()), ("tokens", &counts[1])]);
+    let tokens = !may_give_a_name(app, client);
+    page(&Me { frame, since: moment(own.known_since), sessions, proposals, own, sprints, message, tokens })
 }
 
 /// Everything that the server keeps of who asks, as a file to take along.
@@ -143,11 +149,17 @@ pub(crate) async fn ways(
     only_from_here(&headers)?;
     match ways.as_str() {
         "new" => {
-            let token = new_secret();
+            // Where a name alone is enough, a token would outlive what makes it so.
+            if may_give_a_name(&app, client) {
+                return Err(Problem::forbidden(
+                    "In this network a name alone brings one in; no token is needed.",
+                ));
+            }
+            let token = format!("{OWN}{}", new_secret());
             app.store().add_token(&person.id, &token, now()).await?;
             let reader = Reader { here: "/me".to_owned(), ..reader };
             let said = reader.t.fill("me_token_is", [("token", token.as_str())]);
-            Ok(shown(&app, Visitor(Some(person)), &reader, Some(said)).await?.into_response())
+            Ok(shown(&app, client, Visitor(Some(person)), &reader, Some(said)).await?.into_response())
         }
         "end" => {
             let this = cookie(&headers, &app.cookie_rules(client).name(COOKIE)).unwrap_or_default();
@@ -177,7 +189,7 @@ pub(crate) async fn leave(
     only_from_here(&headers)?;
     if leave.name.trim() != person.name {
         let again = reader.t.say("me_slip").to_owned();
-        let page = shown(&app, Visitor(Some(person)), &reader, Some(again)).await?;
+        let page = shown(&app, client, Visitor(Some(person)), &reader, Some(again)).await?;
         return Ok((StatusCode::BAD_REQUEST, page).into_response());
     }
     let removes = |hosted: &HostedSprint| hosted.config().annotate.leaving == Leaving::Remove;

@@ -173,8 +173,9 @@ pub(crate) async fn show(
     let title = config.sprint.title.clone();
     let frame = Frame::new(format!("{} · {title}", t.say("organize")), person.as_ref(), "organize");
     let frame = frame.for_reader(&reader).for_moderators(&app, person.as_ref()).await?;
-    // What organizers must hear of stands on this page by itself, and is renewed.
-    let frame = Frame { alarm: None, ..frame };
+    // What organizers must hear of this sprint and of the gates stands on this page by itself, and is renewed.
+    let own = |alarm: &String| alarm.starts_with(&format!("{slug}: ")) || app.gates().alarm().is_some();
+    let frame = Frame { alarm: frame.alarm.clone().filter(|alarm| !own(alarm)), ..frame };
     let from = usize::try_from(shown.from).unwrap_or_default().min(figures.len());
     let organize = Organize {
         frame,

@@ -178,16 +178,21 @@ impl App {
             if !made.insert(shown.clone()) {
                 continue;
             }
-            let Shown { image, canvas } = &shown;
-            let canvases = canvases(*canvas);
-            let mut is_missing = false;
-            for canvas in &canvases {
-                is_missing |= !self.blobs().has_derived(&file(*canvas, image, Encoding::WebP)).await?;
-            }
             // The others go on.
-            if is_missing && let Err(problem) = make(self, image, &canvases, Encoding::WebP).await {
+            if let Err(problem) = self.make_sizes_ahead(&shown).await {
                 tracing::warn!(?problem, "a picture cannot be made ahead");
                 failed.push(shown);
+            }
+        }
+        Ok(())
+    }
+
+    /// One picture in every size, where any is missing.
+    async fn make_sizes_ahead(&self, Shown { image, canvas }: &Shown) -> Result<(), Problem> {
+        let canvases = canvases(*canvas);
+        for canvas in &canvases {
+            if !self.blobs().has_derived(&file(*canvas, image, Encoding::WebP)).await? {
+                return make(self, image, &canvases, Encoding::WebP).await.map(drop);
             }
         }
         Ok(())

@@ -12,7 +12,7 @@ use diptych_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::frame::message;
+use crate::frame::message_with;
 use crate::state::App;
 use crate::texts::Reader;
 
@@ -148,11 +148,9 @@ pub(crate) async fn as_page(State(app): State<App>, request: Request, next: Next
         401 => ["/enter", t.say("sign_in")],
         _ => ["/", t.say("all_sprints")],
     };
-    // Its details are in English.
-    let details = if t.code == "en" { problem.detail.as_str() } else { t.say("nothing_changed") };
     let because = problem.because();
-    let says = [t.say(&because), details];
-    match message(&app, None, &reader, says, link).await {
+    let says = [t.say(&because), problem.detail.as_str()];
+    match message_with(&app, None, &reader, says, true, link).await {
         Ok(page) => {
             let mut page = (response.status(), page).into_response();
             // As when to come back.

@@ -83,7 +83,8 @@ impl Origins {
         for (address, count) in answers.iter().flat_map(|(_, addresses)| addresses) {
             *of.entry(*address).or_default() += count;
         }
-        (of.values().copied().max().unwrap_or(0), of.values().sum())
+        let addresses = i64::try_from(of.len()).unwrap_or(i64::MAX);
+        (of.values().copied().max().unwrap_or(0), of.values().sum(), addresses)
     }
 }
 
@@ -115,14 +116,14 @@ mod tests {
         let origins = Origins::default();
         let (one, other): (IpAddr, IpAddr) = ("1.2.3.4".parse().unwrap(), "2001:db8::1".parse().unwrap());
         origins.answer("10.0.0.1".parse().unwrap(), 5 * HOUR);
-        assert_eq!(origins.most_from_one(0), (0, 0));
+        assert_eq!(origins.most_from_one(0), (0, 0, 0));
         for _ in 0..3 {
             origins.answer(one, 5 * HOUR);
         }
         origins.answer(other, 6 * HOUR);
         origins.answer(other, 5 * HOUR);
-        assert_eq!(origins.most_from_one(6 * HOUR), (3, 5));
-        assert_eq!(origins.most_from_one(29 * HOUR), (2, 2), "the first hour is a day old");
-        assert_eq!(origins.most_from_one(100 * HOUR), (0, 0));
+        assert_eq!(origins.most_from_one(6 * HOUR), (3, 5, 2));
+        assert_eq!(origins.most_from_one(29 * HOUR), (2, 2, 1), "the first hour is a day old");
+        assert_eq!(origins.most_from_one(100 * HOUR), (0, 0, 0));
     }
 }

@@ -123,9 +123,13 @@ where
     }
 }
 
-/// Whether a program asks with a token: who was given one has agreed to the terms.
-pub(crate) fn by_token(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::AUTHORIZATION)
+/// What the tokens begin with that people make for themselves.
+pub(crate) const OWN: &str = "own-";
+
+/// Whether a program asks with a token of `users token`: who was given one has agreed to the terms.
+pub(crate) fn by_given_token(headers: &HeaderMap) -> bool {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    token.is_some_and(|token| !token.split_whitespace().any(|word| word.starts_with(OWN)))
 }
 
 pub(crate) fn cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {

@@ -204,6 +204,12 @@ fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
     let ada = signed_in(&browser, &browser.form("/enter", "name=Ada"));
     let page = format!("/s/{slug}");
     let terms = ada.get(&page).text();
+    // A token that somebody has made stands for who agrees like anybody else.
+    let shown = ada.clone().with("x-forwarded-for", "203.0.113.9").form("/me/ways", "ways=new").text();
+    let own = shown.split_whitespace().find(|word| word.starts_with("own-")).unwrap();
+    let program = served.client().with("authorization", &format!("Bearer {own}"));
+    let asked = program.post(&format!("/api/v1/sprints/{slug}/assignments"), &json!({"count": 1}));
+    assert_eq!(asked.problem(403), "/problems/agree-first");
     assert_eq!(ada.form(&format!("{page}/agree"), &format!("version={}", version(&terms))).status, 303);
     let held = ada.take(&slug, 1).remove(0);
     assert_eq!(ada.answer(&held, "both_good").status, 201);
@@ -226,10 +232,13 @@ fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
     let people = served.client().get(&format!("{page}/people")).text();
     assert!(people.contains("<bdi>Ada</bdi>") && people.contains("under 10"), "{people}");
 
-    // A token for another device, shown once; and an end of all ways in but this browser's.
-    let shown = ada.form("/me/ways", "ways=new").text();
-    let token = shown.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 64).unwrap();
-    assert!(!ada.get("/me").text().contains(token));
+    // A token for another device, shown once; and an end of all ways in but this browser's. Where a name is enough, none
+    // is needed.
+    assert_eq!(ada.form("/me/ways", "ways=new").status, 403);
+    let far = |client: &Client| client.clone().with("x-forwarded-for", "203.0.113.9");
+    let shown = far(&ada).form("/me/ways", "ways=new").text();
+    let token = shown.split_whitespace().find(|word| word.starts_with("own-")).unwrap();
+    assert!(!far(&ada).get("/me").text().contains(token));
     let elsewhere = signed_in(&browser, &browser.form("/enter", &format!("token={token}")));
     assert_eq!(elsewhere.get("/me").status, 200);
     assert_eq!(ada.form("/me/ways", "ways=end").status, 303);

@@ -7,7 +7,8 @@ use diptych_core::config::Overlap;
 use diptych_core::{Choice, PersonId};
 use diptych_store::pairs::{Logs, NewPair};
 use diptych_store::people::PersonKind;
-use diptych_store::responses::{Responded, TakenBack};
+use diptych_store::reports::Reporting;
+use diptych_store::responses::{Respond, Responded, TakenBack};
 use diptych_store::{EVERY_PROMPT, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -167,6 +168,32 @@ pub async fn skips_count_however_they_came_and_can_be_taken_back(store: &Store) 
         TakenBack::Gone,
         "it was not the last"
     );
+}
+
+pub async fn a_report_goes_with_its_answer(store: &Store) {
+    let scene = Scene::new(store, 1, 3).await;
+    let reporting = Reporting { needed: 2, ..Reporting::default() };
+    let held = scene.take(&scene.ana, 1, NOW).await.held.remove(0);
+    let toxic = Respond { reporting, ..respond(&scene.ana, &held.id, Choice::ToxicContent, NOW) };
+    assert_eq!(store.respond(toxic).await.unwrap(), Responded::Recorded);
+    assert_eq!(store.reports_of(&scene.sprint, &scene.ana).await.unwrap(), (1, 0, 0), "one is not enough");
+    assert_eq!(scene.take_back(&scene.ana, &held, NOW).await, TakenBack::Open);
+    assert_eq!(store.reports_of(&scene.sprint, &scene.ana).await.unwrap(), (0, 0, 0));
+}
+
+pub async fn a_pair_that_others_have_filled_does_not_linger(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    for person in [&scene.ana, &scene.ben] {
+        let held = scene.take(person, 1, NOW).await.held.remove(0);
+        scene.respond(person, &held, Choice::Skip, NOW).await;
+    }
+    let cems = scene.take(&scene.cem, 1, NOW).await.held.remove(0);
+    let dan = store.person(&named("Dan"), PersonKind::Person, NOW).await.unwrap().id;
+    let dans = scene.take(&dan, 1, NOW + LEASE).await.held.remove(0);
+    scene.respond(&dan, &dans, Choice::Left, NOW + LEASE).await;
+    assert_eq!(scene.respond(&scene.cem, &cems, Choice::Skip, NOW + LEASE).await, Responded::Recorded);
+    assert_eq!(store.waiting_reports(&scene.sprint).await.unwrap(), 0);
+    assert_eq!(store.progress(&scene.sprint).await.unwrap().completed, 1);
 }
 
 pub async fn what_several_people_skip_goes_to_the_moderators(store: &Store) {

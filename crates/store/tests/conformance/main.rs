@@ -157,6 +157,8 @@ conformance! {
         no_category_gets_ahead_of_the_others,
         one_more_is_asked_only_where_the_first_disagree,
         skips_count_however_they_came_and_can_be_taken_back,
+        a_report_goes_with_its_answer,
+        a_pair_that_others_have_filled_does_not_linger,
         what_several_people_skip_goes_to_the_moderators;
     backup:
         what_does_not_fit_leaves_nothing;

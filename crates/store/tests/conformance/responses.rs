@@ -102,6 +102,10 @@ pub async fn what_comes_after_the_sprint_and_the_lease_is_gone(store: &Store) {
     assert_eq!(answer(&held[1], Choice::Left, true, NOW + LEASE).await, Responded::Gone);
     assert_eq!(all(store, &scene).await.len(), 1);
     assert_eq!(answer(&held[1], Choice::Left, false, NOW + LEASE).await, Responded::Recorded, "opened again");
+    // Results may be known: what was answered stands, and the same again is no other answer.
+    assert_eq!(answer(&held[0], Choice::Right, true, NOW + 1).await, Responded::Settled);
+    assert_eq!(answer(&held[0], Choice::Skip, true, NOW + 1).await, Responded::Settled);
+    assert_eq!(answer(&held[0], Choice::Left, true, NOW + 1).await, Responded::Repeated);
 }
 
 pub async fn a_late_answer_to_a_filled_pair_is_gone(store: &Store) {
