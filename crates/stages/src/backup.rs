@@ -189,3 +189,92 @@ fn rows_in(folder: PathBuf) -> std::io::Result<Box<dyn Iterator<Item = RowOfTabl
         }
     })))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use diptych_core::{Name, Role};
+    use diptych_store::people::PersonKind;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    fn zipped(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in entries {
+            zip.start_file(name.as_str(), SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    /// Bytes of `whole`, some of them others, or without its end.
+    fn spoilt(whole: &[u8], random: &mut StdRng) -> Vec<u8> {
+        let mut bytes = whole.to_vec();
+        if bytes.is_empty() || random.random_range(0..8) == 0 {
+            bytes.truncate(random.random_range(0..=whole.len()));
+            return bytes;
+        }
+        for _ in 0..random.random_range(1..4) {
+            let place = random.random_range(0..bytes.len());
+            // What JSON and numbers are made of breaks more than any byte would.
+            bytes[place] = match random.random_range(0..2) {
+                0 => b"\"{}[],:0-9\\\n"[random.random_range(0..12)],
+                _ => random.random(),
+            };
+        }
+        bytes
+    }
+
+    /// Whatever the file holds, in its layout or in an entry of it: all of it comes back, or nothing does.
+    #[tokio::test]
+    async fn a_backup_of_anything_is_read_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open("sqlite:whole.db", folder.path()).await.unwrap();
+        let sprint = store.sprint("birds", 1).await.unwrap();
+        for name in ["Ana", "Ben", "Cem"] {
+            let person = store.person(&Name::parse(name).unwrap(), PersonKind::Person, 1).await.unwrap();
+            store.add_token(&person.id, name, 1).await.unwrap();
+            store.set_role(&sprint, &person.id, Role::Moderator).await.unwrap();
+        }
+        let file = folder.path().join("whole.zip");
+        write(&store, None, &[("birds".to_owned(), "[sprint]\n".to_owned())], &file).await.unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        let mut zip = ZipArchive::new(BufReader::new(File::open(&file).unwrap())).unwrap();
+        let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+        let entries: Vec<(String, Vec<u8>)> =
+            names.into_iter().map(|name| (name.clone(), bytes_of(&mut zip, &name).unwrap())).collect();
+
+        let mut random = StdRng::seed_from_u64(41);
+        let (mut number, mut refused) = (0, 0);
+        let mut fresh = Store::open("sqlite:0.db", folder.path()).await.unwrap();
+        let blobs = Blobs::open("file:blobs", folder.path()).unwrap();
+        for round in 0..300 {
+            let bytes = if round % 3 == 0 {
+                spoilt(&whole, &mut random)
+            } else {
+                let mut entries = entries.clone();
+                let place = random.random_range(0..entries.len());
+                entries[place].1 = spoilt(&entries[place].1, &mut random);
+                zipped(&entries)
+            };
+            let spoilt = folder.path().join("spoilt.zip");
+            std::fs::write(&spoilt, bytes).unwrap();
+            match read(&fresh, &blobs, &spoilt).await {
+                Err(_) => {
+                    refused += 1;
+                    assert!(fresh.is_empty().await.unwrap(), "round {round}: a part came back");
+                }
+                Ok((label, _)) => {
+                    assert_eq!(label.rows.get("people"), Some(&3), "round {round}");
+                    number += 1;
+                    fresh.close().await;
+                    fresh = Store::open(&format!("sqlite:{number}.db"), folder.path()).await.unwrap();
+                }
+            }
+        }
+        assert!(refused > 100 && number > 0, "{refused} refused, {number} read");
+    }
+}

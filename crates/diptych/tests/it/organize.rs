@@ -158,6 +158,8 @@ fn checks_are_mixed_in_and_stand_on_the_organizers_page_alone() {
 #[test]
 fn the_live_page_ends_with_the_server() {
     let (sprint, slug, mut served, _) = organized(&[]);
+    let ada = served.person(&sprint, "Ada");
+    assert_eq!(ada.answer(&ada.take(&slug, 1)[0], "left").status, 201);
     let token = sprint.ok(&["users", "token", "Org"]);
     let mut stream = TcpStream::connect(&served.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -174,6 +176,18 @@ fn the_live_page_ends_with_the_server() {
         heard.push_str(&String::from_utf8_lossy(&some[..length]));
     }
     assert!(heard.contains("content-type: text/event-stream"), "{heard}");
+    let wanted = sprint.status().pairs() * 3;
+    for figure in [
+        "\"minute\":1".to_owned(),
+        "\"people\":1".to_owned(),
+        "\"responses\":\"1\"".to_owned(),
+        format!("\"wanted\":\"{wanted}\""),
+        "\"errors\":0".to_owned(),
+        "GB\"".to_owned(),
+        "\"state\":\"open\"".to_owned(),
+    ] {
+        assert!(heard.contains(&figure), "{figure}: {heard}");
+    }
     let asked = Instant::now();
     signal(&served.child, "TERM");
     assert!(served.child.wait().unwrap().success());

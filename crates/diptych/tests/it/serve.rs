@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::kit::{Served, Sprint, signal};
+use crate::kit::{Client, Served, Sprint, signal};
 
 /// A sprint with pairs.
 fn pairs(prompts: usize) -> (Sprint, String) {
@@ -105,6 +105,41 @@ fn the_servers_end_keeps_every_answer() {
     signal(&served.child, "TERM");
     assert_eq!(served.child.wait().unwrap().code(), Some(0));
     assert_eq!(sprint.status().0["responses"]["submitted"], 5);
+}
+
+/// Also those that come while it ends: what was acknowledged is there, and at most one of each person whose
+/// acknowledgement was lost on its way.
+#[test]
+fn the_servers_end_keeps_answers_that_come_meanwhile() {
+    let (sprint, slug) = pairs(12);
+    let mut served = Served::start(&sprint);
+    let people: Vec<Client> = ["Ada", "Ben", "Cem"].iter().map(|name| served.person(&sprint, name)).collect();
+    let acknowledged: u64 = std::thread::scope(|scope| {
+        let answering = people.iter().map(|person| {
+            let slug = &slug;
+            scope.spawn(move || {
+                let mut saved = 0;
+                for held in person.take(slug, 10) {
+                    let path = format!("/api/v1/assignments/{}/response", held["id"].as_str().unwrap());
+                    let body = br#"{"answer":"left"}"#;
+                    match person.try_send("PUT", &path, "application/json", body, body.len()) {
+                        Ok(answer) if answer.status == 201 => saved += 1,
+                        // It is going, or has gone.
+                        Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text()),
+                        Err(_) => break,
+                    }
+                }
+                saved
+            })
+        });
+        let answering: Vec<_> = answering.collect();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        signal(&served.child, "TERM");
+        answering.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+    let kept = sprint.status().0["responses"]["submitted"].as_u64().unwrap();
+    assert!((acknowledged..=acknowledged + 3).contains(&kept), "{acknowledged} acknowledged, {kept} kept");
 }
 
 #[test]
