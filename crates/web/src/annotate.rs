@@ -31,8 +31,6 @@ use crate::texts::Reader;
 struct Annotate {
     frame: Frame,
     slug: String,
-    /// The person's id, so that one browser keeps several people's unsent answers apart.
-    who: String,
     pairs: i64,
     question: String,
     /// Whether the question is another than the usual one, which the page asks in short.
@@ -83,7 +81,6 @@ pub(crate) async fn show(
     let html = page(&Annotate {
         frame: frame.for_moderators(&app, Some(&person)).await?,
         slug,
-        who: person.id.to_string(),
         pairs: progress.pairs,
         asks_otherwise: asks_otherwise(&config),
         question: t.question(&config.sprint),

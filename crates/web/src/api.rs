@@ -345,13 +345,14 @@ pub(crate) async fn answer(
 ) -> Result<Responded, Problem> {
     let choice = given.choice;
     // Only a report and a skip need to know what the sprint makes of them; every answer would pay for the question.
-    let reporting = match choice {
+    let sprint = match choice {
         Choice::ToxicContent | Choice::Skip => {
-            let of = app.store().sprint_of_assignment(assignment).await?;
-            app.sprint_of(of.as_ref()).map(|sprint| annotate::reporting(&sprint.config())).unwrap_or_default()
+            app.sprint_of(app.store().sprint_of_assignment(assignment).await?.as_ref())
         }
-        _ => Reporting::default(),
+        _ => None,
     };
+    let reporting =
+        sprint.as_ref().map_or_else(Reporting::default, |sprint| annotate::reporting(&sprint.config()));
     let (over, asking): (Vec<_>, Vec<_>) =
         app.sprints().into_iter().map(|(_, sprint)| sprint).partition(|sprint| sprint.state().is_over());
     let none_is_over = over.is_empty();
@@ -360,10 +361,11 @@ pub(crate) async fn answer(
         annotate::respond(app.store(), reporting, over, &person.id, assignment, given, now()).await?;
     app.pulse().change();
     if responded == Responded::Recorded && choice != Choice::Skip {
-        let of = match asking.as_slice() {
-            [only] if none_is_over => Some(Arc::clone(only)),
+        let of = match (sprint, asking.as_slice()) {
+            (Some(sprint), _) => Some(sprint),
+            (None, [only]) if none_is_over => Some(Arc::clone(only)),
             // It is on disk whatever the database says now.
-            _ => match app.store().sprint_of_assignment(assignment).await {
+            (None, _) => match app.store().sprint_of_assignment(assignment).await {
                 Ok(of) => app.sprint_of(of.as_ref()),
                 Err(error) => {
                     tracing::warn!(%error, "an answer is counted for no address");

@@ -33,7 +33,8 @@ pub(crate) struct Client {
 
 impl Client {
     /// By the peer and, where that is a trusted proxy, by what it says. Nothing where it says what is no address. `behind`
-    /// says whether people reach this server through a proxy: then what comes from this machine or its network may be from anywhere.
+    /// says whether people reach this server through a proxy: then what comes from this machine or its network may be
+    /// from anywhere.
     fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], behind: bool) -> Option<Self> {
         let peer = peer.to_canonical();
         let believed = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));

@@ -20,7 +20,7 @@ pub(crate) struct Frame {
     /// Where it is asked for in another one; empty where there is none.
     pub(crate) address: String,
     pub(crate) person: Option<String>,
-    /// Whose page it is, for scripts; empty where nobody is signed in.
+    /// The person's id, so that one browser keeps several people's unsent answers apart; empty where nobody is signed in.
     pub(crate) person_id: String,
     /// The address of the sprint's own style sheet, where it has one.
     pub(crate) look: Option<String>,

@@ -98,7 +98,7 @@ async fn shown(
 
 /// Everything that the server keeps of who asks, as a file to take along.
 #[utoipa::path(get, path = "/api/v1/me", security(("token" = []), ("session" = [])),
-    responses((status = 200, description = "Name, providers, and of each sprint the pseudonym, the terms agreed to and the answers"),
+    responses((status = 200, description = "Name, providers, and of each sprint the pseudonym, the role, the terms agreed to, the answers, and what else was done"),
     (status = 401, body = Problem)))]
 pub(crate) async fn download(
     State(app): State<App>,

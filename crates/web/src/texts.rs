@@ -165,12 +165,11 @@ impl Texts {
 
     /// What a gate could not tell lately.
     pub(crate) fn alarm(&self, Alarm { times, minutes, why }: &Alarm) -> String {
-        let [times, minutes] = [times.to_string(), minutes.to_string()];
-        let ago = match minutes.as_str() {
-            "0" => self.say("alarm_now").to_owned(),
-            minutes => self.fill("alarm_minutes", [("minutes", minutes)]),
+        let ago = match *minutes {
+            0 => self.say("alarm_now").to_owned(),
+            minutes => self.fill("alarm_minutes", [("minutes", minutes.to_string().as_str())]),
         };
-        self.fill("alarm", [("times", times.as_str()), ("ago", &ago), ("why", why)])
+        self.fill("alarm", [("times", times.to_string().as_str()), ("ago", &ago), ("why", why)])
     }
 
     /// Why something is rejected, or waits; a classifier's name stays as it is.
