@@ -5,17 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use diptych_engine::{EngineError, ImageClassifier, Labels};
+use diptych_model::{Config, Preparation};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::Spec;
 use crate::files::checked_version;
-use crate::hub_config::HubConfig;
 use crate::network::{self, Input, Network};
-use crate::pixels::Preparation;
+use crate::pixels;
+use crate::{Spec, read_config};
 
 struct Loaded {
-    config: HubConfig,
+    config: Config,
     preparation: Preparation,
     network: Box<dyn Network>,
 }
@@ -28,8 +28,8 @@ pub(crate) struct ImageModel {
 
 impl ImageModel {
     pub(crate) fn load(spec: &Spec) -> Result<Self, EngineError> {
-        let config = HubConfig::read(&spec.folder)?;
-        let preparation = Preparation::read(&spec.folder.join("preprocessor_config.json"))?;
+        let config = read_config(&spec.folder)?;
+        let preparation = pixels::read(&spec.folder.join("preprocessor_config.json"))?;
         let weights = network::weights(&spec.name, &spec.folder)?;
         let version = checked_version(&spec.name, &spec.folder, &weights)?;
         let network = network::load(&spec.name, &spec.folder, &weights, Some(&config))?;
@@ -40,10 +40,10 @@ impl ImageModel {
 impl Loaded {
     fn frame(&self, picture: &RgbImage) -> Result<Labels, EngineError> {
         let (width, height) = self.preparation.size();
-        let values = self.preparation.apply(picture);
+        let values = pixels::apply(&self.preparation, picture);
         let input = Input::Pixels { shape: [1, 3, height, width], values };
         match network::rows(&*self.network, input)?.first() {
-            Some(logits) => self.config.scores(logits),
+            Some(logits) => self.config.scores(logits).map_err(crate::unusable),
             None => Err(crate::unusable("the network gave nothing")),
         }
     }

@@ -7,7 +7,6 @@
 //! its library. Files come from strangers: everything that does not fit is an error that names the file.
 
 mod files;
-mod hub_config;
 mod image_model;
 mod known;
 mod libjpeg;
@@ -17,10 +16,11 @@ mod pixels;
 mod resample;
 mod text_model;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use diptych_engine::{EngineError, ImageClassifier, TextClassifier};
+use diptych_model::Config;
 
 pub use files::{
     Found, State, find, folder_of, models_folder, runs_here, take_from_wheel, verify, version_of_folder,
@@ -47,8 +47,8 @@ pub struct Spec {
 ///
 /// # Errors
 /// Where that file is missing or says nothing of use.
-pub fn labels_of_folder(folder: &std::path::Path) -> Result<Vec<String>, EngineError> {
-    Ok(hub_config::HubConfig::read(folder)?.labels)
+pub fn labels_of_folder(folder: &Path) -> Result<Vec<String>, EngineError> {
+    Ok(read_config(folder)?.labels)
 }
 
 /// Loads a classifier of texts. Takes as long as reading its files does.
@@ -68,6 +68,14 @@ pub fn load_image(spec: &Spec) -> Result<Arc<dyn ImageClassifier>, EngineError> 
         Recipe::OpenNsfw => Arc::new(open_nsfw::OpenNsfw::load(spec)?),
         Recipe::HuggingFace => Arc::new(image_model::ImageModel::load(spec)?),
     })
+}
+
+/// Reads `config.json`.
+fn read_config(folder: &Path) -> Result<Config, EngineError> {
+    let path = folder.join("config.json");
+    let bad = |what: String| setup(format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.to_string()))?;
+    Config::parse(&text).map_err(bad)
 }
 
 fn setup(message: impl Into<String>) -> EngineError {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use diptych_engine::EngineError;
+use diptych_model::Config;
 
-use crate::hub_config::HubConfig;
 use crate::setup;
 
 #[cfg(feature = "candle")]
@@ -72,7 +72,7 @@ pub(crate) fn load(
     name: &str,
     folder: &Path,
     weights: &Path,
-    config: Option<&HubConfig>,
+    config: Option<&Config>,
 ) -> Result<Box<dyn Network>, EngineError> {
     if weights.extension().is_some_and(|ending| ending == "onnx") {
         return load_onnx(weights);

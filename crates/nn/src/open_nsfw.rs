@@ -9,13 +9,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use diptych_engine::{EngineError, ImageClassifier, Labels};
+use diptych_model::Filter;
 use image::RgbImage;
 
 use crate::files::checked_version;
 use crate::image_model::{in_parallel, of_all_frames};
 use crate::libjpeg;
 use crate::network::{self, Input, Network};
-use crate::resample::{Filter, Part, resize_part};
+use crate::resample::{Part, resize_part};
 use crate::{Spec, unusable};
 
 const RESIZED: u32 = 256;

@@ -9,74 +9,50 @@ mod kernel;
 
 use std::ops::Range;
 
+use diptych_model::Filter;
 use image::RgbImage;
 use kernel::Kernel;
-
-/// How Pillow weighs the pixels around a point (`Image.Resampling`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Filter {
-    Nearest,
-    Box,
-    Bilinear,
-    Hamming,
-    Bicubic,
-    Lanczos,
-}
 
 /// Bits behind the point in a weight: 32, less 8 of a channel, less 2 for overshoot.
 const BITS: u32 = 32 - 8 - 2;
 
-impl Filter {
-    /// The filter with Pillow's number.
-    pub(crate) fn from_pillow(number: u32) -> Option<Self> {
-        Some(match number {
-            0 => Self::Nearest,
-            1 => Self::Lanczos,
-            2 => Self::Bilinear,
-            3 => Self::Bicubic,
-            4 => Self::Box,
-            5 => Self::Hamming,
-            _ => return None,
-        })
+/// How far it reaches, in pixels of the larger grid.
+fn support(filter: Filter) -> f64 {
+    match filter {
+        Filter::Nearest => 0.0,
+        Filter::Box => 0.5,
+        Filter::Bilinear | Filter::Hamming => 1.0,
+        Filter::Bicubic => 2.0,
+        Filter::Lanczos => 3.0,
     }
+}
 
-    /// How far it reaches, in pixels of the larger grid.
-    fn support(self) -> f64 {
-        match self {
-            Self::Nearest => 0.0,
-            Self::Box => 0.5,
-            Self::Bilinear | Self::Hamming => 1.0,
-            Self::Bicubic => 2.0,
-            Self::Lanczos => 3.0,
-        }
-    }
-
-    fn weight(self, x: f64) -> f64 {
-        let sinc = |x: f64| {
-            if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) }
-        };
-        let distance = x.abs();
-        match self {
-            Self::Nearest => 0.0,
-            Self::Box => f64::from(u8::from(x > -0.5 && x <= 0.5)),
-            Self::Bilinear => (1.0 - distance).max(0.0),
-            Self::Hamming => match distance {
-                0.0 => 1.0,
-                d if d >= 1.0 => 0.0,
-                d => sinc(d) * (0.54 + 0.46 * (d * std::f64::consts::PI).cos()),
-            },
-            // Keys' cubic convolution with a = -0.5.
-            Self::Bicubic => match distance {
-                d if d < 1.0 => (1.5 * d - 2.5) * d * d + 1.0,
-                d if d < 2.0 => ((-0.5 * d + 2.5) * d - 4.0) * d + 2.0,
-                _ => 0.0,
-            },
-            Self::Lanczos => {
-                if (-3.0..3.0).contains(&x) {
-                    sinc(x) * sinc(x / 3.0)
-                } else {
-                    0.0
-                }
+/// How much a pixel at this distance counts.
+fn weight(filter: Filter, x: f64) -> f64 {
+    let sinc = |x: f64| {
+        if x == 0.0 { 1.0 } else { (x * std::f64::consts::PI).sin() / (x * std::f64::consts::PI) }
+    };
+    let distance = x.abs();
+    match filter {
+        Filter::Nearest => 0.0,
+        Filter::Box => f64::from(u8::from(x > -0.5 && x <= 0.5)),
+        Filter::Bilinear => (1.0 - distance).max(0.0),
+        Filter::Hamming => match distance {
+            0.0 => 1.0,
+            d if d >= 1.0 => 0.0,
+            d => sinc(d) * (0.54 + 0.46 * (d * std::f64::consts::PI).cos()),
+        },
+        // Keys' cubic convolution with a = -0.5.
+        Filter::Bicubic => match distance {
+            d if d < 1.0 => (1.5 * d - 2.5) * d * d + 1.0,
+            d if d < 2.0 => ((-0.5 * d + 2.5) * d - 4.0) * d + 2.0,
+            _ => 0.0,
+        },
+        Filter::Lanczos => {
+            if (-3.0..3.0).contains(&x) {
+                sinc(x) * sinc(x / 3.0)
+            } else {
+                0.0
             }
         }
     }
@@ -91,7 +67,7 @@ struct Taps {
 fn taps(filter: Filter, from: u32, to: u32) -> Vec<Taps> {
     let scale = f64::from(from) / f64::from(to);
     let stretch = scale.max(1.0);
-    let support = filter.support() * stretch;
+    let support = support(filter) * stretch;
     (0..to)
         .map(|place| {
             let centre = (f64::from(place) + 0.5) * scale;
@@ -99,7 +75,7 @@ fn taps(filter: Filter, from: u32, to: u32) -> Vec<Taps> {
             let first = ((centre - support + 0.5) as i64).max(0) as usize;
             let end = ((centre + support + 0.5) as i64).min(i64::from(from)).max(first as i64) as usize;
             let raw: Vec<f64> = (first..end)
-                .map(|pixel| filter.weight((pixel as f64 - centre + 0.5) * (1.0 / stretch)))
+                .map(|pixel| weight(filter, (pixel as f64 - centre + 0.5) * (1.0 / stretch)))
                 .collect();
             let sum: f64 = raw.iter().sum();
             let weights = raw

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use diptych_engine::{EngineError, Labels, TextClassifier};
+use diptych_model::Config;
 use rayon::prelude::*;
 use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::files::checked_version;
-use crate::hub_config::HubConfig;
 use crate::network::{self, Input, Network};
-use crate::{Spec, setup};
+use crate::{Spec, read_config, setup};
 
 /// The most tokens of a text that are read, where the model could read more.
 const MOST_TOKENS: usize = 512;
@@ -20,7 +20,7 @@ const TOGETHER: usize = 8;
 
 struct Loaded {
     tokenizer: Tokenizer,
-    config: HubConfig,
+    config: Config,
     network: Box<dyn Network>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct TextModel {
 
 impl TextModel {
     pub(crate) fn load(spec: &Spec) -> Result<Self, EngineError> {
-        let config = HubConfig::read(&spec.folder)?;
+        let config = read_config(&spec.folder)?;
         let path = spec.folder.join("tokenizer.json");
         let bad = |what: String| setup(format!("{}: {what}", path.display()));
         if !path.is_file() {
@@ -75,7 +75,10 @@ impl Loaded {
                     places.iter().filter_map(|place| tokens[*place].as_deref().ok()).collect();
                 let outcomes: Vec<Result<Labels, EngineError>> =
                     match network::rows(&*self.network, self.padded(&ids)) {
-                        Ok(rows) => rows.iter().map(|logits| self.config.scores(logits)).collect(),
+                        Ok(rows) => rows
+                            .iter()
+                            .map(|logits| self.config.scores(logits).map_err(crate::unusable))
+                            .collect(),
                         Err(error) => vec![Err(error); places.len()],
                     };
                 places.iter().copied().zip(outcomes).collect::<Vec<_>>()

@@ -7,11 +7,14 @@ use std::io::{BufRead, BufReader, Read};
 
 mod json;
 mod lines;
+mod manifest;
 mod rationed;
 mod separated;
 
 #[cfg(test)]
 mod tests;
+
+pub use manifest::{Listed, manifest};
 
 /// A prompt as it stands in its source, or one word and one sentence that say why there is none.
 pub type Outcome = Result<String, (&'static str, String)>;

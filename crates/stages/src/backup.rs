@@ -1,45 +1,21 @@
-//! A consistent copy of a server in one file, while it serves, and back.
-//!
-//! The file is a zip: `backup.json` says what it is; `rows/TABLE.jsonl` has a row a line; `images/HASH` are the
-//! images that those rows name; `sprints/FOLDER/sprint.toml` are the configurations. What can be made again (the
-//! pictures that pages show, the queue) is left out.
+//! A consistent copy of a server in one file (`diptych_backup` knows its layout), while it serves, and back. What can
+//! be made again (the pictures that pages show, the queue) is left out.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use diptych_backup::{Backup, Writer};
+pub use diptych_backup::{Label, SprintToml};
 use diptych_core::ImageHash;
 use diptych_store::backup::{IN_ORDER, RowOfTable};
 use diptych_store::{Blobs, Store};
-use serde::{Deserialize, Serialize};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::ctx::now;
 use crate::{Result, StageError};
-
-/// The version of the file's layout.
-const FORMAT: u32 = 1;
-
-/// What a backup says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label {
-    format: u32,
-    /// The version of the program that made it.
-    pub program: String,
-    /// When, in milliseconds since 1970, UTC.
-    pub made_at: i64,
-    /// Rows by table.
-    pub rows: BTreeMap<String, u64>,
-    /// Images in it.
-    pub images: u64,
-}
-
-/// A sprint's configuration: the name of its folder, empty for the server's own, and its text.
-pub type SprintToml = (String, String);
 
 fn failed(path: &Path, error: impl std::fmt::Display) -> StageError {
     StageError::Refused(format!("{}: {error}", path.display()))
@@ -62,55 +38,34 @@ pub async fn write(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let part = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(file, error))?;
-    let bad = |error: &dyn std::fmt::Display| failed(file, error);
-    let mut zip = ZipWriter::new(BufWriter::new(part));
-    let packed = SimpleFileOptions::default().large_file(true);
-    let as_they_are = packed.compression_method(CompressionMethod::Stored);
-
-    let (mut of, mut hashes) = ("", std::collections::BTreeSet::new());
-    let rows = store
+    let bad = |error: std::io::Error| failed(file, error);
+    let mut writer = Writer::new(BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(bad)?));
+    let mut hashes = BTreeSet::new();
+    store
         .dump(|table, row| {
-            if table != of {
-                zip.start_file(format!("rows/{table}.jsonl"), packed)?;
-                of = table;
-            }
             if table == "images"
                 && let Ok(row) = serde_json::from_str::<serde_json::Value>(row)
                 && let Some(hash) = row["hash"].as_str().filter(|hash| !hash.is_empty())
             {
                 hashes.insert(hash.to_owned());
             }
-            zip.write_all(row.as_bytes())?;
-            zip.write_all(b"\n")
+            writer.row(table, row)
         })
         .await?;
     // Bytes are kept before the row that names them, and never changed: what these rows name is there.
-    let mut images = 0;
     if let Some(blobs) = blobs {
         for hash in hashes {
             let bytes = blobs.image(&ImageHash::from_text(hash.clone())).await?;
-            zip.start_file(format!("images/{hash}"), as_they_are).map_err(|error| bad(&error))?;
-            zip.write_all(&bytes).map_err(|error| bad(&error))?;
-            images += 1;
+            writer.image(&hash, &bytes).map_err(bad)?;
         }
     }
-    for (folder, text) in sprints {
-        zip.start_file(format!("sprints/{folder}/sprint.toml"), packed).map_err(|error| bad(&error))?;
-        zip.write_all(text.as_bytes()).map_err(|error| bad(&error))?;
+    for sprint in sprints {
+        writer.sprint(sprint).map_err(bad)?;
     }
-    let label = Label {
-        format: FORMAT,
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        made_at: now(),
-        rows: rows.into_iter().map(|(table, count)| (table.to_owned(), count)).collect(),
-        images,
-    };
-    zip.start_file("backup.json", packed).map_err(|error| bad(&error))?;
-    serde_json::to_writer_pretty(&mut zip, &label).map_err(|error| bad(&error))?;
-    let part = zip.finish().map_err(|error| bad(&error))?.into_inner().map_err(|error| bad(&error))?;
-    part.as_file().sync_all().map_err(|error| bad(&error))?;
-    part.persist_noclobber(file).map_err(|error| bad(&error.error))?;
+    let (label, part) = writer.finish(env!("CARGO_PKG_VERSION"), now()).map_err(bad)?;
+    let part = part.into_inner().map_err(|error| bad(error.into_error()))?;
+    part.as_file().sync_all().map_err(bad)?;
+    part.persist_noclobber(file).map_err(|error| bad(error.error))?;
     Ok(label)
 }
 
@@ -119,64 +74,30 @@ pub async fn write(
 /// # Errors
 /// Where the server has something, or the file is no whole backup; no row is brought back then.
 pub async fn read(store: &Store, blobs: &Blobs, file: &Path) -> Result<(Label, Vec<SprintToml>)> {
-    let bad = |error: &dyn std::fmt::Display| failed(file, error);
-    let opened = File::open(file).map_err(|error| bad(&error))?;
-    let mut zip =
-        ZipArchive::new(BufReader::new(opened)).map_err(|_| bad(&"it is no backup of this program"))?;
-    let text = text_of(&mut zip, "backup.json").map_err(|_| bad(&"it is no backup of this program"))?;
-    let label: Label = serde_json::from_str(&text).map_err(|error| bad(&error))?;
-    if label.format != FORMAT {
-        let why = format!("its layout has version {}, and this program reads {FORMAT}", label.format);
-        return Err(bad(&why));
-    }
+    let opened = File::open(file).map_err(|error| failed(file, error))?;
+    let mut backup = Backup::open(BufReader::new(opened)).map_err(|flaw| failed(file, flaw))?;
     if !store.is_empty().await? {
         let why = "a backup is brought back into a server that has nothing yet: name a new folder, or an empty database";
         return Err(StageError::Refused(why.to_owned()));
     }
+    let sprints = backup.sprints().map_err(|flaw| failed(file, flaw))?;
     // Images before the rows that name them, as always.
-    let names = zip.file_names().map(|name| name.map(std::borrow::Cow::into_owned));
-    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(|error| bad(&error))?;
-    for hash in names.iter().filter_map(|name| name.strip_prefix("images/")) {
-        let bytes = bytes_of(&mut zip, &format!("images/{hash}")).map_err(|error| bad(&error))?;
-        let bytes = Bytes::from(bytes);
-        if ImageHash::of(&bytes).as_str() != hash {
-            let why = format!("image {hash} is damaged");
-            return Err(bad(&why));
-        }
-        blobs.put_image(bytes).await?;
+    for hash in backup.images() {
+        let bytes = backup.image(&hash).map_err(|flaw| failed(file, flaw))?;
+        blobs.put_image(Bytes::from(bytes)).await?;
     }
     // Unpacked, so that rows can be read one by one, from the first one on as often as need be.
-    let scratch = tempfile::tempdir().map_err(|error| bad(&error))?;
+    let scratch = tempfile::tempdir().map_err(|error| failed(file, error))?;
     for table in IN_ORDER {
-        let name = format!("rows/{table}.jsonl");
-        if names.contains(&name) {
-            let mut entry = zip.by_name(&name).map_err(|error| bad(&error))?;
-            let mut to = File::create(scratch.path().join(table)).map_err(|error| bad(&error))?;
-            std::io::copy(&mut entry, &mut to).map_err(|error| bad(&error))?;
+        if let Some(mut rows) = backup.rows(table).map_err(|flaw| failed(file, flaw))? {
+            let to = File::create(scratch.path().join(table));
+            to.and_then(|mut to| std::io::copy(&mut rows, &mut to)).map_err(|error| failed(file, error))?;
         }
     }
-    let mut sprints = Vec::new();
-    for name in &names {
-        let folder = name.strip_prefix("sprints/").and_then(|rest| rest.strip_suffix("/sprint.toml"));
-        // A name from outside: one folder, or none.
-        let plain = |folder: &&str| !folder.contains(['/', '\\']) && *folder != ".." && *folder != ".";
-        if let Some(folder) = folder.filter(plain) {
-            sprints.push((folder.to_owned(), text_of(&mut zip, name).map_err(|error| bad(&error))?));
-        }
-    }
+    let label = backup.label().clone();
     let wanted = label.rows.clone().into_iter().filter(|(_, count)| *count > 0).collect();
     store.restore(Arc::new(move || rows_in(scratch.path().to_owned())), wanted).await?;
     Ok((label, sprints))
-}
-
-fn bytes_of(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    zip.by_name(name)?.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn text_of(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> std::io::Result<String> {
-    String::from_utf8(bytes_of(zip, name)?).map_err(|_| std::io::ErrorKind::InvalidData.into())
 }
 
 fn rows_in(folder: PathBuf) -> std::io::Result<Box<dyn Iterator<Item = RowOfTable> + Send>> {
@@ -192,12 +113,14 @@ fn rows_in(folder: PathBuf) -> std::io::Result<Box<dyn Iterator<Item = RowOfTabl
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
+    use std::io::{Cursor, Read as _, Write as _};
 
     use diptych_core::{Name, Role};
     use diptych_store::people::PersonKind;
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
+    use zip::write::SimpleFileOptions;
+    use zip::{ZipArchive, ZipWriter};
 
     use super::*;
 
@@ -208,6 +131,12 @@ mod tests {
             zip.write_all(bytes).unwrap();
         }
         zip.finish().unwrap().into_inner()
+    }
+
+    fn bytes_of(zip: &mut ZipArchive<BufReader<File>>, name: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        zip.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
     }
 
     /// Bytes of `whole`, some of them others, or without its end.
@@ -245,7 +174,7 @@ mod tests {
         let mut zip = ZipArchive::new(BufReader::new(File::open(&file).unwrap())).unwrap();
         let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
         let entries: Vec<(String, Vec<u8>)> =
-            names.into_iter().map(|name| (name.clone(), bytes_of(&mut zip, &name).unwrap())).collect();
+            names.into_iter().map(|name| (name.clone(), bytes_of(&mut zip, &name))).collect();
 
         let mut random = StdRng::seed_from_u64(41);
         let (mut number, mut refused) = (0, 0);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use diptych_rows::Listed;
 use serde_json::json;
 
 use crate::collect::unreadable;
@@ -123,55 +124,13 @@ fn note_text(
 /// `stem` (or `file_name`, or `file`) and `prompt`, from csv, tsv or jsonl.
 fn read_manifest(path: &Path) -> Result<Vec<(String, String)>> {
     let name = path.display().to_string();
-    let fail = |reason: String| StageError::Source { name: name.clone(), reason };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(&name, &error))?;
-    let stem_of = |file: &str| {
-        Path::new(file).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+    let listed = match crate::collect::format_of(path).0.as_str() {
+        "jsonl" => Listed::JsonLines,
+        "tsv" => Listed::Separated(b'\t'),
+        _ => Listed::Separated(b','),
     };
-    let (format, _) = crate::collect::format_of(path);
-    let mut rows = Vec::new();
-    if format == "jsonl" {
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let row: serde_json::Value = serde_json::from_str(line)
-                .map_err(|error| fail(format!("row {} is no JSON: {error}", number + 1)))?;
-            let field = |name: &str| row.get(name).and_then(serde_json::Value::as_str);
-            match (
-                field("stem")
-                    .map(ToOwned::to_owned)
-                    .or_else(|| field("file_name").or_else(|| field("file")).map(stem_of)),
-                field("prompt"),
-            ) {
-                (Some(stem), Some(prompt)) => rows.push((stem, prompt.to_owned())),
-                _ => {
-                    return Err(fail(format!(
-                        "row {} lacks `stem` (or `file_name`) or `prompt`",
-                        number + 1
-                    )));
-                }
-            }
-        }
-        return Ok(rows);
-    }
-    let separator = if format == "tsv" { b'\t' } else { b',' };
-    let mut csv = csv::ReaderBuilder::new().delimiter(separator).from_reader(text.as_bytes());
-    let header = csv.headers().map_err(|error| fail(error.to_string()))?.clone();
-    let place = |name: &str| header.iter().position(|column| column == name);
-    let (Some(stem), Some(prompt)) =
-        (place("stem").or_else(|| place("file_name")).or_else(|| place("file")), place("prompt"))
-    else {
-        let columns: Vec<&str> = header.iter().collect();
-        let columns = columns.join(", ");
-        return Err(fail(format!(
-            "it needs the columns `stem` (or `file_name`) and `prompt`; it has: {columns}"
-        )));
-    };
-    for record in csv.records() {
-        let record = record.map_err(|error| fail(error.to_string()))?;
-        if let (Some(stem), Some(prompt)) = (record.get(stem), record.get(prompt)) {
-            rows.push((stem_of(stem), prompt.to_owned()));
-        }
-    }
-    Ok(rows)
+    diptych_rows::manifest(&text, listed).map_err(|reason| StageError::Source { name, reason })
 }
 
 /// Writes the sprint: prompts, a manifest a model beside links to its images, and `sprint.toml`.

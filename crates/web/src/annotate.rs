@@ -16,7 +16,6 @@ use diptych_store::responses::{Responded, TakenBack};
 use serde::Deserialize;
 
 use crate::api::{self, take_for};
-use crate::client::Client;
 use crate::frame::{Frame, page};
 use crate::hosted::HostedSprint;
 use crate::pages::{midnight, not_found, percent};
@@ -25,6 +24,7 @@ use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
 use crate::terms::{self, has_agreed};
 use crate::texts::Reader;
+use diptych_headers::Client;
 
 #[derive(Template)]
 #[template(path = "annotate.html")]

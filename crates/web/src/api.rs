@@ -20,7 +20,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::client::{Client, network};
 use crate::gates::{Gate, Said};
 use crate::hosted::HostedSprint;
 use crate::pages::midnight;
@@ -28,6 +27,7 @@ use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, by_given_token};
 use crate::state::App;
 use crate::terms::has_agreed;
+use diptych_headers::{Client, network};
 
 /// A sprint, as people may see it.
 #[derive(Debug, Serialize, ToSchema)]

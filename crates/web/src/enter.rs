@@ -16,14 +16,14 @@ use diptych_store::people::{Person, PersonKind};
 use diptych_store::sign_in::{Guest, Invited, SignIn};
 use serde::Deserialize;
 
-use crate::client::{Client, is_private};
 use crate::frame::{Frame, message, page};
 use crate::gates::{Gate, Said};
 use crate::openid::{Begun, Failure, Identity, Provider, Refusal};
 use crate::problem::{Path, Problem, Query};
-use crate::session::{Visitor, begin, cookie, local_path, new_secret, only_from_here, with_cookie};
+use crate::session::{Visitor, begin, new_secret, only_from_here, with_cookie};
 use crate::state::App;
 use crate::texts::{Reader, Texts};
+use diptych_headers::{Client, cookie, is_private, local_path};
 
 /// The secret of a browser that is at a provider.
 const AWAY: &str = "diptych_sign_in";
@@ -190,7 +190,7 @@ pub(crate) async fn away(
         Ok(url) => url,
         Err(failure) => return failed(&app, provider, &reader, &failure).await,
     };
-    let sign_in = SignIn { provider: key, next: local_path(&next.next) };
+    let sign_in = SignIn { provider: key, next: local_path(&next.next).to_owned() };
     let begun = app.store().begin_sign_in(&secret, &sign_in, now(), now() + AWAY_FOR).await;
     app.gates().asked(Gate::SignIn, begun)?;
     let (response, rules) = (Redirect::to(url.as_str()).into_response(), app.cookie_rules(client));

@@ -30,8 +30,8 @@ pub(crate) struct Frame {
     pub(crate) review: Option<(String, i64)>,
     /// The sprint that this person organizes.
     pub(crate) organize: Option<String>,
-    /// What organizers must hear of at once.
-    pub(crate) alarm: Option<String>,
+    /// What organizers must hear of at once: of which sprint, or of the whole server, and what.
+    pub(crate) alarms: Vec<(Option<String>, String)>,
     /// The style sheet, for a page that is a file by itself.
     pub(crate) inline: Option<&'static str>,
 }
@@ -49,7 +49,7 @@ impl Frame {
             here,
             review: None,
             organize: None,
-            alarm: None,
+            alarms: Vec::new(),
             inline: None,
         }
     }
@@ -74,6 +74,12 @@ impl Frame {
         texts::languages().iter().filter(move |other| t.is_some_and(|t| t.code != other.code))
     }
 
+    /// The first of what organizers must hear of.
+    pub(crate) fn alarm(&self) -> Option<String> {
+        let (of, what) = self.alarms.first()?;
+        Some(of.as_ref().map_or_else(|| what.clone(), |slug| format!("{slug}: {what}")))
+    }
+
     /// With the way to review, where this person moderates a sprint: the one where most waits. In the language that
     /// the frame has by then.
     pub(crate) async fn for_moderators(
@@ -86,13 +92,12 @@ impl Frame {
             let id = &sprint.ctx().sprint;
             let role = app.store().role(id, &person.id).await?;
             if role == Role::Organizer {
-                self.alarm = self
-                    .alarm
-                    .or_else(|| app.gates().alarm().map(|alarm| self.t.alarm(&alarm)))
-                    .or_else(|| {
-                        // The organizers' page of that sprint has them all.
-                        sprint.alerts().first().map(|alert| format!("{slug}: {}", self.t.alert(alert)))
-                    });
+                if self.organize.is_none() {
+                    let gates = app.gates().alarm();
+                    self.alarms.extend(gates.map(|alarm| (None, self.t.alarm(&alarm))));
+                }
+                let alerts = sprint.alerts();
+                self.alarms.extend(alerts.iter().map(|alert| (Some(slug.clone()), self.t.alert(alert))));
                 self.organize.get_or_insert_with(|| slug.clone());
             }
             if role != Role::Annotator {

@@ -58,13 +58,12 @@ pub use state::{App, SetUpError};
 const LARGEST_BODY: usize = 64 << 10;
 const TOO_LARGE: &str = "A request may have 64 kB at the most.";
 
-/// All routes.
+/// All routes, and what stands around them.
 pub fn router(app: App) -> Router {
-    let header = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
-    let policy =
-        HeaderValue::from_str(&app.policy()).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    around(routes(), app)
+}
+
+fn routes() -> Router<App> {
     // With a file of prompts, which is larger than anything else that is sent.
     let propose = get(propose::show).post(propose::propose).layer(DefaultBodyLimit::max(LARGEST_PROPOSAL));
     Router::new()
@@ -116,6 +115,16 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(api::alive))
         .route("/readyz", get(api::ready))
         .route("/metrics", get(api::metrics))
+}
+
+/// What every request goes through, whatever it asks for.
+fn around(routes: Router<App>, app: App) -> Router {
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    let policy =
+        HeaderValue::from_str(&app.policy()).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    routes
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -239,5 +248,88 @@ async fn renew(config: RustlsConfig, files: Certificate) {
             // The two may be half-written; the old one serves until they fit.
             Err(error) => tracing::warn!(%error, "the new certificate cannot be used; the old one stays"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use axum::body::{Body, to_bytes};
+    use axum::extract::ConnectInfo;
+    use axum::http::{HeaderMap, StatusCode};
+    use diptych_core::config::ServerConfig;
+    use diptych_store::{Blobs, Store};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn app(folder: &Path) -> App {
+        let store = Store::open("sqlite:test.db", folder).await.unwrap();
+        let blobs = Blobs::open("file:blobs", folder).unwrap();
+        App::new(store, blobs, Vec::new(), &ServerConfig::default(), None, |_| None).unwrap()
+    }
+
+    async fn asked(router: Router, accept: &str) -> (StatusCode, HeaderMap, String) {
+        let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 5)));
+        let request = Request::builder().uri("/defect").header(header::ACCEPT, accept).extension(peer);
+        let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_defect_is_an_answer_with_an_id_and_counts_as_an_error() {
+        async fn defect() -> &'static str {
+            panic!("a secret")
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let app = app(folder.path()).await;
+        let router = around(routes().route("/defect", get(defect)), app.clone());
+        let (status, headers, body) = asked(router.clone(), "application/json").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+        assert!(body.contains("/problems/internal") && !body.contains("secret"), "{body}");
+        for name in ["x-request-id", "content-security-policy", "x-content-type-options"] {
+            assert!(headers.contains_key(name), "{name}: {headers:?}");
+        }
+        let (status, headers, body) = asked(router, "text/html").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"), "{headers:?}");
+        assert!(body.contains("<h1") && !body.contains("secret"), "{body}");
+        assert_eq!(app.pulse().errors(), 2);
+    }
+
+    /// What `rcgen` and the like make; of the black-box tests.
+    fn put_certificate(folder: &Path) -> Certificate {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../diptych/tests/it/data/tls");
+        let [chain, key] =
+            [("server.pem", "chain.pem"), ("server-key.pem", "key.pem")].map(|(from_name, name)| {
+                std::fs::write(folder.join(name), std::fs::read(from.join(from_name)).unwrap()).unwrap();
+                folder.join(name)
+            });
+        Certificate { chain, key }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_certificate_is_taken_up_within_a_minute_once_its_files_fit() {
+        diptych_engine::tls::init();
+        let folder = tempfile::tempdir().unwrap();
+        let files = put_certificate(folder.path());
+        let config = RustlsConfig::from_pem_file(&files.chain, &files.key).await.unwrap();
+        let first = config.get_inner();
+        let is_first = || std::sync::Arc::ptr_eq(&first, &config.get_inner());
+        let renewing = tokio::spawn(renew(config.clone(), files.clone()));
+        let a_minute = || tokio::time::sleep(RENEWED + Duration::from_secs(1));
+        a_minute().await;
+        assert!(is_first(), "nothing has changed");
+        std::fs::write(&files.key, "half of a").unwrap();
+        a_minute().await;
+        assert!(is_first(), "half a key is none");
+        put_certificate(folder.path());
+        a_minute().await;
+        assert!(!is_first(), "the new one is taken up");
+        renewing.abort();
     }
 }

@@ -10,15 +10,15 @@ use diptych_stages::ctx::now;
 use diptych_store::privacy::OwnData;
 use serde::Deserialize;
 
-use crate::client::Client;
 use crate::enter::may_give_a_name;
 use crate::frame::{Frame, message, page};
 use crate::hosted::HostedSprint;
 use crate::pages::moment;
 use crate::problem::Problem;
-use crate::session::{COOKIE, OWN, SignedIn, Visitor, cookie, new_secret, only_from_here, without_session};
+use crate::session::{COOKIE, OWN, SignedIn, Visitor, new_secret, only_from_here, without_session};
 use crate::state::App;
 use crate::texts::Reader;
+use diptych_headers::{Client, cookie};
 
 /// A sprint, as the page shows what is kept of a person there.
 struct Kept {

@@ -172,10 +172,9 @@ pub(crate) async fn show(
     let config = sprint.config();
     let title = config.sprint.title.clone();
     let frame = Frame::new(format!("{} · {title}", t.say("organize")), person.as_ref(), "organize");
-    let frame = frame.for_reader(&reader).for_moderators(&app, person.as_ref()).await?;
+    let mut frame = frame.for_reader(&reader).for_moderators(&app, person.as_ref()).await?;
     // What organizers must hear of this sprint and of the gates stands on this page by itself, and is renewed.
-    let own = |alarm: &String| alarm.starts_with(&format!("{slug}: ")) || app.gates().alarm().is_some();
-    let frame = Frame { alarm: frame.alarm.clone().filter(|alarm| !own(alarm)), ..frame };
+    frame.alarms.retain(|(of, _)| of.as_ref().is_some_and(|of| *of != slug));
     let from = usize::try_from(shown.from).unwrap_or_default().min(figures.len());
     let organize = Organize {
         frame,

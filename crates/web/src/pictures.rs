@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use diptych_core::ImageHash;
+use diptych_headers::takes;
 use diptych_picture::{Encoding, Limits};
 use diptych_store::pairs::Shown;
 use serde::Deserialize;
@@ -63,11 +64,7 @@ fn file((width, height): (u32, u32), image: &ImageHash, encoding: Encoding) -> S
 
 /// The best of what the browser takes.
 fn encoding(headers: &HeaderMap) -> Encoding {
-    let takes = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    match takes.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("image/webp")) {
-        true => Encoding::WebP,
-        false => Encoding::Jpeg,
-    }
+    if takes(headers, Encoding::WebP.media_type()) { Encoding::WebP } else { Encoding::Jpeg }
 }
 
 pub(crate) async fn show(

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use diptych_stages::alerts::Addresses;
 use diptych_store::Millis;
 
-use crate::client::is_private;
+use diptych_headers::is_private;
 
 const HOUR: Millis = 3600 * 1000;
 

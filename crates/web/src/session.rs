@@ -5,10 +5,10 @@ use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use diptych_headers::{Client, cookie, same_origin};
 use diptych_stages::ctx::now;
 use diptych_store::people::Person;
 
-use crate::client::Client;
 use crate::gates::{Gate, Said};
 use crate::problem::Problem;
 use crate::state::App;
@@ -89,7 +89,7 @@ where
         if !parts.method.is_safe() && !same_origin(&parts.headers) {
             return Err(Problem::forbidden("This request came from another site."));
         }
-        let person = app.store().person_of_session(&secret, now()).await;
+        let person = app.store().person_of_session(secret, now()).await;
         let person = app.gates().asked(Gate::SignIn, person)?;
         person.map(|person| within_share(&app, &parts.method, person)).transpose().map(Self)
     }
@@ -132,33 +132,6 @@ pub(crate) fn by_given_token(headers: &HeaderMap) -> bool {
     token.is_some_and(|token| !token.split_whitespace().any(|word| word.starts_with(OWN)))
 }
 
-pub(crate) fn cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == wanted)
-        .map(|(_, value)| value.to_owned())
-}
-
-/// Whether the request comes from a page of this server: by what the browser says of itself, by the origin where it says
-/// nothing, or by the page that it came from, as browsers without either of these say. A browser that says nothing at all
-/// is not one.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = text("sec-fetch-site") {
-        return site == "same-origin";
-    }
-    match (text("origin").or_else(|| text("referer")), text("host")) {
-        (Some(page), Some(host)) => page
-            .split_once("://")
-            .is_some_and(|(_, from)| from.split(['/', '?', '#']).next().is_some_and(|from| from == host)),
-        _ => false,
-    }
-}
-
 /// Signs the person in on this browser: the session's cookie, and the end of the one before.
 pub(crate) async fn begin(
     app: &App,
@@ -169,7 +142,7 @@ pub(crate) async fn begin(
 ) -> Result<Response, Problem> {
     let rules = app.cookie_rules(client);
     if let Some(before) = cookie(headers, &rules.name(COOKIE)) {
-        app.gates().asked(Gate::SignIn, app.store().end_session(&before).await)?;
+        app.gates().asked(Gate::SignIn, app.store().end_session(before).await)?;
     }
     let secret = new_secret();
     let added = app.store().add_session(&person.id, &secret, now() + SESSION).await;
@@ -187,7 +160,7 @@ pub(crate) async fn leave(
     only_from_here(&headers)?;
     let rules = app.cookie_rules(client);
     if let Some(secret) = cookie(&headers, &rules.name(COOKIE)) {
-        app.store().end_session(&secret).await?;
+        app.store().end_session(secret).await?;
     }
     Ok(without_session(Redirect::to("/").into_response(), rules))
 }
@@ -219,47 +192,4 @@ pub(crate) fn with_cookie(
         response.headers_mut().append(header::SET_COOKIE, value);
     }
     response
-}
-
-/// A path of this server to go on to; anything else would lead elsewhere.
-pub(crate) fn local_path(next: &str) -> String {
-    let local = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
-    if local { next.to_owned() } else { "/".to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_is_never_sent_to_another_server() {
-        assert_eq!(local_path("/s/a?b"), "/s/a?b");
-        for bad in ["", "https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x"] {
-            assert_eq!(local_path(bad), "/");
-        }
-    }
-
-    #[test]
-    fn other_sites_are_told_apart() {
-        let headers = |pairs: &[(&'static str, &'static str)]| {
-            pairs
-                .iter()
-                .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
-                .collect()
-        };
-        assert!(same_origin(&headers(&[("sec-fetch-site", "same-origin")])));
-        assert!(!same_origin(&headers(&[
-            ("sec-fetch-site", "cross-site"),
-            ("origin", "http://a"),
-            ("host", "a")
-        ])));
-        assert!(same_origin(&headers(&[("origin", "http://a:1"), ("host", "a:1")])));
-        assert!(!same_origin(&headers(&[("origin", "http://b"), ("host", "a")])));
-        assert!(!same_origin(&headers(&[("host", "a")])));
-        assert!(same_origin(&headers(&[("referer", "https://a:1/s/b?c"), ("host", "a:1")])));
-        for page in ["https://b/a", "https://a.b/", "https://b?a", "a", "https://b@a/", "https://a@b/"] {
-            assert!(!same_origin(&headers(&[("referer", page), ("host", "a")])), "{page}");
-        }
-        assert!(!same_origin(&headers(&[("origin", "null"), ("referer", "http://a/"), ("host", "a")])));
-    }
 }

@@ -11,13 +11,14 @@ use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Client, Limits};
+use crate::client::Limits;
 use crate::gates::Gates;
 use crate::hosted::HostedSprint;
 use crate::openid::Provider;
 use crate::problem::Problem;
 use crate::pulse::Pulse;
 use crate::session::CookieRules;
+use diptych_headers::Client;
 
 /// Why a server cannot be set up.
 #[derive(Debug, thiserror::Error)]

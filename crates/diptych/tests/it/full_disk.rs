@@ -2,20 +2,23 @@
 //!
 //! This wants a small file system that a test may fill: `cargo xtask ci` mounts one.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::kit::{Served, Sprint};
+use crate::kit::{Answer, Served, Sprint, until};
+use crate::postgres::Postgres;
 
 /// There is one small file system: one test at a time has it.
-static ALONE: Mutex<()> = Mutex::new(());
+pub static ALONE: Mutex<()> = Mutex::new(());
 
 /// A folder on the small file system.
-fn small_disk() -> PathBuf {
+pub fn small_disk() -> PathBuf {
     std::env::var_os("DIPTYCH_TEST_SMALL_DISK").expect("DIPTYCH_TEST_SMALL_DISK names a folder").into()
 }
 
@@ -98,35 +101,57 @@ fn nothing_acknowledged_is_lost_on_a_full_disk() {
     assert!(matches!(ada.answer(assignment, "both_good").status, 200 | 201));
 }
 
-/// On a file system that can only be read, as a failing disk becomes, no server starts that could take an answer and
-/// lose it; with a disk that can be written again, all is there. (Under a server that runs, Linux does not let a
-/// test make it so: files are open for writing.)
+/// The same of PostgreSQL: the disk that fills is its own, and what it makes of that (a refusal, or its end) is nothing
+/// that a person has to know.
 #[test]
-#[ignore = "needs a small file system: cargo xtask ci"]
-fn on_a_disk_that_can_only_be_read_nothing_is_taken_and_nothing_lost() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mount = |how: &str| {
-        let remount = format!("remount,{how}");
-        let status = std::process::Command::new("mount").args(["-o", &remount]).arg(small_disk()).status();
-        assert!(status.unwrap().success(), "this runs in a mount namespace of its own");
-    };
-    let sprint = Sprint::below(&small_disk(), 4);
+#[ignore = "needs PostgreSQL and a file system of its own: cargo xtask ci"]
+fn nothing_acknowledged_is_lost_on_a_full_disk_of_postgresql() {
+    let disk = small_disk().join("of-postgresql");
+    std::fs::create_dir_all(&disk).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=112m", "tmpfs"]).arg(&disk).status();
+    assert!(mounted.unwrap().success(), "this runs in a mount namespace of its own");
+    let mut postgres = Postgres::start(&disk);
+    let mut sprint = Sprint::new(6);
+    sprint.set("DIPTYCH_STORAGE__DATABASE", &postgres.url());
     let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
-    {
-        let served = Served::start(&sprint);
-        let ada = served.person(&sprint, "Ada");
-        let held = ada.take(&slug, 1);
-        assert_eq!(ada.answer(&held[0], "left").status, 201);
+    let served = Served::start(&sprint);
+    let ada = served.person(&sprint, "Ada");
+    let taken = ada.take(&slug, 10);
+
+    let filler = Filler::all_but(&disk, 0);
+    let mut recorded = BTreeMap::new();
+    let refused = (0..200_000).find_map(|round: usize| {
+        let (assignment, side) = (round % taken.len(), if round % 3 == 0 { "left" } else { "right" });
+        let answer = ada.answer(&taken[assignment], side);
+        if answer.status == 503 {
+            return Some((assignment, answer));
+        }
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+        recorded.insert(assignment, side);
+        None
+    });
+    let (assignment, answer) = refused.expect("an answer for which there is no room");
+    assert_eq!(answer.problem(503), "/problems/unavailable");
+    let said = answer.text();
+    assert!(said.contains("disk is full") || said.contains("database does not answer"), "{said}");
+    drop(filler);
+    postgres.start_again();
+    let all: Vec<&Value> = recorded.keys().map(|place| &taken[*place]).collect();
+    for (held, side) in all.into_iter().zip(recorded.values()) {
+        let again = retried(|| ada.answer(held, side));
+        assert_eq!(again.json()["saved"], "repeated", "{}", again.text());
     }
-    mount("ro");
-    for command in [&["serve", "--addr", "127.0.0.1:0"][..], &["run"], &["users", "token", "Ben"]] {
-        let said = sprint.fails(command, 1);
-        assert!(
-            said.to_lowercase().contains("read-only") || said.contains("readonly"),
-            "{command:?}: {said}"
-        );
-    }
-    mount("rw");
-    let report: serde_json::Value = serde_json::from_str(&sprint.ok(&["report", "--json"])).unwrap();
-    assert_eq!(report["responses"], 1);
+    assert!(matches!(retried(|| ada.answer(&taken[assignment], "both_good")).status, 200 | 201));
+}
+
+/// Until the server has a connection to its database again.
+fn retried(ask: impl Fn() -> Answer) -> Answer {
+    let mut answer = ask();
+    until("the database answers again", || {
+        if answer.status == 503 {
+            answer = ask();
+        }
+        answer.status != 503
+    });
+    answer
 }

@@ -10,6 +10,8 @@ mod full_disk;
 mod kit;
 mod look;
 mod organize;
+mod postgres;
+mod read_only;
 mod results;
 mod review;
 mod run;

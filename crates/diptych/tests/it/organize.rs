@@ -1,10 +1,14 @@
 //! What organizers do with a sprint while it runs: open and close it, tell people something, measure them, leave
 //! somebody out, take the data along; and sprints that people propose.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use diptych_backup::{Backup, Writer};
+use diptych_store::backup::IN_ORDER;
 use serde_json::json;
 
 use crate::kit::{Client, Served, Sprint, signal, until};
@@ -102,6 +106,98 @@ fn an_announcement_reaches_everybody_until_it_is_taken_down() {
     assert_eq!(tell("").status, 303);
     assert!(told().is_null());
     tell(&"x".repeat(501)).problem(400);
+}
+
+/// From answers to what organizers read: one person who gives most of them, one address that sends all of them, and
+/// hours that bring no more.
+#[test]
+fn what_stands_out_reaches_organizers() {
+    let sprint = Sprint::new(25);
+    std::fs::write(
+        sprint.path("diptych.toml"),
+        "[serve]\ntrusted_proxies = [\"127.0.0.1/32\"]\n[limits]\nper_person = 1000\n",
+    )
+    .unwrap();
+    let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
+    sprint.ok(&["users", "token", "Org"]);
+    sprint.ok(&["users", "role", "Org", "organizer"]);
+    let served = Served::start(&sprint);
+    let answers = |name: &str, from: &str, count: usize| {
+        let person = served.person(&sprint, name).with("x-forwarded-for", from);
+        let mut left = count;
+        while left > 0 {
+            let taken = person.take(&slug, left.min(10));
+            assert!(!taken.is_empty(), "{name} has nothing to answer");
+            left -= taken.len();
+            for held in taken {
+                assert_eq!(person.answer(&held, "left").status, 201);
+            }
+        }
+    };
+    // Those from a network of one's own say nothing about addresses.
+    answers("Ada", "203.0.113.7", 48);
+    for number in 1..=7 {
+        answers(&format!("Person {number}"), "203.0.113.7", 8);
+    }
+    answers("Ben", "10.0.0.9", 6);
+    let page = format!("/s/{slug}/organize");
+    let read = |served: &Served, sprint: &Sprint, page: &str| served.person(sprint, "Org").get(page).text();
+    let one_person = "“Ada” has given 48 of the 110 answers of the last 24 hours.";
+    let one_address = "One address has sent about 100 of the 104 answers";
+    // It looks once a minute.
+    let begun = Instant::now();
+    while !read(&served, &sprint, &page).contains(one_person) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(90),
+            "nobody is told: {}",
+            read(&served, &sprint, &page)
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(read(&served, &sprint, &page).contains(one_address));
+    assert!(!read(&served, &sprint, &page).contains("an hour of the day before"));
+    let elsewhere = read(&served, &sprint, "/");
+    assert!(elsewhere.contains(&format!("{slug}: {one_person}")), "on every page: {elsewhere}");
+    let ada = served.person(&sprint, "Ada").get("/").text();
+    assert!(!ada.contains("has given"), "organizers alone: {ada}");
+
+    // The same answers, as they would have been three hours ago.
+    let (now, then) = (sprint.path("now.zip"), sprint.path("then.zip"));
+    sprint.ok(&["backup", now.to_str().unwrap()]);
+    three_hours_older(&now, &then);
+    let later = Sprint::empty();
+    later.ok(&["restore", then.to_str().unwrap()]);
+    let served = Served::start(&later);
+    until("it is told that nobody answers any more", || {
+        read(&served, &later, &page)
+            .contains("The last hour brought 0 answers; an hour of the day before brought 55.")
+    });
+}
+
+/// A backup whose answers were all given three hours before.
+fn three_hours_older(from: &Path, to: &Path) {
+    let mut backup = Backup::open(BufReader::new(File::open(from).unwrap())).unwrap();
+    let mut writer = Writer::new(File::create(to).unwrap());
+    for table in IN_ORDER {
+        let Some(mut rows) = backup.rows(table).unwrap() else { continue };
+        let mut text = String::new();
+        rows.read_to_string(&mut text).unwrap();
+        for line in text.lines() {
+            let mut row: serde_json::Value = serde_json::from_str(line).unwrap();
+            if *table == "responses" {
+                row["created_at"] = json!(row["created_at"].as_i64().unwrap() - 3 * 3600 * 1000);
+            }
+            writer.row(table, &row.to_string()).unwrap();
+        }
+    }
+    for hash in backup.images() {
+        writer.image(&hash, &backup.image(&hash).unwrap()).unwrap();
+    }
+    for toml in backup.sprints().unwrap() {
+        writer.sprint(&toml).unwrap();
+    }
+    let (program, made_at) = (backup.label().program.clone(), backup.label().made_at);
+    writer.finish(&program, made_at).unwrap();
 }
 
 /// Whoever answers a check cannot tell it from a pair, and what they answer counts for nobody else.

@@ -7,10 +7,10 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Linear, Module as _, VarBuilder, linear};
 use candle_transformers::models::{bert, debertav2, vit, xlm_roberta};
 use diptych_engine::EngineError;
+use diptych_model::Config;
 use serde::de::DeserializeOwned;
 
 use super::{Input, Network};
-use crate::hub_config::HubConfig;
 use crate::setup;
 
 enum Model {
@@ -32,7 +32,7 @@ struct Candle(Model);
 pub(super) fn load(
     folder: &Path,
     weights: &Path,
-    config: &HubConfig,
+    config: &Config,
 ) -> std::result::Result<Box<dyn Network>, EngineError> {
     let bad = |what: String| setup(format!("{}: {what}", weights.display()));
     let tensors = candle_core::safetensors::load(weights, &Device::Cpu)
@@ -50,7 +50,7 @@ fn read<T: DeserializeOwned>(folder: &Path, change: impl FnOnce(&mut serde_json:
     serde_json::from_value(value).map_err(candle_core::Error::wrap)
 }
 
-fn build(folder: &Path, config: &HubConfig, tensors: HashMap<String, Tensor>) -> Result<Model> {
+fn build(folder: &Path, config: &Config, tensors: HashMap<String, Tensor>) -> Result<Model> {
     let labels = config.labels.len();
     let weights = |tensors| VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     Ok(match config.model_type.as_str() {
