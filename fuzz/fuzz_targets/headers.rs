@@ -45,8 +45,11 @@ fn comes_from(headers: &HeaderMap, proxy: bool) {
             continue;
         };
         if !proxy {
-            assert_eq!(client, Client { address: peer, https: false, behind_a_stranger: forwarded });
+            let alone = Client { address: peer, https: false, behind_a_stranger: forwarded, at_this_machine: false };
+            assert_eq!(client, alone);
         }
+        assert!(!client.at_this_machine, "{client:?} comes from elsewhere");
+        assert!(!client.address.is_loopback() || client.behind_a_stranger, "{client:?} is nobody next door");
         if client.address != peer {
             let digits = |text: &str| text.contains(['.', ':']);
             let said = headers.get_all("x-forwarded-for").iter();

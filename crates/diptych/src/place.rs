@@ -115,6 +115,23 @@ impl Server {
         }
     }
 
+    /// Refuses a sprint under another slug than the one under which people have answered: it would begin anew, and
+    /// leave them nowhere. Where one database has several sprints nobody can tell.
+    async fn check_slug(&self, slug: &str, store: &Store) -> Result<()> {
+        if self.hosts_many || !store.address().starts_with("sqlite:") {
+            return Ok(());
+        }
+        let answered = store.answered_sprints().await?;
+        if let Some(was) = answered.first().filter(|_| !answered.iter().any(|known| known == slug)) {
+            let why = format!(
+                "people have answered in this sprint under the slug `{was}`, and sprint.toml has `{slug}` now: put it \
+                 back, or begin a new sprint in another folder; nothing was changed"
+            );
+            return Err(Usage(why).into());
+        }
+        Ok(())
+    }
+
     /// Everything that a stage is given.
     pub async fn ctx(
         &self,
@@ -123,6 +140,7 @@ impl Server {
         blobs: &Blobs,
         progress: Arc<dyn Progress>,
     ) -> Result<Ctx> {
+        self.check_slug(&sprint.config.sprint.slug, store).await?;
         let id = store.sprint(&sprint.config.sprint.slug, now()).await?;
         // Counted before the configuration is read, which so is no older.
         let settings = store.settings_count(&id).await?;

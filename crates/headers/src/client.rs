@@ -14,6 +14,8 @@ pub struct Client {
     pub https: bool,
     /// Whether somebody in between speaks for it who is not believed: then `address` is theirs.
     pub behind_a_stranger: bool,
+    /// Whether it comes from the machine itself, by no header's word.
+    pub at_this_machine: bool,
 }
 
 impl Client {
@@ -26,7 +28,8 @@ impl Client {
         let forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
         if !believed(&peer) {
             let behind_a_stranger = forwarded || behind && is_private(peer);
-            return Some(Self { address: peer, https: false, behind_a_stranger });
+            let at_this_machine = peer.is_loopback() && !behind_a_stranger;
+            return Some(Self { address: peer, https: false, behind_a_stranger, at_this_machine });
         }
         let scheme = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
         let https = scheme
@@ -37,12 +40,15 @@ impl Client {
             for part in line.to_str().ok()?.rsplit(',') {
                 address = parse(part.trim())?;
                 if !believed(&address) {
-                    return Some(Self { address, https, behind_a_stranger: false });
+                    // From this machine nobody comes through a proxy elsewhere: whoever says so has written it.
+                    let behind_a_stranger = address.is_loopback();
+                    return Some(Self { address, https, behind_a_stranger, at_this_machine: false });
                 }
             }
         }
         // A proxy of ours that does not say for whom it asks speaks for anybody.
-        Some(Self { address, https, behind_a_stranger: !headers.contains_key("x-forwarded-for") })
+        let behind_a_stranger = !headers.contains_key("x-forwarded-for") || address.is_loopback();
+        Some(Self { address, https, behind_a_stranger, at_this_machine: false })
     }
 }
 
@@ -114,6 +120,18 @@ mod tests {
         assert!(!client("203.0.113.9", &[]).unwrap().behind_a_stranger);
         let alone = Client::of([127, 0, 0, 1].into(), &HeaderMap::new(), &[], false).unwrap();
         assert!(!alone.behind_a_stranger, "a server that nobody stands in front of");
+        assert!(alone.at_this_machine);
+        // Nobody becomes this machine by a header, whoever is believed.
+        for (peer, said) in [
+            ("10.0.0.1", "127.0.0.1, 10.5.5.5"),
+            ("10.0.0.1", "127.0.0.1"),
+            ("::1", "::1"),
+            ("::1", "[::1]:80"),
+        ] {
+            let client = client(peer, &[said]).unwrap();
+            assert!(!client.at_this_machine && client.behind_a_stranger, "{peer} says {said}: {client:?}");
+        }
+        assert!(!client("127.0.0.1", &["127.0.0.1"]).unwrap().at_this_machine);
     }
 
     proptest::proptest! {

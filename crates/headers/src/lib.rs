@@ -9,7 +9,7 @@ mod origin;
 
 pub use client::{Client, is_private, network};
 pub use likes::{best, takes};
-pub use origin::{is_localhost, local_path, same_origin};
+pub use origin::{is_called_as_a_neighbour, is_localhost, local_path, same_origin};
 
 /// The value of the cookie of this name, as the browser sent it; of several, the first.
 pub fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
@@ -21,6 +21,14 @@ pub fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(name, _)| *name == wanted)
         .map(|(_, value)| value)
+}
+
+/// Whether the browser has what goes by this tag already (RFC 9110, 13.1.2): it names it among those that it has, weakly
+/// or not, or has any.
+pub fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 #[cfg(test)]
@@ -38,5 +46,21 @@ mod tests {
         assert_eq!(cookie(&headers, "sessions"), Some("3"));
         assert_eq!(cookie(&headers, "c"), None);
         assert_eq!(cookie(&headers, ""), None);
+    }
+
+    #[test]
+    fn a_tag_is_known_however_it_is_said() {
+        let known = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(value));
+            has(&headers, "\"a-1\"")
+        };
+        for value in ["\"a-1\"", "W/\"a-1\"", "\"b\", \"a-1\"", "*"] {
+            assert!(known(value), "{value}");
+        }
+        for value in ["a-1", "\"a-12\"", "", "\"b\""] {
+            assert!(!known(value), "{value}");
+        }
+        assert!(!has(&HeaderMap::new(), "\"a-1\""));
     }
 }

@@ -22,8 +22,30 @@ pub fn same_origin(headers: &HeaderMap) -> bool {
 /// and leave out tabs and line breaks wherever they stand (URL Standard, 4.4).
 pub fn local_path(next: &str) -> &str {
     let odd = |character: char| character.is_control() || character == '\\';
-    let local = next.starts_with('/') && !next.starts_with("//") && !next.contains(odd);
+    let local =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(odd) && next.len() <= LONGEST;
     if local { next } else { "/" }
+}
+
+/// The longest such path, in bytes: it is kept while somebody is away to sign in.
+const LONGEST: usize = 1_000;
+
+/// Whether the browser calls the server by a name that only somebody of its network could have for it: by its address,
+/// by one word, or by a name of local networks (RFC 6762, RFC 8375). Any other name may be a stranger's, whose page is
+/// pointed at this server to act as one of its own.
+pub fn is_called_as_a_neighbour(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let bare = host.rsplit_once(':').map_or(host, |(name, port)| {
+        match port.bytes().all(|byte| byte.is_ascii_digit()) {
+            true => name,
+            false => host,
+        }
+    });
+    let inner = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(bare);
+    let local = [".local", ".localhost", ".home.arpa", ".internal", ".lan"];
+    let name = bare.to_ascii_lowercase();
+    inner.parse::<std::net::IpAddr>().is_ok()
+        || !name.is_empty() && (!name.contains('.') || local.iter().any(|end| name.ends_with(end)))
 }
 
 /// Whether the browser calls the server `localhost`: what holds for that name holds for everything else that is
@@ -53,6 +75,33 @@ mod tests {
         ] {
             assert_eq!(local_path(bad), "/", "{bad:?}");
         }
+        assert_eq!(local_path(&format!("/{}", "a".repeat(LONGEST))), "/");
+    }
+
+    #[test]
+    fn neighbours_call_it_by_no_name_that_strangers_have() {
+        let called = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            is_called_as_a_neighbour(&headers)
+        };
+        for near in
+            ["127.0.0.1:8080", "[::1]:80", "[fd00::1]", "localhost", "prefs:80", "Prefs.LOCAL", "a.lan:1"]
+        {
+            assert!(called(near), "{near}");
+        }
+        for far in [
+            "evil.example",
+            "evil.example:8080",
+            "127.0.0.1.evil.example",
+            "a:b",
+            "",
+            ":80",
+            "a.local.example",
+        ] {
+            assert_eq!(called(far), far == "a:b", "{far}");
+        }
+        assert!(!is_called_as_a_neighbour(&HeaderMap::new()));
     }
 
     proptest::proptest! {

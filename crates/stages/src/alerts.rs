@@ -24,9 +24,9 @@ pub struct LastDay {
     pub most_by: Option<(String, i64, i64)>,
     /// Answers of the last hour.
     pub hour: i64,
-    /// Hours before the last one, up to 24, since the first answer.
-    pub hours_before: i64,
-    /// Answers of those hours.
+    /// How long the time before the last hour was, up to 24 hours, since the first answer; in milliseconds.
+    pub time_before: Millis,
+    /// Answers of that time.
     pub before: i64,
 }
 
@@ -71,13 +71,13 @@ pub async fn alerts(ctx: &Ctx, addresses: Addresses, now: Millis) -> Result<Vec<
     // In one pass over a day's answers: it is made again and again while people wait for theirs.
     let moments = [HOUR, 24 * HOUR, 25 * HOUR].map(|ago| now - ago);
     let given = ctx.store.given_since(&ctx.sprint, moments).await?;
-    let hours_before = ((now - first) / HOUR - 1).clamp(0, 24);
-    Ok(of_day(ctx.config.alerts, &LastDay::of(&given, hours_before), addresses))
+    let time_before = (now - first - HOUR).clamp(0, 24 * HOUR);
+    Ok(of_day(ctx.config.alerts, &LastDay::of(&given, time_before), addresses))
 }
 
 impl LastDay {
     /// Of what everybody has given in the last hour, day, and 25 hours.
-    fn of(given: &[Given], hours_before: i64) -> Self {
+    fn of(given: &[Given], time_before: Millis) -> Self {
         let [hour, answers, whole] =
             [0, 1, 2].map(|since| given.iter().map(|one| one.responses[since]).sum::<i64>());
         let of_people = given.iter().filter(|one| !one.simulated && one.responses[1] > 0);
@@ -87,7 +87,7 @@ impl LastDay {
             answers,
             most_by: most.map(|one| (one.name.clone(), one.responses[1], people)),
             hour,
-            hours_before,
+            time_before,
             before: whole - hour,
         }
     }
@@ -108,8 +108,8 @@ fn of_day(config: AlertsConfig, last: &LastDay, (from_one, from_all, addresses):
     if addresses == 1 && from_all >= ENOUGH_A_DAY || too_much(from_one, from_all, share_of(addresses)) {
         alerts.push(Alert::OneAddress { about: rounded(from_one), all: from_all });
     }
-    if last.hours_before > 0 {
-        let usual = last.before as f64 / last.hours_before as f64;
+    if last.time_before >= HOUR {
+        let usual = last.before as f64 * HOUR as f64 / last.time_before as f64;
         if usual >= ENOUGH_AN_HOUR && (last.hour as f64) < config.fall * usual {
             alerts.push(Alert::Fall { hour: last.hour, usual: usual.round() as i64 });
         }
@@ -134,10 +134,10 @@ mod tests {
             answers: 934,
             most_by: Some(("Ana".to_owned(), 30, 2)),
             hour: 13,
-            hours_before: 24,
+            time_before: 24 * HOUR,
             before: 927,
         };
-        assert_eq!(LastDay::of(&all, 24), day);
+        assert_eq!(LastDay::of(&all, 24 * HOUR), day);
         assert_eq!(LastDay::of(&[], 0), LastDay::default());
     }
 
@@ -147,7 +147,7 @@ mod tests {
             answers: 1000,
             most_by: Some(("Ana".to_owned(), 250, 40)),
             hour: 40,
-            hours_before: 24,
+            time_before: 24 * HOUR,
             before: 960,
         };
         let said = |last: &LastDay, address| of_day(AlertsConfig::default(), last, address);
@@ -165,9 +165,12 @@ mod tests {
         let quiet = LastDay { hour: 7, ..calm.clone() };
         assert_eq!(said(&quiet, (0, 0, 0)), [Alert::Fall { hour: 7, usual: 40 }]);
         assert_eq!(
-            said(&LastDay { hours_before: 0, ..quiet }, (0, 0, 0)),
+            said(&LastDay { time_before: HOUR - 1, ..quiet.clone() }, (0, 0, 0)),
             Vec::<Alert>::new(),
             "it has only begun"
         );
+        // Of 1.9 hours with 76 answers, an hour had 40: 16 are not yet a fall, as they would be beside 76.
+        let early = LastDay { hour: 16, before: 76, time_before: 19 * HOUR / 10, ..quiet };
+        assert_eq!(said(&early, (0, 0, 0)), Vec::<Alert>::new());
     }
 }

@@ -13,6 +13,9 @@ use crate::Result;
 /// How many pairs a person may hold at once.
 pub const MOST_AT_ONCE: usize = 10;
 
+const HOUR: Millis = 3600 * 1000;
+const DAY: Millis = 24 * HOUR;
+
 /// After how long to ask again in a sprint that is paused.
 const PAUSE: Millis = 30_000;
 
@@ -75,21 +78,19 @@ fn coin() -> Side {
     if rand::random() { Side::Left } else { Side::Right }
 }
 
-/// Whether a check comes with `count` new pairs, and which; at most one, so that two never follow each other
-/// closely. `random` gives numbers from 0 to 1.
+/// Whether a check comes in place of one of `count` new pairs, and which; at most one, so that two never follow each
+/// other closely. `random` gives numbers from 0 to 1.
 fn draw_check(config: ChecksConfig, count: usize, mut random: impl FnMut() -> f64) -> Option<CheckDraw> {
-    // Of what is shown, not of the pairs: with a share of 1 in 20, one check comes to 19 pairs.
-    let before_each = |share: f64| share / (1.0 - config.repeats - config.gold);
     (1..=count).find_map(|with| {
         let drawn = random();
-        let kind = if drawn < before_each(config.repeats) {
+        let kind = if drawn < config.repeats {
             CheckKind::Repeat
-        } else if drawn < before_each(config.repeats) + before_each(config.gold) {
+        } else if drawn < config.repeats + config.gold {
             CheckKind::Gold
         } else {
             return None;
         };
-        Some(CheckDraw { kind, with, side: coin(), lot: rand::random() })
+        Some(CheckDraw { kind, with, side: coin(), lot: rand::random(), pictures: rand::random() })
     })
 }
 
@@ -155,9 +156,11 @@ pub fn rounded(count: i64) -> i64 {
     count - count.rem_euclid(10)
 }
 
-/// In how many days a sprint is done at the pace of the last one, rounded up; none where nobody has answered in it.
-pub fn days_left(given: i64, wanted: i64, last_day: i64) -> Option<i64> {
-    (last_day > 0).then(|| ((wanted - given).max(0) + last_day - 1) / last_day)
+/// In how many days a sprint is done at the pace of the last one, rounded up; none where nobody has answered in it. A
+/// sprint that began a while ago, in milliseconds, has its pace of that time; of less than an hour none can be told.
+pub fn days_left(given: i64, wanted: i64, last_day: i64, begun: Millis) -> Option<i64> {
+    let days = begun.clamp(HOUR, DAY) as f64 / DAY as f64;
+    (last_day > 0).then(|| ((wanted - given).max(0) as f64 * days / last_day as f64).ceil() as i64)
 }
 
 #[cfg(test)]
@@ -171,13 +174,13 @@ mod tests {
         let (mut shown, mut of) = (0, [0; 2]);
         for _ in 0..10_007 {
             let check = draw_check(config, 1, || numbers.next().unwrap());
-            shown += 1 + usize::from(check.is_some());
+            shown += 1;
             if let Some(check) = check {
                 assert_eq!(check.with, 1);
                 of[usize::from(check.kind == CheckKind::Gold)] += 1;
             }
         }
-        let share = |number: i32| (f64::from(number) / shown as f64 * 1000.0).round();
+        let share = |number: i32| (f64::from(number) / f64::from(shown) * 1000.0).round();
         assert_eq!(of.map(share), [50.0, 100.0]);
         assert_eq!(draw_check(ChecksConfig::default(), 10, || 0.0), None);
         let first = draw_check(config, 3, || 0.0).map(|check| (check.kind, check.with));
@@ -191,10 +194,13 @@ mod tests {
 
     #[test]
     fn a_pace_is_a_forecast_only_where_there_is_one() {
-        assert_eq!(days_left(0, 30, 0), None);
-        assert_eq!(days_left(10, 30, 10), Some(2));
-        assert_eq!(days_left(10, 30, 7), Some(3), "rounded up");
-        assert_eq!(days_left(25, 30, 10), Some(1));
-        assert_eq!(days_left(30, 30, 10), Some(0));
+        assert_eq!(days_left(0, 30, 0, DAY), None);
+        assert_eq!(days_left(10, 30, 10, DAY), Some(2));
+        assert_eq!(days_left(10, 30, 7, 9 * DAY), Some(3), "rounded up");
+        assert_eq!(days_left(25, 30, 10, DAY), Some(1));
+        assert_eq!(days_left(30, 30, 10, DAY), Some(0));
+        assert_eq!(days_left(1_000, 12_000, 1_000, 2 * HOUR), Some(1), "22 hours at 500 an hour");
+        assert_eq!(days_left(1_000, 49_000, 1_000, 2 * HOUR), Some(4));
+        assert_eq!(days_left(10, 4_810, 10, 1), Some(20), "a minute is no pace");
     }
 }

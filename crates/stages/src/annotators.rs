@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use diptych_core::config::Overlap;
 use diptych_core::{Answer, CheckKind, Choice, PairId, ResponseState};
 use diptych_stats as stats;
 use diptych_store::EVERY_PROMPT;
@@ -137,7 +138,7 @@ pub async fn figures(ctx: &Ctx) -> Result<Vec<Figures>> {
     let responses = ctx.store.responses(&ctx.sprint, EVERY_PROMPT).await?;
     let people = ctx.store.annotators(&ctx.sprint).await?;
     let checks = ctx.store.check_counts(&ctx.sprint).await?;
-    Ok(of_rows(&pairs, &responses, people, &checks))
+    Ok(of_rows(&pairs, &responses, people, &checks, ctx.config.annotate.overlap))
 }
 
 /// A response, with its pair and all that were given to it.
@@ -148,6 +149,7 @@ fn of_rows(
     responses: &HashMap<PairId, Vec<ResponseRow>>,
     people: Vec<Annotator>,
     checks: &[CheckCount],
+    overlap: Overlap,
 ) -> Vec<Figures> {
     let totals = wins(pairs, |pair| responses.get(&pair.id).map(|given| tally(given)));
     let mut of: HashMap<&str, Vec<Given>> = HashMap::new();
@@ -166,7 +168,7 @@ fn of_rows(
             mine.sort_by_key(|(_, _, response)| response.created_at);
             let checks: Vec<&CheckCount> =
                 checks.iter().filter(|check| check.pseudonym == person.pseudonym).collect();
-            of_person(person, &mine, &checks, &totals)
+            of_person(person, &mine, &checks, &totals, overlap)
         })
         .filter(|figures| figures.answers + figures.gold.whole + figures.repeats.whole > 0)
         .collect();
@@ -198,7 +200,13 @@ fn add<'a>(wins: &mut Wins<'a>, pair: &'a PairRow, first: u64, second: u64) {
     }
 }
 
-fn of_person(person: Annotator, mine: &[Given], checks: &[&CheckCount], totals: &Wins<'_>) -> Figures {
+fn of_person(
+    person: Annotator,
+    mine: &[Given],
+    checks: &[&CheckCount],
+    totals: &Wins<'_>,
+    overlap: Overlap,
+) -> Figures {
     let (mut left, mut agreement, mut change) = (Share::default(), Share::default(), Change::default());
     let (mut pressed, mut times, mut won) = (Vec::new(), Vec::new(), Wins::new());
     for (pair, given, response) in mine {
@@ -215,8 +223,9 @@ fn of_person(person: Annotator, mine: &[Given], checks: &[&CheckCount], totals: 
             agreement.count(most == response.answer);
         }
         if response.counts() {
-            change.reopened += 1;
-            change.verdicts += u64::from(majority(&all) != majority(&others));
+            let left = without(given, response, overlap);
+            change.reopened += u64::from(overlap.wanted(&left) > left.iter().sum());
+            change.verdicts += u64::from(majority(&all) != majority(&left));
             add(
                 &mut won,
                 pair,
@@ -252,6 +261,18 @@ fn of_person(person: Annotator, mine: &[Given], checks: &[&CheckCount], totals: 
     };
     figures.remarks = remarks(&figures);
     figures
+}
+
+/// The answers to a pair that count where this one does not: those that came after it was filled take its place.
+fn without(given: &[ResponseRow], response: &ResponseRow, overlap: Overlap) -> Tally {
+    let mut left = tally(given);
+    left[response.answer as usize] -= 1;
+    for surplus in given.iter().filter(|other| other.state == ResponseState::Surplus) {
+        if left.iter().sum::<u32>() < overlap.max {
+            left[surplus.answer as usize] += 1;
+        }
+    }
+    left
 }
 
 /// The answer that was given most often; none where two were, or nothing was.
@@ -371,7 +392,35 @@ mod tests {
             CheckCount { pseudonym: "lea".to_owned(), kind: "gold".to_owned(), passed: 4, failed: 8 },
             CheckCount { pseudonym: "lea".to_owned(), kind: "repeat".to_owned(), passed: 0, failed: 10 },
         ];
-        of_rows(&pairs, &responses, people.into(), &checks)
+        of_rows(&pairs, &responses, people.into(), &checks, Overlap::of(3))
+    }
+
+    #[test]
+    fn who_is_left_out_is_missed_only_where_somebody_must_be_asked() {
+        let two_or_three = Overlap { min: 2, max: 3 };
+        let given = |answers: [Answer; 3], last: ResponseState| {
+            let [ana, ben, cem] = answers;
+            let mut all = vec![
+                response(0, "ana", ana, Side::Left),
+                response(0, "ben", ben, Side::Left),
+                response(0, "cem", cem, Side::Left),
+            ];
+            all[2].state = last;
+            all
+        };
+        let asks = |given: &[ResponseRow], overlap: Overlap| {
+            let left = without(given, &given[0], overlap);
+            overlap.wanted(&left) > left.iter().sum()
+        };
+        let (one, other) = (Answer::Image1, Answer::Image2);
+        let counted = given([other, one, one], ResponseState::Submitted);
+        assert!(!asks(&counted, two_or_three), "the other two agree");
+        assert!(asks(&counted, Overlap::of(3)));
+        let split = given([one, one, other], ResponseState::Submitted);
+        assert!(asks(&split, two_or_three), "the other two do not");
+        let surplus = given([one, one, other], ResponseState::Surplus);
+        assert!(!asks(&surplus, Overlap::of(2)), "one more is there");
+        assert_eq!(without(&surplus, &surplus[0], Overlap::of(2)).iter().sum::<u32>(), 2);
     }
 
     #[test]

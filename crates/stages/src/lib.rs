@@ -9,6 +9,7 @@ pub mod annotate;
 pub mod annotators;
 pub mod backup;
 pub mod begin;
+pub mod board;
 pub mod clean;
 pub mod collect;
 pub mod contact_sheet;

@@ -127,6 +127,7 @@ async fn take_in<'t>(
     let cooled = takes.iter().map(|take| take.now - take.skip_cooldown).min().unwrap_or(0);
     let mut look = look(connection, sprint, takes, cooled).await?;
     if look.leases_are_over {
+        renew(connection, sprint, takes).await?;
         end_leases(connection, sprint, latest(takes)).await?;
         look = self::look(connection, sprint, takes, cooled).await?;
     }
@@ -160,9 +161,9 @@ async fn take_in<'t>(
             give(&mut line, &mut new);
         }
     }
+    let checks = draw_checks(connection, &asked, &mut new, written, &mut held).await?;
     write_down(connection, &new[written..]).await?;
-
-    draw_checks(connection, &asked, &new, &mut held).await?;
+    checks::write_down(connection, &checks).await?;
 
     let of_take = |take: &Take| held.get(&take.person).map_or(&[][..], Vec::as_slice);
     let in_vain: Vec<&Take> = asked.iter().copied().filter(|take| of_take(take).is_empty()).collect();
@@ -261,30 +262,37 @@ async fn look(
     })
 }
 
-/// Mixes in the checks that were drawn. One comes only with new pairs, and behind them, so that nobody is measured who
-/// has nothing more to do.
-async fn draw_checks(
+/// Mixes in the checks that were drawn, and gives those that are not written down yet. One comes only with new pairs, in
+/// the place of the last of them, which stays in the line: so it is shown by the take that made it, as a pair is, and
+/// nobody is measured who has nothing more to do. What is `written` of the new holds stays.
+async fn draw_checks<'t>(
     connection: &mut Connection,
-    takes: &[&Take],
-    new: &[NewHold<'_>],
+    takes: &[&'t Take],
+    new: &mut Vec<NewHold<'t>>,
+    written: usize,
     held: &mut HashMap<PersonId, Vec<Held>>,
-) -> Result<()> {
-    let mut made: Vec<NewCheck<'_>> = Vec::new();
+) -> Result<Vec<NewCheck<'t>>> {
+    let mut made: Vec<NewCheck<'t>> = Vec::new();
     for take in takes {
         let Checks::Now(draw) = take.checks else { continue };
-        if new.iter().filter(|hold| *hold.person == take.person).count() < draw.with.max(1) {
+        let is_theirs = |hold: &NewHold<'_>| *hold.person == take.person;
+        if new.iter().filter(|hold| is_theirs(hold)).count() < draw.with.max(1) {
             continue;
         }
+        let Some(last) = new.iter().rposition(is_theirs).filter(|place| *place >= written) else { continue };
         // What is drawn for a person goes by their checks so far.
         if made.iter().any(|check| check.take.person == take.person) {
             checks::write_down(connection, &std::mem::take(&mut made)).await?;
         }
         if let Some(check) = checks::draw(connection, take, draw).await? {
-            held.entry(take.person.clone()).or_default().push(check.shown.clone());
+            let instead_of = new.remove(last).id;
+            let mine = held.entry(take.person.clone()).or_default();
+            mine.retain(|one| one.id != instead_of);
+            mine.push(check.shown.clone());
             made.push(check);
         }
     }
-    checks::write_down(connection, &made).await
+    Ok(made)
 }
 
 /// A hold to be written down.
@@ -344,6 +352,37 @@ async fn write_down(connection: &mut Connection, holds: &[NewHold<'_>]) -> Resul
 
 const END_LEASES: &str = "UPDATE assignments SET state = 'expired', ended_at = $2 \
      WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 RETURNING pair";
+
+/// Renews what those hold who ask, where its lease is over and nobody has ended it: they are there. What measures them
+/// comes along. Where nothing new is given (a sprint is paused, or closed and its answers may be known), leases end.
+async fn renew(connection: &mut Connection, sprint: &SprintId, takes: &[&Take]) -> Result<()> {
+    let there: Vec<&&Take> = takes.iter().filter(|take| !take.sides.is_empty()).collect();
+    let people: Vec<&str> = there.iter().map(|take| take.person.as_str()).collect();
+    let (Some(lease), now) = (there.iter().map(|take| take.lease).max(), latest(takes)) else {
+        return Ok(());
+    };
+    let query = format!(
+        "SELECT person, MIN(expires_at) FROM assignments WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 \
+         AND person IN ({}) GROUP BY person",
+        places(3, people.len())
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(query)).bind(sprint.as_str()).bind(now);
+    for person in padded(&people) {
+        query = query.bind(person);
+    }
+    let over: Vec<(String, Millis)> = query.fetch_all(&mut *connection).await?;
+    for (person, first) in over {
+        for table in ["assignments", "checks"] {
+            let query = format!(
+                "UPDATE {table} SET expires_at = $5 WHERE sprint = $1 AND person = $2 AND state = 'open' \
+                 AND expires_at >= $3 AND expires_at <= $4"
+            );
+            let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(&person);
+            query.bind(first).bind(now).bind(now + lease).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
 
 /// The sprint's holds whose leases end first; how many follows.
 const FIRST_TO_END: &str = "SELECT id, pair, expires_at FROM assignments WHERE sprint = $1 \

@@ -119,12 +119,18 @@ impl Blobs {
         }
     }
 
+    /// The folder that holds them; none where they are elsewhere.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// Whether a blob can be written and read back right now.
     ///
     /// # Errors
     /// Where it cannot.
     pub async fn ready(&self) -> Result<()> {
-        let key = self.key("ready");
+        // Under a name of its own: others may be looking at the same moment.
+        let key = self.key(&format!("ready-{:032x}", rand::random::<u128>()));
         self.store
             .put(&key, PutPayload::from_static(b"ready"))
             .await

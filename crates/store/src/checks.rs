@@ -46,6 +46,8 @@ pub struct CheckDraw {
     pub side: Side,
     /// Decides what is shown.
     pub lot: u64,
+    /// Under which names its pictures are shown: as random as those of a pair, so that none tells which it is.
+    pub pictures: [u128; 2],
 }
 
 /// How a person has done in one kind of check.
@@ -221,7 +223,7 @@ async fn repeat<'t>(
             && answer != Answer::ToxicContent
         {
             let (id, images) = (pair.id.clone(), [pair.image_1.clone(), pair.image_2.clone()]);
-            return Ok(Some(made(take, draw.kind, pair, id, images, side.other(), answer)));
+            return Ok(Some(made(take, draw, pair, id, images, side.other(), answer)));
         }
     }
     Ok(None)
@@ -271,7 +273,7 @@ async fn gold<'t>(
         found = gold_of(&pairs, draw);
     }
     Ok(found.map(|(other, images)| {
-        made(take, draw.kind, pairs.swap_remove(0), other, images, draw.side, Answer::Image1)
+        made(take, draw, pairs.swap_remove(0), other, images, draw.side, Answer::Image1)
     }))
 }
 
@@ -291,14 +293,14 @@ fn gold_of(pairs: &[Source], draw: CheckDraw) -> Option<(String, [String; 2])> {
 
 fn made(
     take: &Take,
-    kind: CheckKind,
+    CheckDraw { kind, pictures: names, .. }: CheckDraw,
     pair: Source,
     other: String,
     images: [String; 2],
     side: Side,
     expected: Answer,
 ) -> NewCheck<'_> {
-    let pictures = [(); 2].map(|()| uuid::Uuid::new_v4().simple().to_string());
+    let pictures = names.map(|name| format!("{name:032x}"));
     let (left, right) = match side {
         Side::Left => (pictures[0].clone(), pictures[1].clone()),
         Side::Right => (pictures[1].clone(), pictures[0].clone()),

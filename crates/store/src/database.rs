@@ -142,6 +142,13 @@ impl Store {
         self.backend
     }
 
+    /// The folder of its file; none where it is elsewhere.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let path = self.address.strip_prefix("sqlite:")?;
+        let path = Path::new(path.split('?').next().unwrap_or(path).trim_start_matches("//"));
+        path.parent().map(Path::to_owned)
+    }
+
     /// The address that its connections were made to, with the way that was found to work.
     pub fn address(&self) -> &str {
         &self.address

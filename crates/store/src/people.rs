@@ -341,7 +341,8 @@ impl Store {
         })
     }
 
-    /// Says what a person may do in a sprint.
+    /// Says what a person may do in a sprint. Who may see what others must not comes in anew: a session may have been
+    /// begun by a name alone.
     ///
     /// # Errors
     /// Where the database fails.
@@ -357,11 +358,20 @@ impl Store {
                 .bind(person.as_str())
                 .bind(sprint.as_str())
                 .bind(role.as_str())
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
-                Ok(())
+                if role == Role::Annotator {
+                    return Ok(());
+                }
+                end_sessions(connection, person.as_str()).await
             })
         })
         .await
     }
+}
+
+/// Signs the person out everywhere.
+pub(crate) async fn end_sessions(connection: &mut Connection, person: &str) -> Result<()> {
+    sqlx::query("DELETE FROM sessions WHERE person = $1").bind(person).execute(connection).await?;
+    Ok(())
 }

@@ -63,6 +63,8 @@ pub struct Proposal {
 pub enum Proposed {
     /// It waits.
     Waiting,
+    /// Nobody knows who it is: of guests one person may be many.
+    Guest,
     /// This person has as many waiting as anybody may.
     TooManyOfYours,
     /// As many wait in all as are kept.
@@ -98,6 +100,13 @@ impl Store {
                 .bind(&proposal.slug)
                 .fetch_one(&mut *connection)
                 .await?;
+                let guest: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM people WHERE id = $1 AND kind = 'guest'")
+                    .bind(proposal.person.as_str())
+                    .fetch_one(&mut *connection)
+                    .await?;
+                if guest > 0 {
+                    return Ok(Proposed::Guest);
+                }
                 if own >= MOST_OF_ONE {
                     return Ok(Proposed::TooManyOfYours);
                 }
@@ -225,6 +234,7 @@ impl Store {
                 let mut roles = vec![(organizer.as_str(), "organizer")];
                 if proofs > 0 && proposal.person != organizer.as_str() {
                     roles.push((&proposal.person, "moderator"));
+                    crate::people::end_sessions(&mut *connection, &proposal.person).await?;
                 }
                 for (person, role) in roles {
                     sqlx::query("INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3)")

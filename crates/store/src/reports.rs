@@ -1,6 +1,6 @@
 //! Reports: answers `toxic_content`, which withdraw a pair until moderators have looked at it.
 
-use diptych_core::{PairId, PersonId, SprintId};
+use diptych_core::{AssignmentId, PairId, PersonId, SprintId};
 
 use crate::reviews::{NewReview, Verdict};
 use crate::{Connection, Millis, Result, Store};
@@ -72,6 +72,17 @@ impl Store {
         .bind(sprint.as_str())
         .fetch_one(self.readers())
         .await?)
+    }
+
+    /// Whether reports or skips withhold the pair of this assignment.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn is_withheld(&self, assignment: &AssignmentId) -> Result<bool> {
+        let query = "SELECT COUNT(*) FROM assignments JOIN pairs ON pairs.id = assignments.pair \
+             WHERE assignments.id = $1 AND pairs.reported";
+        let one: i64 = sqlx::query_scalar(query).bind(assignment.as_str()).fetch_one(self.lookups()).await?;
+        Ok(one > 0)
     }
 
     /// The keys of pairs that reports withhold.
@@ -212,10 +223,11 @@ pub(crate) async fn take_back(
 
 /// Withholds a pair whose open reports are enough, and gives it back where they are not.
 async fn weigh(connection: &mut Connection, sprint: &SprintId, pair: &str, now: Millis) -> Result<()> {
-    // Who is often overturned counts only beside somebody else.
+    // Who is often overturned, and who is a guest, of whom one person may be many, counts only beside somebody else.
     let (needed, all, trusted): (i64, i64, i64) = sqlx::query_as(
-        "SELECT COALESCE(MAX(needed), 1), COUNT(*), CAST(COALESCE(SUM(CASE WHEN kind = 'toxic' AND overturned >= $3 AND overturned > upheld THEN 0 ELSE 1 END), 0) \
+        "SELECT COALESCE(MAX(needed), 1), COUNT(*), CAST(COALESCE(SUM(CASE WHEN kind = 'toxic' AND (guest > 0 OR overturned >= $3 AND overturned > upheld) THEN 0 ELSE 1 END), 0) \
          AS BIGINT) FROM (SELECT needed, mine.kind, \
+          (SELECT COUNT(*) FROM people WHERE people.id = mine.person AND people.kind = 'guest') AS guest, \
           (SELECT COUNT(*) FROM reports r WHERE r.sprint = $1 AND r.person = mine.person AND r.kind = 'toxic' AND r.state = 'overturned') \
            AS overturned, \
           (SELECT COUNT(*) FROM reports r WHERE r.sprint = $1 AND r.person = mine.person AND r.kind = 'toxic' AND r.state = 'upheld') \

@@ -143,6 +143,8 @@ impl Respond {
 struct Standing {
     /// Whether one more may join: the overlap is not full, and this person has no other part in the pair.
     room: bool,
+    /// Another hold of the same pair that this person got meanwhile; its place is theirs.
+    again: Option<AssignmentId>,
     /// Whether it is answered and the answer does not count.
     surplus: bool,
     /// Whether the person's answers do not count.
@@ -309,10 +311,12 @@ async fn find(
 }
 
 async fn standing(connection: &mut Connection, assignment: &AssignmentId) -> Result<Standing> {
-    let (slots, others, surplus, excluded): (i64, i64, i64, i64) = sqlx::query_as(
+    let (slots, answered, again, surplus, excluded): (i64, i64, Option<String>, i64, i64) = sqlx::query_as(
         "SELECT pairs.slots, \
          (SELECT COUNT(*) FROM assignments other WHERE other.pair = mine.pair AND other.person = mine.person \
-          AND other.id <> mine.id AND other.state IN ('open', 'answered')), \
+          AND other.id <> mine.id AND other.state = 'answered'), \
+         (SELECT MIN(other.id) FROM assignments other WHERE other.pair = mine.pair AND other.person = mine.person \
+          AND other.id <> mine.id AND other.state = 'open'), \
          (SELECT COUNT(*) FROM responses r WHERE r.pair = mine.pair AND r.person = mine.person \
           AND r.state IN ('surplus', 'excluded')), \
          (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = mine.sprint AND e.person = mine.person \
@@ -321,7 +325,12 @@ async fn standing(connection: &mut Connection, assignment: &AssignmentId) -> Res
     .bind(assignment.as_str())
     .fetch_one(connection)
     .await?;
-    Ok(Standing { room: slots > 0 && others == 0, surplus: surplus > 0, excluded: excluded > 0 })
+    Ok(Standing {
+        room: slots > 0 && answered == 0 && again.is_none(),
+        again: again.map(AssignmentId::from_text),
+        surplus: surplus > 0,
+        excluded: excluded > 0,
+    })
 }
 
 /// The assignment, where it is this person's.
@@ -403,7 +412,12 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
     let Some(answer) = respond.choice.answer(mine.side) else {
         return skip(connection, respond, &mine, &standing).await;
     };
-    if mine.state != AssignmentState::Open {
+    if mine.state != AssignmentState::Open
+        && let Some(again) = &standing.again
+    {
+        // Their lease had ended, and they were given the same pair: this is the answer to it.
+        end_as_expired(connection, again, respond.now).await?;
+    } else if mine.state != AssignmentState::Open {
         if !standing.room {
             return Ok(Responded::Gone);
         }
@@ -499,6 +513,11 @@ async fn skip(
         // Its lease has ended and its place is given back already; the skip is noted for its cool-down.
         AssignmentState::Expired => {
             end_as_skipped(connection, respond).await?;
+            if let Some(again) = &standing.again {
+                end_as_expired(connection, again, respond.now).await?;
+                give_back(connection, &mine.pair).await?;
+                weigh_skips(connection, respond, mine).await?;
+            }
             // A pair that others have filled does not linger.
             if standing.room {
                 weigh_skips(connection, respond, mine).await?;
@@ -519,6 +538,16 @@ async fn end_as_skipped(connection: &mut Connection, respond: &Respond) -> Resul
     sqlx::query("UPDATE assignments SET state = 'skipped', ended_at = $2 WHERE id = $1")
         .bind(respond.assignment.as_str())
         .bind(respond.now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Ends this hold, whose place goes on to something else.
+async fn end_as_expired(connection: &mut Connection, hold: &AssignmentId, now: Millis) -> Result<()> {
+    sqlx::query("UPDATE assignments SET state = 'expired', ended_at = $2 WHERE id = $1")
+        .bind(hold.as_str())
+        .bind(now)
         .execute(connection)
         .await?;
     Ok(())

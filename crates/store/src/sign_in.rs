@@ -205,6 +205,7 @@ impl Store {
                 let query = "SELECT sprint, role FROM invitations WHERE hash = $1 AND places > 0 AND expires_at > $2";
                 let row = sqlx::query_as(query).bind(&hash).bind(now).fetch_optional(&mut *connection).await?;
                 let Some(to) = row.map(invitation).transpose()? else { return Ok(Invited::Over) };
+                let is_new = matches!(guest, Guest::New(_));
                 let person = match guest {
                     Guest::Known(person) => person,
                     Guest::New(name) => match Self::new_person_in(connection, &name, PersonKind::Person, now).await? {
@@ -212,20 +213,28 @@ impl Store {
                         None => return Ok(Invited::NameTaken),
                     },
                 };
-                sqlx::query("UPDATE invitations SET places = places - 1 WHERE hash = $1")
-                    .bind(&hash)
-                    .execute(&mut *connection)
-                    .await?;
+                let mut gained = false;
                 if to.role != Role::Annotator {
-                    sqlx::query(
+                    let changed = sqlx::query(
                         "INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3) ON CONFLICT (person, sprint) \
                          DO UPDATE SET role = excluded.role WHERE roles.role = 'annotator'",
                     )
                     .bind(person.id.as_str())
                     .bind(to.sprint.as_str())
                     .bind(to.role.as_str())
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
+                    gained = changed.rows_affected() > 0;
+                    if gained {
+                        crate::people::end_sessions(&mut *connection, person.id.as_str()).await?;
+                    }
+                }
+                // Who comes back by the same link takes no other place.
+                if is_new || gained {
+                    sqlx::query("UPDATE invitations SET places = places - 1 WHERE hash = $1")
+                        .bind(&hash)
+                        .execute(connection)
+                        .await?;
                 }
                 Ok(Invited::As(person, to))
             })

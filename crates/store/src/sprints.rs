@@ -25,6 +25,16 @@ pub struct Running {
 }
 
 impl Store {
+    /// The slugs of the sprints in which anybody has answered.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn answered_sprints(&self) -> Result<Vec<String>> {
+        let query = "SELECT slug FROM sprints WHERE EXISTS (SELECT 1 FROM responses WHERE responses.sprint = sprints.id) \
+             ORDER BY created_at, id";
+        Ok(sqlx::query_scalar(query).fetch_all(self.readers()).await?)
+    }
+
     /// How every sprint is run.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use crate::{Millis, Result, Store};
 /// One person's place on the leaderboard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// The name under which the person's answers are published.
-    pub pseudonym: String,
+    /// Who it is; never to be shown.
+    pub person: PersonId,
     /// Their own name, where they ask for it to be shown.
     pub name: Option<String>,
     /// Whether the program made that person up, for the demo.
@@ -104,24 +104,20 @@ impl Store {
         .await?)
     }
 
-    /// People by how many tens of their responses count, which is all that anybody is told, and then in an order that
-    /// says nothing of the rest; of those, how many since midnight (UTC) of the day of `now`.
+    /// Everybody who has responses that count, in no order; of those, how many since midnight (UTC) of the day of `now`.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn standings(&self, sprint: &SprintId, limit: i64, now: Millis) -> Result<Vec<Standing>> {
+    pub async fn standings(&self, sprint: &SprintId, now: Millis) -> Result<Vec<Standing>> {
         let today = now - now.rem_euclid(DAY);
-        let rows: Vec<(String, String, String, i64, String, i64, i64)> = sqlx::query_as(
-            "SELECT people.id, pseudonym, people.kind, pseudonyms.named, people.name, COUNT(*) AS responses, \
-             CAST(SUM(CASE WHEN responses.created_at >= $3 THEN 1 ELSE 0 END) AS BIGINT) FROM responses \
+        let rows: Vec<(String, String, i64, String, i64, i64)> = sqlx::query_as(
+            "SELECT people.id, people.kind, pseudonyms.named, people.name, COUNT(*) AS responses, \
+             CAST(SUM(CASE WHEN responses.created_at >= $2 THEN 1 ELSE 0 END) AS BIGINT) FROM responses \
              JOIN pseudonyms ON pseudonyms.person = responses.person AND pseudonyms.sprint = responses.sprint \
              JOIN people ON people.id = responses.person WHERE responses.sprint = $1 AND state = 'submitted' \
-             GROUP BY people.id, pseudonym, people.kind, pseudonyms.named, people.name \
-             ORDER BY COUNT(*) / 10 DESC, pseudonyms.named DESC, \
-             CASE WHEN pseudonyms.named = 1 THEN people.name ELSE pseudonym END LIMIT $2",
+             GROUP BY people.id, people.kind, pseudonyms.named, people.name",
         )
         .bind(sprint.as_str())
-        .bind(limit)
         .bind(today)
         .fetch_all(self.readers())
         .await?;
@@ -136,13 +132,13 @@ impl Store {
         for (person, day) in all {
             days.entry(person).or_default().push(day);
         }
-        let standing = |(person, pseudonym, kind, named, name, responses, lately)| Standing {
-            pseudonym,
+        let standing = |(person, kind, named, name, responses, lately)| Standing {
             name: (named == 1).then_some(name),
             simulated: String::as_str(&kind) == SIMULATED,
             responses,
             lately,
             streak: days.get::<String>(&person).map_or(0, |days| streak(days, today / DAY)),
+            person: PersonId::from_text(person),
         };
         Ok(rows.into_iter().map(standing).collect())
     }

@@ -191,11 +191,12 @@ async fn nobody_waits_for_a_walk_through_a_sprint() {
     for person in [cem, ben, ana, ana] {
         store.take(take(sprint, person, 10, NOW)).await.unwrap();
     }
-    store.take(take(sprint, ana, 1, NOW + 2 * LEASE)).await.unwrap();
+    store.take(take(sprint, cem, 1, NOW + 2 * LEASE)).await.unwrap();
     // She is measured.
     let now = NOW + 2 * LEASE + REPEAT_AFTER;
     for kind in [CheckKind::Repeat, CheckKind::Gold] {
-        let draw = Checks::Now(CheckDraw { kind, with: 1, side: Side::Right, lot: 5 });
+        let draw =
+            Checks::Now(CheckDraw { kind, with: 1, side: Side::Right, lot: 5, pictures: rand::random() });
         store.take(Take { checks: draw, ..take(sprint, ana, 2, now) }).await.unwrap();
         let all = Take { checks: Checks::NotNow, ..take(sprint, ana, 3, now) };
         for held in store.take(all).await.unwrap().held {

@@ -1,7 +1,7 @@
 // The annotate page: shows a pair, takes an answer, fetches the next pairs ahead.
 "use strict";
 
-import { openOutbox } from "./outbox.js";
+import { isSignedIn, openOutbox } from "./outbox.js";
 import { practicePairs } from "./practice.js";
 
 const { sprint, person, folder } = document.body.dataset;
@@ -35,7 +35,7 @@ let timer = 0;
 
 const counted = new Set(); // assignments whose answer is in the count
 let counts = 0; // how often the count has changed
-const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, isMe, {
+const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, () => isSignedIn(person), {
   unreachable: () => notice(say("unreachable")),
   reachable() {
     quiet();
@@ -69,14 +69,6 @@ function drop(id) {
   done.add(id);
   waiting = waiting.filter((pair) => pair.assignment.id !== id);
   if (current?.assignment.id === id) { current = null; next() }
-}
-
-/// Whether this page's person is signed in still: not who has signed in on another tab. Where nobody says, it is.
-async function isMe() {
-  try {
-    const named = /<body data-person="([^"]*)"/.exec(await (await fetch("/")).text());
-    return !named || named[1] === person;
-  } catch { return true }
 }
 
 function leave() { location.href = "/enter?next=" + encodeURIComponent(location.pathname) }
@@ -118,6 +110,8 @@ async function fetchAhead() {
   fetching = true;
   clearTimeout(timer);
   timer = 0;
+  // What waits for the connection goes first: a pair that is answered is not given again.
+  if (lost) await outbox.sent();
   try {
     const reply = await fetch(`/api/v1/sprints/${sprint}/assignments`, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ count: AHEAD }),

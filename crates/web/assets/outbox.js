@@ -4,8 +4,17 @@
 
 const HOLD = 10000; // ms for which a tab sends, where the browser has no locks; it asks for more in time
 
+/// Whether this person is signed in still on this browser: not who has signed in on another tab. Null where nobody says.
+export async function isSignedIn(person) {
+  try {
+    const reply = await fetch("/");
+    const named = reply.ok ? /<body data-person="([^"]*)"/.exec(await reply.text()) : null;
+    return named ? named[1] === person : null;
+  } catch { return null }
+}
+
 /// One a person: whoever signs in next on this browser does not send it in their own name.
-/// `isMe` says whether that is who is signed in; `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, unreachable, reachable, signIn.
+/// `isMe` says whether that is who is signed in, or null where nobody knows; `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, unreachable, reachable, signIn.
 export function openOutbox(name, isMe, heard) {
   // A key an entry, so that no tab writes what another has written; they sort as they were posted, also where the clock
   // was set back meanwhile.
@@ -24,12 +33,12 @@ export function openOutbox(name, isMe, heard) {
     wake();
     if (sending) return;
     sending = true;
+    let goesOn = false;
     try {
       // One tab sends at a time; what another has sent is gone when it is our turn.
-      if (navigator.locks) await navigator.locks.request(name, sendAll);
-      else await holding(sendAll);
+      goesOn = await (navigator.locks ? navigator.locks.request(name, sendAll) : holding(sendAll));
     } finally { sending = false }
-    if (keys().length) send();
+    if (goesOn && keys().length) send();
   }
 
   // Pages that came over plain HTTP have no locks: the sender says in the storage until when it is one.
@@ -47,17 +56,20 @@ export function openOutbox(name, isMe, heard) {
       await sleep(200);
     }
     const more = setInterval(claim, HOLD / 3);
-    try { await work() } finally { clearInterval(more); localStorage.removeItem(place) }
+    try { return await work() } finally { clearInterval(more); localStorage.removeItem(place) }
   }
 
   const sleep = (ms) => new Promise((resume) => { setTimeout(resume, ms); wake = resume });
 
+  /// Whether whatever comes next may go, too.
   async function sendAll() {
     let pause = 1000;
     for (let [key] = keys(); key; [key] = keys()) {
       const entry = JSON.parse(localStorage.getItem(key));
       const reply = await ask(entry);
-      if (reply === null) {
+      // Somebody else who has signed in on this browser holds no such pair; it waits for who gave the answer.
+      const mine = reply?.status === 404 ? await isMe() : true;
+      if (reply === null || mine === null) {
         heard.unreachable();
         await sleep(pause);
         pause = Math.min(pause * 2, 30000);
@@ -65,8 +77,10 @@ export function openOutbox(name, isMe, heard) {
       }
       pause = 1000;
       const { status, body } = reply;
-      // Somebody else who has signed in on this browser holds no such pair; it waits for who gave the answer.
-      if (status === 401 || status === 404 && !await isMe()) return heard.signIn();
+      if (status === 401 || !mine) {
+        heard.signIn();
+        return false;
+      }
       localStorage.removeItem(key);
       heard.reachable();
       if (status === 201) heard.saved(entry);
@@ -76,6 +90,7 @@ export function openOutbox(name, isMe, heard) {
       else if (status === 409) heard.stands();
       else if (status >= 400) heard.refused(status, body);
     }
+    return true;
   }
 
   /// What our server says of it; null where nobody answers, or somebody else in its place, such as a hotel's page.
@@ -85,6 +100,8 @@ export function openOutbox(name, isMe, heard) {
         method: "PUT",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ answer: entry.answer, duration_ms: entry.duration_ms }),
+        // Also where the page is left at this moment.
+        keepalive: true,
       });
       if (reply.status >= 500 || reply.status === 429) return null;
       const body = reply.status === 204 ? {} : await reply.json();
@@ -93,8 +110,15 @@ export function openOutbox(name, isMe, heard) {
     } catch { return null }
   }
 
+  /// Tries once more at once, and waits until all is sent or nobody answers.
+  async function sent() {
+    wake();
+    send();
+    for (let tries = 0; tries < 20 && keys().length; tries++) await new Promise((resume) => setTimeout(resume, 50));
+  }
+
   addEventListener("online", send);
   /// What is not sent yet, the oldest first.
   const entries = () => keys().map((key) => JSON.parse(localStorage.getItem(key))).filter(Boolean);
-  return { post, send, entries, isEmpty: () => keys().length === 0 };
+  return { post, send, sent, entries, isEmpty: () => keys().length === 0 };
 }

@@ -1,2 +1,26 @@
+// What every page does, whatever it shows.
+"use strict";
+
+import { isSignedIn, openOutbox } from "./outbox.js";
+
 // Progress as the style sheet wants it: the strict policy allows no style attribute.
 for (const part of document.querySelectorAll("[data-done]")) part.style.setProperty("--done", part.dataset.done + "%");
+
+const { person, forgotten } = document.body.dataset;
+
+// Who has left leaves nothing in the browser either.
+if (forgotten) {
+  for (const storage of [localStorage, sessionStorage]) {
+    for (const key of Object.keys(storage)) if (key.includes(forgotten)) storage.removeItem(key);
+  }
+}
+
+// Answers that were still on their way when their page was left: they go from any other.
+if (person) {
+  const nobody = () => {};
+  const heard = Object.fromEntries(
+    ["unreachable", "reachable", "signIn", "saved", "takenBack", "filled", "stands", "kept", "refused"].map((what) => [what, nobody]),
+  );
+  const names = Object.keys(localStorage).map((key) => /^diptych outbox \S+ \S+/.exec(key)?.[0]).filter((name) => name?.endsWith(` ${person}`));
+  for (const name of new Set(names)) openOutbox(name, () => isSignedIn(person), heard).send();
+}

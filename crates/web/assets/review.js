@@ -225,7 +225,7 @@ async function decide(verdict, why = "") {
   if (!items.length) return;
   const [kind, contents] = [items[places[0]].kind, places.map((place) => items[place].content)];
   mark(contents, verdict, why);
-  const done = { kind, contents };
+  const done = { kind, contents, verdict, why };
   past.push(done);
   clear();
   const next = places[places.length - 1] + 1;
@@ -255,7 +255,11 @@ async function undo() {
   mark(last.contents, "", "");
   const place = items.findIndex((item) => item.content === last.contents[0]);
   if (place >= 0) go(place);
-  await send(last.kind, last.contents, "undo", "", () => {});
+  // What could not be taken back stands, and can be taken back again.
+  await send(last.kind, last.contents, "undo", "", (left) => {
+    mark(left, last.verdict, last.why);
+    past.push({ ...last, contents: left });
+  });
 }
 
 // One after the other, so that an undo follows what it takes back; many at once go in several parts.

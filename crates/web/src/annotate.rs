@@ -1,13 +1,13 @@
 //! The page where people compare, and the same without JavaScript.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
-use axum::extract::rejection::FormRejection;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, Form};
 use diptych_core::config::{SprintConfig, SprintSection};
 use diptych_core::{AssignmentId, Choice, SprintState};
+use diptych_headers::Client;
 use diptych_stages::annotate::Given;
 use diptych_stages::ctx::now;
 use diptych_stages::results::notes;
@@ -19,12 +19,11 @@ use crate::api::{self, take_for};
 use crate::frame::{Frame, page};
 use crate::hosted::HostedSprint;
 use crate::pages::{midnight, not_found, percent};
-use crate::problem::{Path, Problem, Query};
+use crate::problem::{Form, Path, Problem, Query};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
 use crate::terms::{self, has_agreed};
 use crate::texts::Reader;
-use diptych_headers::Client;
 
 #[derive(Template)]
 #[template(path = "annotate.html")]
@@ -118,6 +117,8 @@ struct Plain {
     sprint: String,
     question: String,
     asks_otherwise: bool,
+    /// What everybody should know of how it was screened.
+    notes: String,
     /// What went wrong; then nothing is asked.
     problem: Option<Problem>,
     pair: Option<PlainPair>,
@@ -140,6 +141,7 @@ impl Plain {
             sprint: config.sprint.title.clone(),
             question: reader.t.question(&config.sprint),
             asks_otherwise: asks_otherwise(config),
+            notes: reader.t.notes(&notes(config)),
             problem: None,
             pair: None,
             last: String::new(),
@@ -272,14 +274,14 @@ pub(crate) async fn answer_plainly(
     reader: Reader,
     headers: HeaderMap,
     Path(slug): Path<String>,
-    form: Result<Form<PlainAnswer>, FormRejection>,
+    form: Result<Form<PlainAnswer>, Problem>,
 ) -> Response {
     let known = person.as_ref().ok().map(|SignedIn(person)| person.clone());
     let taken_in = async {
         let SignedIn(person) = person?;
         only_from_here(&headers)?;
         app.sprint(&slug)?;
-        let Form(form) = form.as_ref().map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        let Form(form) = form.as_ref().map_err(Problem::clone)?;
         take_in(&app, client, &person, form).await
     };
     match taken_in.await {

@@ -9,7 +9,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use diptych_core::{AssignmentId, Choice, Role, SprintState};
+use diptych_headers::{Client, network};
 use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
+use diptych_stages::board::{self, Who};
 use diptych_stages::ctx::now;
 use diptych_stages::results::notes;
 use diptych_store::assignments::Taken;
@@ -27,7 +29,6 @@ use crate::problem::{Path, Problem};
 use crate::session::{SignedIn, Visitor, by_given_token};
 use crate::state::App;
 use crate::terms::has_agreed;
-use diptych_headers::{Client, network};
 
 /// A sprint, as people may see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,22 +139,36 @@ pub(crate) struct Saved {
 pub(crate) struct Place {
     /// The name of who asks for theirs to be shown; null for the others.
     name: Option<String>,
-    /// The pseudonym of the others; null beside a name, so that nothing joins the two.
-    pseudonym: Option<String>,
-    /// Rounded down to tens.
-    responses: i64,
-    /// Those of today, since midnight UTC; rounded down to tens.
-    today: i64,
+    /// An alias of the others, which stands on this board alone; null beside a name. Nothing is published under it.
+    alias: Option<String>,
+    /// Rounded down to tens, and so far that at least three people share it; null where too few have answered for that.
+    responses: Option<i64>,
+    /// Those of today, since midnight UTC; rounded down in the same way.
+    today: Option<i64>,
     /// Days in a row with an answer.
     streak: i64,
     /// Whether the program made this person up, for the demo.
     simulated: bool,
 }
 
+impl Place {
+    fn of(place: &board::Place) -> Self {
+        let (name, alias) = match place.who.clone() {
+            Who::Name(name) => (Some(name), None),
+            Who::Alias(alias) => (None, Some(alias)),
+        };
+        let board::Place { responses, today, streak, simulated, .. } = *place;
+        Self { name, alias, responses, today, streak, simulated }
+    }
+}
+
 /// People by how much they have answered.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Leaderboard {
+    /// In all.
     people: Vec<Place>,
+    /// Today; empty once the sprint is closed.
+    today: Vec<Place>,
 }
 
 /// How far a sprint is.
@@ -360,6 +375,12 @@ pub(crate) async fn answer(
     let responded =
         annotate::respond(app.store(), reporting, over, &person.id, assignment, given, now()).await?;
     app.pulse().change();
+    // What is reported, or skipped too often, leaves the line where it stood: its category falls behind.
+    if let Some(sprint) = &sprint
+        && app.store().is_withheld(assignment).await.unwrap_or(true)
+    {
+        sprint.disorder();
+    }
     if responded == Responded::Recorded && choice != Choice::Skip {
         let of = match (sprint, asking.as_slice()) {
             (Some(sprint), _) => Some(sprint),
@@ -429,19 +450,9 @@ pub(crate) async fn leaderboard(
 ) -> Result<Json<Leaderboard>, Problem> {
     let sprint = app.sprint(&slug)?;
     let board = sprint.board(app.pulse().changes()).await?;
-    let people = board
-        .standings
-        .iter()
-        .map(|standing| Place {
-            pseudonym: standing.name.is_none().then(|| standing.pseudonym.clone()),
-            name: standing.name.clone(),
-            responses: annotate::rounded(standing.responses),
-            today: annotate::rounded(standing.lately),
-            streak: standing.streak,
-            simulated: standing.simulated,
-        })
-        .collect();
-    Ok(Json(Leaderboard { people }))
+    let today = if sprint.state().is_over() { &[][..] } else { &board.today };
+    let places = |places: &[board::Place]| places.iter().map(Place::of).collect();
+    Ok(Json(Leaderboard { people: places(&board.people), today: places(today) }))
 }
 
 /// How far a sprint is.
@@ -519,8 +530,7 @@ pub(crate) async fn alive() -> &'static str {
 /// Rows and blobs can be written.
 #[utoipa::path(get, path = "/readyz", responses((status = 200), (status = 503, body = Problem)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
-    app.store().ready().await?;
-    app.blobs().ready().await?;
+    app.is_ready().await?;
     Ok("ready\n")
 }
 
@@ -528,6 +538,9 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, Proble
 #[utoipa::path(get, path = "/metrics", responses((status = 200)))]
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let mut text = String::new();
+    // What is archived stands in no list any more.
+    let sprints: Vec<_> =
+        app.sprints().into_iter().filter(|(_, sprint)| sprint.state() != SprintState::Archived).collect();
     for (name, help) in [
         ("pairs", "Pairs of the sprint."),
         ("pairs_completed", "Pairs with all the responses that they want."),
@@ -535,8 +548,8 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
         ("responses_wanted", "Responses that are wanted in all."),
     ] {
         text.push_str(&format!("# HELP diptych_{name} {help}\n# TYPE diptych_{name} gauge\n"));
-        for (slug, sprint) in app.sprints() {
-            let progress = app.store().progress(&sprint.ctx().sprint).await?;
+        for (slug, sprint) in &sprints {
+            let progress = sprint.progress(app.pulse().changes()).await?;
             let value = match name {
                 "pairs" => progress.pairs,
                 "pairs_completed" => progress.completed,
@@ -547,7 +560,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
         }
     }
     text.push_str("# HELP diptych_alerts What organizers should look at.\n# TYPE diptych_alerts gauge\n");
-    for (slug, sprint) in app.sprints() {
+    for (slug, sprint) in &sprints {
         text.push_str(&format!("diptych_alerts{{sprint=\"{slug}\"}} {}\n", sprint.alerts().len()));
     }
     text.push_str("# HELP diptych_errors_total Requests that the server could not serve.\n");

@@ -117,7 +117,7 @@ async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) ->
     let client = Client::of(peer, request.headers(), app.trusted_proxies(), app.is_behind_a_proxy());
     let client = client.unwrap_or_else(|| {
         app.gates().unknown(Gate::RateLimit, "the proxy's X-Forwarded-For holds what is no address");
-        Client { address: peer, https: false, behind_a_stranger: true }
+        Client { address: peer, https: false, behind_a_stranger: true, at_this_machine: false }
     });
     if let Err(wait) = app.limits().address(client.address) {
         app.gates().count(Gate::RateLimit, Said::Refused);

@@ -4,14 +4,16 @@
 //! people who trust each other. Everything else works everywhere.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::{Extension, Form};
-use diptych_core::Name;
 use diptych_core::config::Names;
 use diptych_core::name::{LONGEST_NAME, NameError};
+use diptych_core::{Name, Role};
+use diptych_headers::{Client, cookie, is_called_as_a_neighbour, is_private, local_path};
 use diptych_stages::ctx::now;
+use diptych_stages::results::notes;
 use diptych_store::people::{Person, PersonKind};
 use diptych_store::sign_in::{Guest, Invited, SignIn};
 use serde::Deserialize;
@@ -19,11 +21,10 @@ use serde::Deserialize;
 use crate::frame::{Frame, message, page};
 use crate::gates::{Gate, Said};
 use crate::openid::{Begun, Failure, Identity, Provider, Refusal};
-use crate::problem::{Path, Problem, Query};
+use crate::problem::{Form, Path, Problem, Query};
 use crate::session::{Visitor, begin, new_secret, only_from_here, with_cookie};
 use crate::state::App;
 use crate::texts::{Reader, Texts};
-use diptych_headers::{Client, cookie, is_private, local_path};
 
 /// The secret of a browser that is at a provider.
 const AWAY: &str = "diptych_sign_in";
@@ -53,18 +54,20 @@ pub(crate) async fn show(
     State(app): State<App>,
     Extension(client): Extension<Client>,
     Visitor(person): Visitor,
+    headers: HeaderMap,
     reader: Reader,
     Query(next): Query<Next>,
 ) -> Result<Html<String>, Problem> {
     let frame = Frame::new(reader.t.say("sign_in"), person.as_ref(), "").for_reader(&reader);
     let frame = frame.for_moderators(&app, person.as_ref()).await?;
-    shown(&app, client, frame, &local_path(&next.next), None)
+    shown(&app, client, &headers, frame, local_path(&next.next), None)
 }
 
 /// The sign-in page, with what was wrong the last time.
 fn shown(
     app: &App,
     client: Client,
+    headers: &HeaderMap,
     frame: Frame,
     next: &str,
     message: Option<&str>,
@@ -74,15 +77,18 @@ fn shown(
         next: next.to_owned(),
         message: message.map(ToOwned::to_owned),
         providers: app.providers().map(|provider| (provider.key.clone(), provider.name.clone())).collect(),
-        names: may_give_a_name(app, client),
+        names: may_give_a_name(app, client, headers),
         guests: app.takes_guests(),
     })
 }
 
 /// Whether a name alone is enough from there. Behind a proxy that nobody vouches for, everybody seems to be
-/// next door.
-pub(crate) fn may_give_a_name(app: &App, client: Client) -> bool {
-    app.names() == Names::Private && !client.behind_a_stranger && is_private(client.address)
+/// next door; and whatever page a neighbour's browser shows, if it was led here under a stranger's name.
+pub(crate) fn may_give_a_name(app: &App, client: Client, headers: &HeaderMap) -> bool {
+    app.names() == Names::Private
+        && !client.behind_a_stranger
+        && is_private(client.address)
+        && (is_called_as_a_neighbour(headers) || app.is_called_as_configured(headers))
 }
 
 /// What the sign-in form sends.
@@ -111,7 +117,7 @@ pub(crate) async fn enter(
     let again_saying = |message: &str| {
         app.gates().count(Gate::SignIn, Said::Refused);
         let frame = Frame::new(t.say("sign_in"), None, "").for_reader(&reader);
-        shown(&app, client, frame, &next, Some(message)).map(IntoResponse::into_response)
+        shown(&app, client, &headers, frame, next, Some(message)).map(IntoResponse::into_response)
     };
     let again = |name: &str| again_saying(t.say(name));
     if let Err(wait) = app.limits().sign_in(client.address) {
@@ -133,12 +139,12 @@ pub(crate) async fn enter(
             Ok(name) => name,
             Err(error) => return again_saying(&unusable(t, error)),
         };
-        if !may_give_a_name(&app, client) {
+        if !may_give_a_name(&app, client, &headers) {
             return again("name_alone");
         }
         let person = asked(app.store().person(&name, PersonKind::Person, now()).await)?;
         // Whoever gives a name is that person: for who sees what others must not, that is not enough.
-        if !client.address.is_loopback() && is_so(app.store().has_a_role(&person.id).await)? {
+        if !client.at_this_machine && is_so(app.store().has_a_role(&person.id).await)? {
             return again("name_of_moderator");
         }
         if is_so(app.store().is_known_elsewhere(&person.id).await)? {
@@ -154,7 +160,7 @@ pub(crate) async fn enter(
             None => return again("token_unknown"),
         }
     };
-    begin(&app, client, &headers, &person, &next).await
+    begin(&app, client, &headers, &person, next).await
 }
 
 /// Why a name cannot be taken.
@@ -238,11 +244,11 @@ async fn signed_in(
     let stale = || Failure::Refused(Refusal::Stale);
     let away = app.cookie_rules(client).name(AWAY);
     let Some(secret) = cookie(headers, &away) else { return Ok(Err(stale())) };
-    let begun = Begun(&secret);
+    let begun = Begun(secret);
     if said.state != begun.state() {
         return Ok(Err(stale()));
     }
-    let sign_in = app.store().end_sign_in(&secret, now()).await;
+    let sign_in = app.store().end_sign_in(secret, now()).await;
     let sign_in = match app.gates().asked(Gate::SignIn, sign_in)? {
         Some(sign_in) if sign_in.provider == provider.key => sign_in,
         _ => return Ok(Err(stale())),
@@ -307,6 +313,8 @@ struct Invite {
     frame: Frame,
     title: String,
     question: String,
+    /// What everybody should know of how it was screened.
+    notes: String,
     message: Option<String>,
 }
 
@@ -334,7 +342,8 @@ async fn invited(
     let frame = Frame::new(t.say("invitation"), person, "").for_reader(reader).of_sprint(&config);
     let frame = frame.for_moderators(app, person).await?;
     let (title, question) = (config.sprint.title.clone(), t.question(&config.sprint));
-    Ok(page(&Invite { frame, title, question, message })?.into_response())
+    let notes = t.notes(&notes(&config));
+    Ok(page(&Invite { frame, title, question, notes, message })?.into_response())
 }
 
 async fn over(app: &App, person: Option<&Person>, reader: &Reader) -> Result<Response, Problem> {
@@ -385,9 +394,10 @@ pub(crate) async fn accept(
                 return over(&app, None, &reader).await;
             };
             let next = format!("/s/{}", sprint.config().sprint.slug);
+            // A role ends the sessions that were begun without it: this browser begins another one.
             match person {
-                Some(_) => Ok(Redirect::to(&next).into_response()),
-                None => begin(&app, client, &headers, &of, &next).await,
+                Some(_) if to.role == Role::Annotator => Ok(Redirect::to(&next).into_response()),
+                _ => begin(&app, client, &headers, &of, &next).await,
             }
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Frame {
     pub(crate) organize: Option<String>,
     /// What organizers must hear of at once: of which sprint, or of the whole server, and what.
     pub(crate) alarms: Vec<(Option<String>, String)>,
+    /// Whose traces the browser is to forget; empty where nobody leaves.
+    pub(crate) forgotten: String,
     /// The style sheet, for a page that is a file by itself.
     pub(crate) inline: Option<&'static str>,
 }
@@ -50,6 +52,7 @@ impl Frame {
             review: None,
             organize: None,
             alarms: Vec::new(),
+            forgotten: String::new(),
             inline: None,
         }
     }
@@ -74,10 +77,13 @@ impl Frame {
         texts::languages().iter().filter(move |other| t.is_some_and(|t| t.code != other.code))
     }
 
-    /// The first of what organizers must hear of.
-    pub(crate) fn alarm(&self) -> Option<String> {
-        let (of, what) = self.alarms.first()?;
-        Some(of.as_ref().map_or_else(|| what.clone(), |slug| format!("{slug}: {what}")))
+    /// What organizers must hear of; of many things the first ones.
+    pub(crate) fn said(&self) -> Vec<String> {
+        let said = |(of, what): &(Option<String>, String)| match of {
+            Some(slug) => format!("{slug}: {what}"),
+            None => what.clone(),
+        };
+        self.alarms.iter().take(3).map(said).collect()
     }
 
     /// With the way to review, where this person moderates a sprint: the one where most waits. In the language that
@@ -146,13 +152,34 @@ pub(crate) async fn message_with(
     app: &App,
     person: Option<&Person>,
     reader: &Reader,
+    says: [&str; 2],
+    english: bool,
+    link: [&str; 2],
+) -> Result<Html<String>, Problem> {
+    let frame = Frame::new(says[0], person, "").for_reader(reader).for_moderators(app, person).await?;
+    message_in(frame, says, english, link)
+}
+
+/// The same, to somebody who has left, and whose traces the browser is to forget.
+pub(crate) fn farewell(
+    gone: &Person,
+    reader: &Reader,
+    says: [&str; 2],
+    link: [&str; 2],
+) -> Result<Html<String>, Problem> {
+    let frame = Frame { forgotten: gone.id.to_string(), ..Frame::new(says[0], None, "").for_reader(reader) };
+    message_in(frame, says, false, link)
+}
+
+fn message_in(
+    frame: Frame,
     [heading, text]: [&str; 2],
     english: bool,
     [link, link_text]: [&str; 2],
 ) -> Result<Html<String>, Problem> {
     page(&Message {
         english,
-        frame: Frame::new(heading, person, "").for_reader(reader).for_moderators(app, person).await?,
+        frame,
         heading: heading.to_owned(),
         text: text.to_owned(),
         link: link.to_owned(),

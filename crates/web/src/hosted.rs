@@ -27,8 +27,8 @@ use crate::pulse::Origins;
 const REPORT_AGE: Duration = Duration::from_secs(5);
 
 /// The most places of a leaderboard, and of the final standings.
-const MOST_PLACES: i64 = 100;
-const MOST_FINAL: i64 = 2000;
+const MOST_PLACES: usize = 100;
+const MOST_FINAL: usize = 2000;
 
 const MINUTE: Millis = 60 * 1000;
 const DAY: Millis = 24 * 60 * MINUTE;
@@ -123,7 +123,7 @@ impl HostedSprint {
             let _as_it_is = self.changing.read().await;
             review::decide(&self.ctx(), who, word).await
         };
-        self.disordered.store(true, Ordering::Relaxed);
+        self.disorder();
         self.forget_figures().await;
         match decided {
             // It is recorded, and what was rejected is gone. Another program has changed a threshold: what follows
@@ -224,6 +224,11 @@ impl HostedSprint {
         Ok(())
     }
 
+    /// Says that pairs have left the line, or come back to it.
+    pub(crate) fn disorder(&self) {
+        self.disordered.store(true, Ordering::Relaxed);
+    }
+
     /// Puts the line in order where decisions have brought pairs into it, so that categories keep step. It takes no
     /// more than a twentieth of the time of those who answer.
     pub(crate) async fn order_line(&self) -> Result<(), Problem> {
@@ -274,8 +279,14 @@ impl HostedSprint {
             // Who had answered to the end keeps their days in a row.
             let last = if over { ctx.store.last_response(&ctx.sprint).await? } else { None };
             let most = if over { MOST_FINAL } else { MOST_PLACES };
+            let standings = ctx.store.standings(&ctx.sprint, last.unwrap_or(now)).await?;
+            let (mut people, mut today) = diptych_stages::board::board(&ctx.sprint, standings);
+            people.truncate(most);
+            today.truncate(if over { 0 } else { MOST_PLACES });
             Ok(Board {
-                standings: ctx.store.standings(&ctx.sprint, most, last.unwrap_or(now)).await?,
+                people,
+                today,
+                first: ctx.store.first_response(&ctx.sprint).await?,
                 categories: ctx.store.progress_by_category(&ctx.sprint).await?,
                 last_day: ctx.store.responses_since(&ctx.sprint, now - DAY).await?,
             })

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use diptych_core::PersonId;
 use diptych_stages::annotate::rounded;
-use diptych_store::standings::Standing;
+use diptych_stages::board::Place;
+use diptych_store::Millis;
 use tokio::sync::Mutex;
 
 use crate::problem::Problem;
@@ -130,11 +131,15 @@ impl<T> Kept<T> {
 /// What everybody may see of a sprint.
 pub(crate) struct Board {
     /// Those with the most answers.
-    pub(crate) standings: Vec<Standing>,
+    pub(crate) people: Vec<Place>,
+    /// Those with the most answers of today.
+    pub(crate) today: Vec<Place>,
     /// Each category's name, pairs, answers, and answers that are wanted.
     pub(crate) categories: Vec<(String, i64, i64, i64)>,
     /// Answers of the last 24 hours.
     pub(crate) last_day: i64,
+    /// When the first answer was given.
+    pub(crate) first: Option<Millis>,
 }
 
 /// What moves at this moment.

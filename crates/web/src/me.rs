@@ -4,21 +4,21 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::{Extension, Form, Json};
+use axum::{Extension, Json};
 use diptych_core::config::Leaving;
+use diptych_headers::{Client, cookie};
 use diptych_stages::ctx::now;
 use diptych_store::privacy::OwnData;
 use serde::Deserialize;
 
 use crate::enter::may_give_a_name;
-use crate::frame::{Frame, message, page};
+use crate::frame::{Frame, farewell, page};
 use crate::hosted::HostedSprint;
 use crate::pages::moment;
-use crate::problem::Problem;
+use crate::problem::{Form, Problem, to_the_end};
 use crate::session::{COOKIE, OWN, SignedIn, Visitor, new_secret, only_from_here, without_session};
 use crate::state::App;
 use crate::texts::Reader;
-use diptych_headers::{Client, cookie};
 
 /// A sprint, as the page shows what is kept of a person there.
 struct Kept {
@@ -52,17 +52,19 @@ pub(crate) async fn show(
     State(app): State<App>,
     Extension(client): Extension<Client>,
     Visitor(person): Visitor,
+    headers: HeaderMap,
     reader: Reader,
 ) -> Result<Response, Problem> {
     if person.is_none() {
         return Ok(Redirect::to("/enter?next=/me").into_response());
     }
-    Ok(shown(&app, client, Visitor(person), &reader, None).await?.into_response())
+    Ok(shown(&app, client, &headers, Visitor(person), &reader, None).await?.into_response())
 }
 
 async fn shown(
     app: &App,
     client: Client,
+    headers: &HeaderMap,
     Visitor(person): Visitor,
     reader: &Reader,
     message: Option<String>,
@@ -92,7 +94,7 @@ async fn shown(
     let proposals = proposals.map(|one| t.proposed(&one.state, &one.title)).collect();
     let counts = [own.sessions, own.tokens].map(|number| t.number(number));
     let sessions = t.fill("me_sessions", [("sessions", counts[0].as_str()), ("tokens", &counts[1])]);
-    let tokens = !may_give_a_name(app, client);
+    let tokens = !may_give_a_name(app, client, headers);
     page(&Me { frame, since: moment(own.known_since), sessions, proposals, own, sprints, message, tokens })
 }
 
@@ -138,6 +140,9 @@ pub(crate) struct Ways {
     ways: String,
 }
 
+/// The most tokens of one person.
+const MOST_TOKENS: i64 = 20;
+
 pub(crate) async fn ways(
     State(app): State<App>,
     Extension(client): Extension<Client>,
@@ -150,20 +155,27 @@ pub(crate) async fn ways(
     match ways.as_str() {
         "new" => {
             // Where a name alone is enough, a token would outlive what makes it so.
-            if may_give_a_name(&app, client) {
+            if may_give_a_name(&app, client, &headers) {
                 return Err(Problem::forbidden(
                     "In this network a name alone brings one in; no token is needed.",
                 ));
             }
             let token = format!("{OWN}{}", new_secret());
+            if app.store().own_data(&person.id).await?.tokens >= MOST_TOKENS {
+                return Err(Problem::forbidden(format!(
+                    "You have {MOST_TOKENS} tokens already: end your other ways in first."
+                )));
+            }
             app.store().add_token(&person.id, &token, now()).await?;
             let reader = Reader { here: "/me".to_owned(), ..reader };
             let said = reader.t.fill("me_token_is", [("token", token.as_str())]);
-            Ok(shown(&app, client, Visitor(Some(person)), &reader, Some(said)).await?.into_response())
+            Ok(shown(&app, client, &headers, Visitor(Some(person)), &reader, Some(said))
+                .await?
+                .into_response())
         }
         "end" => {
             let this = cookie(&headers, &app.cookie_rules(client).name(COOKIE)).unwrap_or_default();
-            app.store().end_other_ways_in(&person.id, &this).await?;
+            app.store().end_other_ways_in(&person.id, this).await?;
             Ok(Redirect::to("/me").into_response())
         }
         _ => Err(Problem::bad_request("`ways` must be new or end.")),
@@ -189,7 +201,7 @@ pub(crate) async fn leave(
     only_from_here(&headers)?;
     if leave.name.trim() != person.name {
         let again = reader.t.say("me_slip").to_owned();
-        let page = shown(&app, client, Visitor(Some(person)), &reader, Some(again)).await?;
+        let page = shown(&app, client, &headers, Visitor(Some(person)), &reader, Some(again)).await?;
         return Ok((StatusCode::BAD_REQUEST, page).into_response());
     }
     let removes = |hosted: &HostedSprint| hosted.config().annotate.leaving == Leaving::Remove;
@@ -199,12 +211,17 @@ pub(crate) async fn leave(
         .filter(|(_, hosted)| removes(hosted))
         .map(|(_, hosted)| hosted.ctx().sprint.clone())
         .collect();
-    app.store().forget(&person.id, &remove, now()).await?;
-    for (_, hosted) in &sprints {
-        hosted.forget_figures().await;
-    }
+    let (store, gone) = (app.store().clone(), person.id.clone());
+    to_the_end(async move {
+        store.forget(&gone, &remove, now()).await?;
+        for (_, hosted) in &sprints {
+            hosted.forget_figures().await;
+        }
+        Ok(())
+    })
+    .await?;
     let t = reader.t;
     let says = [t.say("me_forgotten"), t.say("me_forgotten_says")];
-    let response = message(&app, None, &reader, says, ["/", t.say("all_sprints")]).await?.into_response();
+    let response = farewell(&person, &reader, says, ["/", t.say("all_sprints")])?.into_response();
     Ok(without_session(response, app.cookie_rules(client)))
 }

@@ -25,6 +25,9 @@ use url::Url;
 /// How long what a provider says of itself is believed.
 const FRESH: Duration = Duration::from_secs(3600);
 
+/// For how long a provider that is away is not asked again.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// How long a provider is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -86,7 +89,13 @@ pub(crate) struct Provider {
     client_secret: Option<ClientSecret>,
     scopes: Vec<Scope>,
     http: reqwest::Client,
-    known: Mutex<Option<(Instant, Arc<CoreProviderMetadata>)>>,
+    known: Mutex<Option<Known>>,
+}
+
+/// What a provider has said of itself, or why it did not, and when.
+struct Known {
+    at: Instant,
+    said: Result<Arc<CoreProviderMetadata>, String>,
 }
 
 /// The secret of one browser's sign-in, and what follows from it.
@@ -141,23 +150,41 @@ impl Provider {
         Failure::Unknown(format!("{} {what}", self.name))
     }
 
-    /// What the provider says of itself, asked again now and then, or where its keys have changed.
+    /// What the provider says of itself, asked again now and then, or where its keys have changed. One asks at a time; a
+    /// provider that is away is not asked again for a moment, so that nobody waits for those before them, and what it
+    /// said last goes on.
     async fn metadata(&self, anew: bool) -> Result<Arc<CoreProviderMetadata>, Failure> {
         let mut known = self.known.lock().await;
-        if let Some((at, metadata)) = &*known
-            && !anew
-            && at.elapsed() < FRESH
-        {
-            return Ok(Arc::clone(metadata));
+        if let Some(Known { at, said }) = &*known {
+            match said {
+                Ok(metadata) if !anew && at.elapsed() < FRESH => return Ok(Arc::clone(metadata)),
+                Err(why) if at.elapsed() < AWAY => return Err(self.unknown(why)),
+                _ => {}
+            }
         }
         let issuer = IssuerUrl::new(self.issuer.clone())
             .map_err(|error| self.unknown(format!("has no address: {error}")))?;
-        let metadata = CoreProviderMetadata::discover_async(issuer, &self.http)
-            .await
-            .map_err(|error| self.unknown(format!("cannot be reached ({})", chain(&error))))?;
-        let metadata = Arc::new(metadata);
-        *known = Some((Instant::now(), Arc::clone(&metadata)));
-        Ok(metadata)
+        match CoreProviderMetadata::discover_async(issuer, &self.http).await {
+            Ok(metadata) => {
+                let metadata = Arc::new(metadata);
+                *known = Some(Known { at: Instant::now(), said: Ok(Arc::clone(&metadata)) });
+                Ok(metadata)
+            }
+            Err(error) => {
+                let why = format!("cannot be reached ({})", chain(&error));
+                match known.as_mut() {
+                    Some(Known { at, said: Ok(metadata) }) if !anew => {
+                        tracing::warn!(why, provider = self.key, "what the provider said last goes on");
+                        *at = Instant::now().checked_sub(FRESH - AWAY).unwrap_or(*at);
+                        Ok(Arc::clone(metadata))
+                    }
+                    _ => {
+                        *known = Some(Known { at: Instant::now(), said: Err(why.clone()) });
+                        Err(self.unknown(why))
+                    }
+                }
+            }
+        }
     }
 
     /// Where the browser is sent.
@@ -214,20 +241,21 @@ impl Provider {
         let forged = |what: String| Failure::Refused(Refusal::Forged(what));
         // A provider changes its keys now and then: they are looked at again once before a token is taken for forged.
         let newest;
-        let verified = match id_token.claims(&client.id_token_verifier(), &begun.nonce()) {
+        let (verifier, verified) = match id_token.claims(&client.id_token_verifier(), &begun.nonce()) {
             Err(ClaimsVerificationError::SignatureVerification(_)) => {
                 newest = CoreClient::from_provider_metadata(
                     (*self.metadata(true).await?).clone(),
                     self.client_id.clone(),
                     self.client_secret.clone(),
                 );
-                id_token.claims(&newest.id_token_verifier(), &begun.nonce())
+                let verifier = newest.id_token_verifier();
+                let verified = id_token.claims(&verifier, &begun.nonce());
+                (verifier, verified)
             }
-            verified => verified,
+            verified => (client.id_token_verifier(), verified),
         };
         let claims = verified.map_err(|error| forged(error.to_string()))?;
         if let Some(expected) = claims.access_token_hash() {
-            let verifier = client.id_token_verifier();
             let key = id_token.signing_key(&verifier).map_err(|error| forged(error.to_string()))?;
             let algorithm = id_token.signing_alg().map_err(|error| forged(error.to_string()))?;
             let is = AccessTokenHash::from_token(token.access_token(), algorithm, key)

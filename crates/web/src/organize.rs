@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -13,6 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use diptych_core::{Choice, PersonId, SprintState, visible};
 use diptych_stages::annotators::{Change, Figures, Remark, Share};
 use diptych_stages::ctx::now;
+use diptych_store::exclusions::Exclusion;
 use diptych_tables::output::{self, Format};
 use diptych_tables::sql;
 use futures::Stream;
@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::{Frame, page};
 use crate::hosted::HostedSprint;
-use crate::pages::{entrusted, percent};
-use crate::problem::{Path, Problem, Query};
+use crate::pages::{entrusted, moment, percent};
+use crate::problem::{Form, Path, Problem, Query, to_the_end};
 use crate::pulse::free_space;
 use crate::review::organizer;
 use crate::session::{SignedIn, Visitor, only_from_here};
@@ -77,9 +77,26 @@ impl PersonRow {
     }
 }
 
+/// Somebody whose answers do not count, or did not for a while.
+struct LeftOut {
+    name: String,
+    reason: String,
+    from: String,
+    to: String,
+}
+
+impl LeftOut {
+    fn of(exclusion: Exclusion) -> Self {
+        let Exclusion { name, reason, excluded_at, ended_at } = exclusion;
+        Self {
+            name, reason, from: moment(excluded_at), to: ended_at.map_or_else(|| "–".to_owned(), moment)
+        }
+    }
+}
+
 /// What it would change to leave somebody out, in words.
 fn changed(change: &Change, t: &Texts) -> String {
-    if change.reopened == 0 {
+    if *change == Change::default() {
         return t.say("organize_nothing").to_owned();
     }
     let [pairs, verdicts] = [change.reopened, change.verdicts].map(|number| t.number(count(number)));
@@ -138,6 +155,8 @@ struct Organize {
     live: Live,
     announcement: String,
     checks_on: bool,
+    /// Who does not count, or did not for a while, the newest first.
+    left_out: Vec<LeftOut>,
     people: Vec<PersonRow>,
     /// Where the people before and behind those that are shown begin.
     before: Option<usize>,
@@ -189,6 +208,7 @@ pub(crate) async fn show(
         before: (from > 0).then(|| from.saturating_sub(MOST_PEOPLE)),
         after: (figures.len() > from + MOST_PEOPLE).then_some(from + MOST_PEOPLE),
         all: t.count("organize_all", figures.len() as i64),
+        left_out: app.store().exclusions(&sprint.ctx().sprint).await?.into_iter().map(LeftOut::of).collect(),
     };
     Ok(page(&organize)?.into_response())
 }
@@ -207,7 +227,7 @@ struct Live {
     unanimous: String,
     /// Requests that this server could not serve, since it was started.
     errors: u64,
-    /// Free space where the sprint's folder is.
+    /// Free space: the least of where the sprint, the database and the images are, as far as that is on this machine.
     disk: String,
     state: &'static str,
     alerts: Vec<String>,
@@ -218,7 +238,9 @@ impl Live {
         let ctx = sprint.ctx();
         let (progress, lately) = (sprint.progress(app.pulse().changes()).await?, sprint.lately().await?);
         let unanimous = sprint.report().await?.agreement.unanimous;
-        let disk = free_space(&ctx.folder);
+        let database = ctx.store.folder();
+        let folders = [Some(ctx.folder.as_path()), database.as_deref(), ctx.blobs.folder()];
+        let disk = folders.into_iter().flatten().filter_map(free_space).min();
         let (alarm, alerts) = (app.gates().alarm().map(|alarm| t.alarm(&alarm)), sprint.alerts());
         Ok(Self {
             minute: lately.minute,
@@ -238,6 +260,9 @@ impl Live {
         })
     }
 }
+
+/// For how long one stream of figures goes on; the browser asks for the next one by itself.
+const LONGEST_LOOK: Duration = Duration::from_secs(5 * 60);
 
 /// The figures of this moment, again and again, for as long as somebody looks and the server runs.
 pub(crate) async fn live(
@@ -261,7 +286,14 @@ pub(crate) async fn live(
     });
     // A figure that cannot be written is left out; the next one comes.
     let events = futures::StreamExt::filter_map(events, async |event| event.ok().map(Ok));
-    let events = futures::StreamExt::take_until(events, stopping.cancelled_owned());
+    // It begins anew after a while, so that it ends with the session.
+    let ends = async move {
+        tokio::select! {
+            () = stopping.cancelled_owned() => {}
+            () = tokio::time::sleep(LONGEST_LOOK) => {}
+        }
+    };
+    let events = futures::StreamExt::take_until(events, Box::pin(ends));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
@@ -337,20 +369,32 @@ pub(crate) async fn set_counts(
     only_from_here(&headers)?;
     let sprint = app.sprint(&slug)?;
     organizer(&app, &sprint, &person).await?;
-    let id = &sprint.ctx().sprint;
     let who: PersonId = app
         .store()
-        .person_of_pseudonym(id, &form.pseudonym)
+        .person_of_pseudonym(&sprint.ctx().sprint, &form.pseudonym)
         .await?
         .ok_or_else(|| Problem::not_found("Nobody answers here under this pseudonym."))?;
     let reason: String = form.reason.trim().chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-    match form.counts.as_str() {
-        "no" if reason.is_empty() => return Err(Problem::bad_request("Say why, for whoever reads the log.")),
-        "no" => _ = app.store().exclude(id, &who, &reason, now()).await?,
-        "yes" => _ = app.store().include(id, &who, now()).await?,
+    let counts = match form.counts.as_str() {
+        "no" if reason.is_empty() => {
+            return Err(Problem::bad_request(
+                "Say why: it stands on this page, and in what that person may see of their own.",
+            ));
+        }
+        "no" => false,
+        "yes" => true,
         _ => return Err(Problem::bad_request("`counts` must be yes or no.")),
-    }
-    sprint.forget_figures().await;
+    };
+    to_the_end(async move {
+        let ctx = sprint.ctx();
+        match counts {
+            true => ctx.store.include(&ctx.sprint, &who, now()).await?,
+            false => ctx.store.exclude(&ctx.sprint, &who, &reason, now()).await?,
+        };
+        sprint.forget_figures().await;
+        Ok(())
+    })
+    .await?;
     Ok(Redirect::to(&format!("/s/{slug}/organize#people")))
 }
 

@@ -3,9 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use askama::Template;
-use axum::Form;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::SprintState;
@@ -19,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::api::{may_see_results, visible};
 use crate::frame::{Frame, message, page};
 use crate::hosted::HostedSprint;
-use crate::problem::{Problem, Query};
+use crate::problem::{Form, Path, Problem, Query, to_the_end};
 use crate::review::{Choices, LogLine, Proposed, ThresholdBody, organizer, reviewer, sees_models};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
@@ -63,12 +61,12 @@ pub(crate) fn version() -> &'static str {
     })
 }
 
-pub(crate) async fn asset(Path((_, name)): Path<(String, String)>) -> Result<Response, Problem> {
+pub(crate) async fn asset(Path((of, name)): Path<(String, String)>) -> Result<Response, Problem> {
     let found = ASSETS.iter().find(|(known, ..)| *known == name);
     let (_, kind, text) = found.ok_or_else(|| Problem::not_found("There is no such file."))?;
-    let headers =
-        [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
-    Ok((headers, *text).into_response())
+    // A page of another version of this program, from a server beside this one, is not to keep ours for its own.
+    let kept = if of == version() { "public, max-age=31536000, immutable" } else { "no-store" };
+    Ok(([(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, kept)], *text).into_response())
 }
 
 pub(crate) async fn favicon() -> Response {
@@ -391,14 +389,13 @@ pub(crate) async fn set_threshold(
     SignedIn(person): SignedIn,
     headers: HeaderMap,
     Path(slug): Path<String>,
-    form: Result<Form<ThresholdBody>, FormRejection>,
+    form: Result<Form<ThresholdBody>, Problem>,
 ) -> Result<Redirect, Problem> {
     only_from_here(&headers)?;
     let sprint = app.sprint(&slug)?;
     let organizer = organizer(&app, &sprint, &person).await?;
-    let Form(ThresholdBody { classifier, threshold }) =
-        form.map_err(|error| Problem::bad_request(error.to_string()))?;
-    sprint.set_threshold(&organizer, &classifier, threshold).await?;
+    let Form(ThresholdBody { classifier, threshold }) = form?;
+    to_the_end(async move { sprint.set_threshold(&organizer, &classifier, threshold).await }).await?;
     Ok(Redirect::to(&format!("/s/{slug}/safety")))
 }
 

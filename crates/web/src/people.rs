@@ -1,13 +1,18 @@
 //! Who takes part in a sprint, and how far it is: for everybody.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use diptych_core::SprintState;
 use diptych_stages::annotate;
+use diptych_stages::board::{Place, Who};
+use diptych_stages::ctx::now;
+use diptych_stages::results::notes;
+use diptych_store::Millis;
 
 use crate::frame::{Frame, page};
 use crate::pages::{not_found, percent};
-use crate::problem::Problem;
+use crate::problem::{Path, Problem};
 use crate::session::Visitor;
 use crate::state::App;
 use crate::texts::{Reader, Texts};
@@ -26,11 +31,15 @@ struct People {
     slug: String,
     sprint: String,
     percent: i64,
+    /// What everybody should know of how it was screened.
+    notes: String,
     /// Whether nobody will be asked any more.
     over: bool,
     pace: String,
     categories: Vec<CategoryRow>,
     people: Vec<PersonRow>,
+    /// Those who have answered today, by that.
+    today: Vec<PersonRow>,
     /// How many people have answered beside those.
     more: i64,
 }
@@ -42,6 +51,22 @@ struct PersonRow {
     responses: String,
     today: String,
     streak: i64,
+}
+
+impl PersonRow {
+    fn of(place: &Place, t: &Texts) -> Self {
+        let (named, who) = match place.who.clone() {
+            Who::Name(name) => (true, name),
+            Who::Alias(alias) => (false, alias),
+        };
+        let least = |count: Option<i64>| match count {
+            None => "–".to_owned(),
+            Some(0) => t.say("some").to_owned(),
+            Some(count) => t.number(count),
+        };
+        let (responses, today) = (least(place.responses), least(place.today));
+        Self { who, named, simulated: place.simulated, responses, today, streak: place.streak }
+    }
 }
 
 /// Who takes part, and how far the sprint is.
@@ -65,36 +90,31 @@ pub(crate) async fn show(
             answers: part_of(t, *responses, *wanted),
         })
         .collect();
-    let rounded = |number: i64| {
-        if number < 10 { t.say("under_ten").to_owned() } else { t.number(annotate::rounded(number)) }
-    };
-    let people = board.standings.iter().map(|standing| PersonRow {
-        named: standing.name.is_some(),
-        who: standing.name.as_ref().unwrap_or(&standing.pseudonym).clone(),
-        simulated: standing.simulated,
-        responses: rounded(standing.responses),
-        today: if standing.lately == 0 { "–".to_owned() } else { rounded(standing.lately) },
-        streak: standing.streak,
-    });
-    let people = people.collect();
+    let rows = |places: &[Place]| places.iter().map(|place| PersonRow::of(place, t)).collect();
+    let over = sprint.state().is_over();
+    let (people, today) = (rows(&board.people), if over { Vec::new() } else { rows(&board.today) });
     let title = sprint.config().sprint.title.clone();
     let frame = Frame::new(format!("{} · {title}", t.say("people")), person.as_ref(), "")
         .for_reader(&reader)
         .of_sprint(&sprint.config())
         .for_moderators(&app, person.as_ref())
         .await?;
-    let more = sprint.counts().await?.people().saturating_sub(board.standings.len()) as i64;
-    let pace = pace(t, progress.submitted, progress.wanted, board.last_day);
+    // Nobody answers while it is paused.
+    let begun = board.first.filter(|_| sprint.state() == SprintState::Open).map(|first| now() - first);
+    let more = sprint.counts().await?.people().saturating_sub(board.people.len()) as i64;
+    let pace = pace(t, progress.submitted, progress.wanted, board.last_day, begun);
     let percent = percent(progress.submitted, progress.wanted);
     Ok(page(&People {
         frame,
         slug,
         sprint: title,
         percent,
-        over: sprint.state().is_over(),
+        notes: t.notes(&notes(&sprint.config())),
+        over,
         pace,
         categories,
         people,
+        today,
         more,
     })?
     .into_response())
@@ -105,8 +125,9 @@ fn part_of(t: &Texts, part: i64, whole: i64) -> String {
     t.fill("of", [("part", part.as_str()), ("whole", &whole)])
 }
 
-/// How far a sprint is and when it will be done at the pace of the last day, in a sentence or two.
-fn pace(t: &Texts, given: i64, wanted: i64, last_day: i64) -> String {
+/// How far a sprint is and when it will be done at the pace of the last day, in a sentence or two; with no forecast
+/// where it is not asked since when it has been answered.
+fn pace(t: &Texts, given: i64, wanted: i64, last_day: i64, begun: Option<Millis>) -> String {
     if wanted == 0 {
         return t.say("pace_none").to_owned();
     }
@@ -118,7 +139,7 @@ fn pace(t: &Texts, given: i64, wanted: i64, last_day: i64) -> String {
     let [given_text, wanted_text, lately] = [given, wanted, last_day].map(|number| t.number(number));
     let blanks = [("given", given_text.as_str()), ("wanted", &wanted_text), ("lately", &lately)];
     let said = t.fill("pace_given", blanks);
-    match annotate::days_left(given, wanted, last_day) {
+    match begun.and_then(|begun| annotate::days_left(given, wanted, last_day, begun)) {
         None => said,
         Some(1) => format!("{said} {}", t.say("pace_within_a_day")),
         Some(days) => format!("{said} {}", t.count("pace_days", days)),
@@ -132,13 +153,15 @@ mod tests {
 
     #[test]
     fn the_pace_is_said_in_words() {
+        const DAY: Millis = 24 * 3600 * 1000;
         let [english, german] = [&languages()[0], &languages()[1]];
-        assert_eq!(pace(english, 0, 0, 0), "There are no pairs yet.");
-        assert!(pace(english, 0, 30, 0).ends_with("in the last 24 hours."));
-        assert!(pace(english, 10, 30, 7).ends_with("done in 3 days."));
-        assert!(pace(english, 25, 30, 10).ends_with("within a day."));
-        assert!(pace(english, 7, 30, 9).contains("7 of 30 answers are given, 7 of them"));
-        assert!(pace(english, 3000, 3000, 10).starts_with("All 3,000"));
-        assert!(pace(german, 10, 3000, 10).starts_with("10 von 3.000 Antworten"));
+        assert!(pace(english, 10, 30, 7, None).ends_with("in the last 24 hours."), "while it is paused");
+        assert_eq!(pace(english, 0, 0, 0, Some(DAY)), "There are no pairs yet.");
+        assert!(pace(english, 0, 30, 0, Some(DAY)).ends_with("in the last 24 hours."));
+        assert!(pace(english, 10, 30, 7, Some(DAY)).ends_with("done in 3 days."));
+        assert!(pace(english, 25, 30, 10, Some(DAY)).ends_with("within a day."));
+        assert!(pace(english, 7, 30, 9, Some(DAY)).contains("7 of 30 answers are given, 7 of them"));
+        assert!(pace(english, 3000, 3000, 10, Some(DAY)).starts_with("All 3,000"));
+        assert!(pace(german, 10, 3000, 10, Some(DAY)).starts_with("10 von 3.000 Antworten"));
     }
 }

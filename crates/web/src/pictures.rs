@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use diptych_core::ImageHash;
-use diptych_headers::takes;
+use diptych_headers::{has, takes};
 use diptych_picture::{Encoding, Limits};
 use diptych_store::pairs::Shown;
 use serde::Deserialize;
@@ -81,8 +81,7 @@ pub(crate) async fn show(
     let (encoding, canvas) = (encoding(&headers), canvas(picture.canvas, size.w));
     // What a name shows in a size and a format never changes, so these are its validator.
     let tag = format!("\"{name}-{}-{}\"", canvas.0, encoding.ending());
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| value.as_bytes() == tag.as_bytes());
-    let mut response = if known {
+    let mut response = if has(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let file = file(canvas, &picture.image, encoding);

@@ -1,8 +1,10 @@
 //! Errors as RFC 9457 has them, each with a stable `type`.
 
+use std::future::Future;
+
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,7 @@ use diptych_engine::chain;
 use diptych_stages::StageError;
 use diptych_store::StoreError;
 use serde::Serialize;
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use crate::frame::message_with;
@@ -24,6 +27,20 @@ pub(crate) struct Path<T>(pub(crate) T);
 impl From<PathRejection> for Problem {
     fn from(_: PathRejection) -> Self {
         Self::not_found("The address holds something that is no text.")
+    }
+}
+
+/// What a form sends; what cannot be read there is a problem like any other.
+#[derive(FromRequest)]
+#[from_request(via(axum::Form), rejection(Problem))]
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl From<FormRejection> for Problem {
+    fn from(rejection: FormRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(crate::TOO_LARGE),
+            _ => Self::bad_request(format!("The form cannot be read: {}.", rejection.body_text())),
+        }
     }
 }
 
@@ -196,6 +213,20 @@ impl From<StageError> for Problem {
             }
         }
     }
+}
+
+/// Does several steps to their end, also where the browser that asked for them goes away meanwhile.
+///
+/// # Errors
+/// As the work does, or where it panics.
+pub(crate) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let broken = |error| {
+        tracing::error!(%error, "what several steps do broke off");
+        Problem::internal("The server could not do this. Tell the organizer.")
+    };
+    tokio::spawn(work.in_current_span()).await.map_err(broken)?
 }
 
 /// A handler that panicked is a defect; the connection gets an answer all the same.

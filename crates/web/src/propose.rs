@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::Form;
 use axum::extract::State;
 use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -18,7 +17,7 @@ use diptych_store::proposals::{MOST_OF_ONE, NewProposal, Proposal, Proposed};
 use serde::Deserialize;
 
 use crate::frame::{Frame, message, page};
-use crate::problem::{Path, Problem};
+use crate::problem::{Form, Path, Problem, to_the_end};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
 use crate::texts::{Reader, Texts, kept_question};
@@ -189,6 +188,7 @@ async fn keep(app: &App, person: &Person, words: &Words) -> Result<Result<(), Fl
     };
     Ok(match app.store().propose(proposal, now()).await? {
         Proposed::Waiting => Ok(()),
+        Proposed::Guest => Err(Flaw::new("propose_guest")),
         Proposed::TooManyOfYours => Err(Flaw::new("propose_yours_wait").with("count", &MOST_OF_ONE)),
         Proposed::TooMany => Err(Flaw::new("propose_many_wait")),
         Proposed::SlugWaits => Err(Flaw::new("propose_slug_waits")),
@@ -288,7 +288,7 @@ pub(crate) async fn decide(
     let note: String = decided.note.trim().chars().filter(|c| !c.is_control()).take(500).collect();
     match decided.decision.as_str() {
         "decline" => _ = app.store().decline_proposal(&id, &note, now()).await?,
-        "accept" => accept(&app, &person, &proposal, &note).await?,
+        "accept" => to_the_end(async move { accept(&app, &person, &proposal, &note).await }).await?,
         _ => return Err(Problem::bad_request("`decision` must be accept or decline.")),
     }
     Ok(Redirect::to("/propose"))
@@ -312,8 +312,9 @@ async fn accept(app: &App, organizer: &Person, proposal: &Proposal, note: &str) 
     let models = chosen.iter().map(model).collect::<Result<Vec<ModelConfig>, _>>()?;
     let text = begin::sprint_toml(proposal, &models)?;
     let prompts = app.store().prompts_of_proposal(&proposal.id).await?;
-    let (part, file) =
-        (server.join(format!(".{}.part", proposal.id)), format!("prompts.{}", proposal.format));
+    // Of this attempt alone: somebody else may be accepting it at the same moment.
+    let part = server.join(format!(".{}-{:08x}.part", proposal.id, rand::random::<u32>()));
+    let file = format!("prompts.{}", proposal.format);
     let build = {
         let part = part.clone();
         tokio::task::spawn_blocking(move || {

@@ -6,10 +6,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use diptych_headers::is_private;
 use diptych_stages::alerts::Addresses;
 use diptych_store::Millis;
-
-use diptych_headers::is_private;
 
 const HOUR: Millis = 3600 * 1000;
 

@@ -1,7 +1,7 @@
 //! The page of results, also as a file by itself: a template and the plain data that it shows.
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use diptych_core::config::SprintConfig;
@@ -11,7 +11,7 @@ use diptych_store::people::Person;
 use crate::api::may_see_results;
 use crate::frame::{Frame, message, page};
 use crate::pages::{CSS, not_found};
-use crate::problem::Problem;
+use crate::problem::{Path, Problem};
 use crate::session::Visitor;
 use crate::state::App;
 use crate::texts::{Reader, Texts, languages};

@@ -13,6 +13,7 @@ use diptych_picture::Limits;
 use diptych_stages::ctx::now;
 use diptych_stages::review::{self, REASONS, Reviewable, Reviewer, Word};
 use diptych_store::people::Person;
+use diptych_store::responses::SECOND_THOUGHTS;
 use diptych_store::reviews::Verdict;
 use diptych_store::scores::Kind;
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ use utoipa::ToSchema;
 use crate::gates::{Gate, Said};
 use crate::hosted::HostedSprint;
 use crate::pages::midnight;
-use crate::problem::{Path, Problem, Query};
+use crate::problem::{Path, Problem, Query, to_the_end};
 use crate::session::SignedIn;
 use crate::state::App;
 use crate::texts::Texts;
@@ -208,9 +209,14 @@ pub(crate) async fn items(
 /// Whether the person may hear which model made what: an organizer, and everybody who reviews when the sprint is
 /// done. A moderator may be an annotator as well.
 pub(crate) async fn sees_models(sprint: &HostedSprint, reviewer: &Reviewer) -> Result<bool, Problem> {
-    // Who holds a pair may still answer it, moderators too.
+    if reviewer.organizer || sprint.state().is_over() {
+        return Ok(true);
+    }
+    // Who holds a pair may still answer it, and who has just answered may think again: moderators too.
     let ctx = sprint.ctx();
-    Ok(reviewer.organizer || sprint.is_done().await? && !ctx.store.has_live_holds(&ctx.sprint, now()).await?)
+    let last = ctx.store.last_response(&ctx.sprint).await?;
+    let stands = last.is_none_or(|last| last < now() - SECOND_THOUGHTS);
+    Ok(stands && sprint.is_done().await? && !ctx.store.has_live_holds(&ctx.sprint, now()).await?)
 }
 
 async fn counts(
@@ -273,7 +279,7 @@ pub(crate) async fn decide(
     let verdict = Verdict::from_word(&body.verdict)
         .ok_or_else(|| Problem::bad_request("`verdict` must be `approve`, `reject` or `undo`."))?;
     let word = Word { kind, contents: body.items, verdict, reason: body.reason, note: body.note };
-    sprint.decide(&reviewer, word).await?;
+    to_the_end(async move { sprint.decide(&reviewer, word).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

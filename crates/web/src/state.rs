@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 use diptych_core::config::{ModelConfig, Names, ServerConfig};
 use diptych_core::{PersonId, SprintId};
+use diptych_headers::Client;
 use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
@@ -14,11 +16,11 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Limits;
 use crate::gates::Gates;
 use crate::hosted::HostedSprint;
+use crate::kept::Kept;
 use crate::openid::Provider;
 use crate::problem::Problem;
 use crate::pulse::Pulse;
 use crate::session::CookieRules;
-use diptych_headers::Client;
 
 /// Why a server cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +57,9 @@ struct Inner {
     providers: Vec<Provider>,
     limits: Limits,
     gates: Gates,
+    ready: Kept<()>,
     /// Who is known to have agreed to which terms: asked at every taking of pairs, and never taken back.
-    agreed: RwLock<HashSet<(PersonId, String)>>,
+    agreed: RwLock<HashSet<(PersonId, SprintId, String)>>,
     /// Only so many pictures are encoded at once, so that answers are not kept waiting.
     encoders: tokio::sync::Semaphore,
 }
@@ -107,6 +110,7 @@ impl App {
             providers,
             limits,
             gates,
+            ready: Kept::default(),
             agreed,
             encoders,
         };
@@ -187,19 +191,36 @@ impl App {
         format!("{}://{host}", if self.is_https(client) { "https" } else { "http" })
     }
 
-    pub(crate) fn is_known_to_agree(&self, person: &PersonId, version: &str) -> bool {
-        let agreed = self.inner.agreed.read().unwrap_or_else(PoisonError::into_inner);
-        agreed.contains(&(person.clone(), version.to_owned()))
+    /// Whether the browser calls the server by the name of `public_url`.
+    pub(crate) fn is_called_as_configured(&self, headers: &HeaderMap) -> bool {
+        let url = self.inner.config.serve.public_url.as_ref().and_then(|url| url::Url::parse(url).ok());
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let called = url::Url::parse(&format!("http://{host}")).ok();
+        url.is_some_and(|url| called.is_some_and(|called| called.host() == url.host()))
     }
 
-    pub(crate) fn remember_agreed(&self, person: &PersonId, version: &str) {
+    pub(crate) fn is_known_to_agree(&self, sprint: &SprintId, person: &PersonId, version: &str) -> bool {
+        let agreed = self.inner.agreed.read().unwrap_or_else(PoisonError::into_inner);
+        agreed.contains(&(person.clone(), sprint.clone(), version.to_owned()))
+    }
+
+    pub(crate) fn remember_agreed(&self, sprint: &SprintId, person: &PersonId, version: &str) {
         /// More than are ever here at once; the database knows all of them.
         const MOST: usize = 100_000;
         let mut agreed = self.inner.agreed.write().unwrap_or_else(PoisonError::into_inner);
         if agreed.len() >= MOST {
             agreed.clear();
         }
-        agreed.insert((person.clone(), version.to_owned()));
+        agreed.insert((person.clone(), sprint.clone(), version.to_owned()));
+    }
+
+    /// Whether a row and a blob can be written and read, as of a moment ago: anybody may ask again and again.
+    pub(crate) async fn is_ready(&self) -> Result<(), Problem> {
+        let ready = async {
+            self.store().ready().await?;
+            Ok(self.blobs().ready().await?)
+        };
+        self.inner.ready.get(Duration::from_secs(1), ready).await.map(|_| ())
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -1,7 +1,6 @@
 //! What people agree to before they begin in a sprint.
 
 use askama::Template;
-use axum::Form;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use crate::frame::{Frame, page};
 use crate::gates::{Gate, Said};
 use crate::hosted::HostedSprint;
-use crate::problem::{Path, Problem};
+use crate::problem::{Form, Path, Problem};
 use crate::session::{SignedIn, only_from_here};
 use crate::state::App;
 use crate::texts::{Reader, Texts};
@@ -118,13 +117,13 @@ pub(crate) async fn agree(
 pub(crate) async fn has_agreed(app: &App, sprint: &HostedSprint, person: &Person) -> Result<bool, Problem> {
     let ctx = sprint.ctx();
     let version = sprint.terms_version();
-    if app.is_known_to_agree(&person.id, &version) {
+    if app.is_known_to_agree(&ctx.sprint, &person.id, &version) {
         return Ok(true);
     }
     let agreed = app.store().has_agreed(&ctx.sprint, &person.id, &version).await;
     let agreed = app.gates().asked(Gate::Consent, agreed)?;
     if agreed {
-        app.remember_agreed(&person.id, &version);
+        app.remember_agreed(&ctx.sprint, &person.id, &version);
     }
     Ok(agreed)
 }

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
 use diptych_core::config::SprintSection;
+use diptych_headers::{Client, best, cookie, local_path};
 use diptych_stages::alerts::Alert;
 use diptych_stages::results::Note;
 use serde::Deserialize;
@@ -18,7 +19,6 @@ use crate::gates::Alarm;
 use crate::problem::Query;
 use crate::session::with_cookie;
 use crate::state::App;
-use diptych_headers::{Client, best, cookie, local_path};
 
 /// The cookie of who has chosen a language.
 const COOKIE: &str = "diptych_language";
@@ -91,7 +91,7 @@ pub(crate) async fn choose(
     Extension(client): Extension<Client>,
     Query(choice): Query<LanguageChoice>,
 ) -> Response {
-    let back = Redirect::to(&local_path(&choice.next)).into_response();
+    let back = Redirect::to(local_path(&choice.next)).into_response();
     match named(&choice.to) {
         Some(texts) => with_cookie(back, COOKIE, texts.code, YEAR, app.cookie_rules(client)),
         None => back,
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     /// Whatever says words.
-    const PAGES: [&str; 32] = [
+    const PAGES: [&str; 33] = [
         ANNOTATE.texts[0],
         ANNOTATE.texts[1],
         REVIEW.texts[0],
@@ -294,6 +294,7 @@ mod tests {
         include_str!("../templates/review.html"),
         include_str!("../templates/safety.html"),
         include_str!("../templates/terms.html"),
+        include_str!("../templates/who.html"),
         include_str!("annotate.rs"),
         include_str!("enter.rs"),
         include_str!("lib.rs"),

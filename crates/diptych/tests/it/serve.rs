@@ -320,6 +320,11 @@ fn an_open_sprint_keeps_what_it_has_promised() {
     assert!(said.contains("`sprint.question`") && said.contains("nothing was changed"), "{said}");
     assert!(sprint.fails(&["serve", "--addr", "127.0.0.1:0"], 2).contains("`sprint.question`"));
     sprint.edit("question = \"What picture", "question = \"Which image");
+    sprint.edit(&format!("slug = \"{slug}\""), "slug = \"renamed\"");
+    for (command, status) in [(&["run"][..], 2), (&["serve", "--addr", "127.0.0.1:0"], 2)] {
+        assert!(sprint.fails(command, status).contains(&format!("under the slug `{slug}`")));
+    }
+    sprint.edit("slug = \"renamed\"", &format!("slug = \"{slug}\""));
     sprint.edit("overlap = 2", "overlap = 1");
     assert!(sprint.fails(&["run"], 1).contains("may only grow"));
     // It may grow: more people a pair, and another model beside the others.

@@ -7,7 +7,7 @@ use diptych_store::responses::Responded;
 use diptych_store::{EVERY_PROMPT, Millis, Store};
 use futures::future::join_all;
 
-use crate::sample::{COOLDOWN, LEASE, NOW, Scene, pair, respond, take};
+use crate::sample::{COOLDOWN, LEASE, MINUTE, NOW, Scene, pair, respond, take};
 
 fn prompts(held: &[Held]) -> Vec<&str> {
     held.iter().map(|held| held.prompt.as_str()).collect()
@@ -67,6 +67,50 @@ pub async fn each_picture_stands_on_its_recorded_side(store: &Store) {
         let expected = if number == 0 { (first, second) } else { (second, first) };
         assert_eq!((&held.left, &held.right), expected, "{}", held.prompt);
     }
+}
+
+/// Who asks is there: what they hold goes on, and what they answer late counts, under whichever name they hold it.
+pub async fn who_is_there_keeps_what_they_hold(store: &Store) {
+    let scene = Scene::new(store, 2, 1).await;
+    let first = scene.take_one(&scene.ana, NOW).await;
+    let over = NOW + LEASE;
+    let again = scene.take_one(&scene.ana, over).await;
+    assert_eq!((&again.id, again.expires_at), (&first.id, over + LEASE), "the same hold, with a fresh lease");
+    // Somebody else comes after that: it is not theirs.
+    assert_ne!(scene.take_one(&scene.ben, over + 1).await.prompt, first.prompt);
+    // Away for longer, so that somebody else's coming ends it; and then given the same pair again.
+    let later = over + 2 * LEASE;
+    let other = scene.take(&scene.cem, 1, later).await;
+    scene.respond(&scene.cem, &other.held[0], Choice::Skip, later).await;
+    let held: Vec<Held> = scene.take(&scene.ana, 2, later).await.held;
+    let anew = held.iter().find(|held| held.prompt == first.prompt).expect("nobody else has it");
+    assert_ne!(anew.id, first.id);
+    assert_eq!(scene.respond(&scene.ana, &first, Choice::Left, later).await, Responded::Recorded);
+    assert_eq!(
+        scene.respond(&scene.ana, anew, Choice::Right, later).await,
+        Responded::Gone,
+        "it is answered"
+    );
+    // The same of a skip: the pair is not held under the other name.
+    let Some(second) = held.iter().find(|held| held.prompt != first.prompt) else { panic!("{held:?}") };
+    let away = later + 2 * LEASE;
+    scene.take(&scene.ben, 1, away).await;
+    let bens = scene.take(&scene.ben, 1, away).await.held;
+    scene.respond(&scene.ben, &bens[0], Choice::Skip, away).await;
+    let anew = scene.take_one(&scene.ana, away).await;
+    assert_ne!(anew.id, second.id);
+    assert_eq!(scene.respond(&scene.ana, second, Choice::Skip, away).await, Responded::Recorded);
+    assert_eq!(scene.take(&scene.ana, 1, away).await.held, [], "it cools down");
+    // Where nothing is given any more, nothing is renewed.
+    let cems = scene.take_one(&scene.cem, away + 60 * MINUTE).await;
+    let end = away + 60 * MINUTE + LEASE;
+    let closed = Take { sides: Vec::new(), ..take(&scene.sprint, &scene.cem, 1, end) };
+    assert_eq!(store.take(closed).await.unwrap().held, []);
+    assert_eq!(
+        scene.respond(&scene.cem, &cems, Choice::Left, end).await,
+        Responded::Recorded,
+        "there is room"
+    );
 }
 
 pub async fn a_lease_ends_and_its_place_is_free(store: &Store) {

@@ -12,10 +12,11 @@ use crate::sample::{MINUTE, NOW, Scene, audit, pair, take};
 const LATER: i64 = NOW + REPEAT_AFTER + MINUTE;
 
 fn draw(kind: CheckKind) -> CheckDraw {
-    CheckDraw { kind, with: 1, side: Side::Right, lot: 5 }
+    CheckDraw { kind, with: 1, side: Side::Right, lot: 5, pictures: rand::random() }
 }
 
-/// What a person holds who is measured this time; a check comes behind the new pairs that it comes with.
+/// What a person holds who is measured this time: so many pairs, and a check that comes in the place of one more, where
+/// there is anything to measure them by.
 async fn measured(
     scene: &Scene<'_>,
     store: &Store,
@@ -24,9 +25,11 @@ async fn measured(
     kind: CheckKind,
 ) -> Vec<Held> {
     let take = |checks, count| Take { checks, ..take(&scene.sprint, who, count, LATER) };
-    let first = store.take(take(Checks::Now(draw(kind)), count)).await.unwrap().held;
-    assert!(first.len() <= count);
-    let held = store.take(take(Checks::NotNow, count + 1)).await.unwrap().held;
+    let held = store.take(take(Checks::Now(draw(kind)), count + 1)).await.unwrap().held;
+    assert!(held.len() <= count + 1);
+    assert!(held.iter().all(|one| one.expires_at == held[0].expires_at), "no lease tells it");
+    let again = store.take(take(Checks::NotNow, held.len())).await.unwrap().held;
+    assert_eq!(again, held, "it is shown by the take that made it");
     audit(store, &scene.sprint).await;
     assert!(held.is_sorted_by_key(|held| held.id.clone()), "no order tells them apart");
     held

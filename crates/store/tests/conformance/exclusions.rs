@@ -29,7 +29,7 @@ pub async fn what_an_excluded_person_answered_is_kept_and_asked_of_others(store:
         "what she held went back"
     );
     assert_eq!(scene.take_back(&scene.ana, &held[0], NOW).await, TakenBack::Gone);
-    assert_eq!(store.standings(&scene.sprint, 5, NOW).await.unwrap().len(), 1, "no thanks for these");
+    assert_eq!(store.standings(&scene.sprint, NOW).await.unwrap().len(), 1, "no thanks for these");
     let states = async || {
         let all = store.responses(&scene.sprint, diptych_store::EVERY_PROMPT).await.unwrap();
         let mut states: Vec<ResponseState> = all.values().flatten().map(|response| response.state).collect();

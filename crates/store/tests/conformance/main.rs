@@ -116,6 +116,7 @@ conformance! {
         nobody_holds_more_than_the_overlap,
         begun_pairs_come_first,
         each_picture_stands_on_its_recorded_side,
+        who_is_there_keeps_what_they_hold,
         a_lease_ends_and_its_place_is_free,
         a_skipped_pair_stays_away_until_it_has_cooled_down,
         who_gets_nothing_hears_when_to_come_back,

@@ -72,8 +72,13 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let choice = || prop::sample::select(Choice::ALL);
     let kind = prop::sample::select(vec![CheckKind::Repeat, CheckKind::Gold]);
-    let check =
-        (kind, any::<u64>()).prop_map(|(kind, lot)| CheckDraw { kind, with: 1, side: Side::Right, lot });
+    let check = (kind, any::<u64>(), any::<[u128; 2]>()).prop_map(|(kind, lot, pictures)| CheckDraw {
+        kind,
+        with: 1,
+        side: Side::Right,
+        lot,
+        pictures,
+    });
     prop_oneof![
         4 => (0..PEOPLE, 1..=PAIRS, any::<bool>()).prop_map(|(person, count, right)| Step::Take { person, count, right }),
         2 => (0..PEOPLE, check).prop_map(|(person, check)| Step::Measure { person, check }),

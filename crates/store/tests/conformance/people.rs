@@ -169,10 +169,18 @@ pub async fn an_invitation_has_so_many_places(store: &Store) {
     assert_eq!(accept(Guest::New(named("ANA"))).await, Invited::NameTaken, "and takes no place");
     let Invited::As(dan, _) = accept(Guest::New(named("Dan"))).await else { panic!("there is room") };
     assert_eq!(store.role(&scene.sprint, &dan.id).await.unwrap(), Role::Moderator);
+    for again in 0..5 {
+        assert_eq!(accept(Guest::Known(dan.clone())).await, Invited::As(dan.clone(), to.clone()), "{again}");
+    }
     let eve = store.person(&named("Eve"), PersonKind::Person, NOW).await.unwrap();
     store.set_role(&scene.sprint, &eve.id, Role::Organizer).await.unwrap();
-    assert_eq!(accept(Guest::Known(eve.clone())).await, Invited::As(eve.clone(), to));
+    assert_eq!(accept(Guest::Known(eve.clone())).await, Invited::As(eve.clone(), to.clone()));
     assert_eq!(store.role(&scene.sprint, &eve.id).await.unwrap(), Role::Organizer, "nobody becomes less");
+    // Whoever had come in as Gil before comes in anew as a moderator.
+    let gil = store.person(&named("Gil"), PersonKind::Person, NOW).await.unwrap();
+    store.add_session(&gil.id, "by name", NOW + 100).await.unwrap();
+    assert_eq!(accept(Guest::Known(gil.clone())).await, Invited::As(gil.clone(), to));
+    assert_eq!(store.person_of_session("by name", NOW).await.unwrap(), None);
     assert_eq!(accept(Guest::New(named("Fay"))).await, Invited::Over);
     assert_eq!(store.accept("come", &Guest::Known(eve), NOW).await.unwrap(), Invited::Over);
     assert!(!everything_in(store, "SELECT hash FROM invitations").await.contains("come in"));
