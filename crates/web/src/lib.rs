@@ -42,6 +42,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::problem::Problem;
 use crate::propose::LARGEST_PROPOSAL;
@@ -129,6 +130,7 @@ fn around(routes: Router<App>, app: App) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(refuse_large))
+        .layer(RequestBodyTimeoutLayer::new(PATIENCE))
         // Inside of what follows, so that this answer, too, is counted, and has an id and every header.
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn_with_state(app.clone(), client::meet))
@@ -186,6 +188,9 @@ pub struct Certificate {
 /// How often the files of the certificate are looked at: whoever renews it starts nothing anew.
 const RENEWED: Duration = Duration::from_secs(60);
 
+/// How long a request may let one wait for the rest of it: who says nothing more holds no place.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long answers that are under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -219,11 +224,18 @@ pub async fn serve(
     ];
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
     let served = match certificate {
-        None => axum_server::from_tcp(listener)?.handle(handle).serve(service).await,
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(PATIENCE);
+            server.http_builder().http1().header_read_timeout(PATIENCE);
+            server.serve(service).await
+        }
         Some(files) => {
             let config = RustlsConfig::from_pem_file(&files.chain, &files.key).await?;
             duties.push(tokio::spawn(renew(config.clone(), files)));
-            axum_server::from_tcp_rustls(listener, config)?.handle(handle).serve(service).await
+            let server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+            let mut server = server.first_request_timeout(PATIENCE);
+            server.http_builder().http1().header_read_timeout(PATIENCE);
+            server.serve(service).await
         }
     };
     duties.iter().for_each(tokio::task::JoinHandle::abort);

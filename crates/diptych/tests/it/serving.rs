@@ -140,3 +140,33 @@ fn pictures_may_be_delivered_from_elsewhere_and_the_hub_may_show_the_pages() {
     let cookie = ada.clone().with("cookie", "diptych_session=x").with("sec-fetch-site", "cross-site");
     assert_eq!(cookie.form("/leave", "").status, 403);
 }
+
+/// Who begins a request and says no more of it holds no place for ever.
+#[test]
+fn a_request_that_never_comes_is_not_waited_for() {
+    let sprint = Sprint::new(1);
+    sprint.run();
+    let served = Served::start(&sprint);
+    let begun = [
+        "",
+        "GET / HTTP/1.1\r\nhost: a",
+        "POST /enter HTTP/1.1\r\nhost: a\r\nsec-fetch-site: same-origin\r\ncontent-length: 99\r\n\
+         content-type: application/x-www-form-urlencoded\r\n\r\nname=",
+    ];
+    let ends = begun.map(|text| {
+        let mut stream = TcpStream::connect(&served.address).unwrap();
+        std::thread::spawn(move || {
+            let since = std::time::Instant::now();
+            stream.set_read_timeout(Some(std::time::Duration::from_secs(100))).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            // Half a minute for the body, and another for what would come behind it.
+            stream.read_to_end(&mut answer).unwrap();
+            since.elapsed().as_secs()
+        })
+    });
+    for (text, end) in begun.iter().zip(ends) {
+        let seconds = end.join().unwrap();
+        assert!((20..95).contains(&seconds), "{text:?}: {seconds} s");
+    }
+}
