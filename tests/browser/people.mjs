@@ -168,6 +168,32 @@ await visitor("First Person", wide, async (page, context, complaints) => {
   forgive(complaints, "net::ERR_FAILED|.*404");
 });
 
+// An answer that was on its way when its page was left goes from whatever page comes next; and who is forgotten leaves
+// nothing in the browser.
+await visitor("Hasty Leaver", wide, async (page, context, complaints) => {
+  const alts = await page.$$eval("#pictures img", (all) => all.map((one) => one.alt));
+  assert.deepEqual(alts, ["First image", "Second image"]);
+  await page.route("**/response", (route) => route.abort());
+  await page.keyboard.press("1");
+  await page.waitForSelector("#notice:not([hidden])");
+  await page.goto(base + "/me");
+  const kept = () => page.evaluate(() => [localStorage, sessionStorage].flatMap((one) => Object.keys(one)));
+  const underWay = async () => (await kept()).filter((key) => key.startsWith("diptych outbox demo ")).length;
+  assert.equal(await underWay(), 1);
+  await page.unroute("**/response");
+  await page.goto(base + "/s/demo/people");
+  await counts(page, 1);
+  await page.waitForFunction(() => !Object.keys(localStorage).some((key) => key.startsWith("diptych outbox")));
+  const person = await page.getAttribute("body", "data-person");
+  assert.ok((await kept()).some((key) => key.includes(person)), "what was practised, and what can be taken back");
+  await page.goto(base + "/me");
+  await page.fill("form[action='/me/leave'] #name", "Hasty Leaver");
+  await page.click("form[action='/me/leave'] button");
+  await page.waitForSelector("body[data-forgotten]");
+  await page.waitForFunction((id) => ![localStorage, sessionStorage].some((one) => Object.keys(one).some((key) => key.includes(id))), person);
+  forgive(complaints, "net::ERR_FAILED");
+});
+
 // At their own size, side by side, at the same place of both.
 await visitor("Close Looker", { viewport: { width: 820, height: 600 } }, async (page) => {
   await page.keyboard.press("e");
