@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, Write};
+use std::path::{Component, Path};
 
 use diptych_core::ImageHash;
 use serde::{Deserialize, Serialize};
@@ -151,9 +152,11 @@ impl<R: Read + Seek> Backup<R> {
     }
 }
 
-/// Whether this is the name of one folder, or of none: nothing that leads elsewhere on any system.
+/// Whether this is the name of one folder, or of none: nothing that leads elsewhere.
 fn is_one_folder(name: &str) -> bool {
-    !name.contains(['/', '\\', ':']) && !name.contains(char::is_control) && name != "." && name != ".."
+    let mut parts = Path::new(name).components();
+    let first = parts.next().is_none_or(|part| matches!(part, Component::Normal(part) if part == name));
+    first && parts.next().is_none() && !name.contains(['/', '\\', '\0'])
 }
 
 fn part(name: &str, error: io::Error) -> Flaw {
@@ -219,8 +222,11 @@ impl<W: Write + Seek> Writer<W> {
     /// Adds a sprint's configuration.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Where it cannot be written, or its folder's name is none that can be brought back.
     pub fn sprint(&mut self, (folder, text): &SprintToml) -> io::Result<()> {
+        if !is_one_folder(folder) {
+            return Err(io::Error::other(format!("`{folder}` is a folder's name that no backup can hold")));
+        }
         self.begin(&format!("sprints/{folder}/sprint.toml"), CompressionMethod::Deflated)?;
         self.zip.write_all(text.as_bytes())
     }
@@ -309,14 +315,15 @@ mod tests {
             (".", false),
             ("a/b", false),
             ("../a", false),
+            ("2026: birds", true),
             ("a\\b", false),
-            ("c:", false),
             ("a\0", false),
         ] {
             let name = format!("sprints/{folder}/sprint.toml");
             let mut backup = backup(&[("backup.json", &label(0)), (&name, "x")]).unwrap();
             assert_eq!(backup.sprints().is_ok(), good, "{folder:?}");
         }
+        assert!(Writer::new(Cursor::new(Vec::new())).sprint(&("a/b".to_owned(), String::new())).is_err());
         let mut stray = backup(&[("backup.json", &label(0)), ("sprints/notes", "x")]).unwrap();
         assert!(stray.sprints().is_err());
     }

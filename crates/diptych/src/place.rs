@@ -118,7 +118,8 @@ impl Server {
     /// Refuses a sprint under another slug than the one under which people have answered: it would begin anew, and
     /// leave them nowhere. Where one database has several sprints nobody can tell.
     async fn check_slug(&self, slug: &str, store: &Store) -> Result<()> {
-        if self.hosts_many || !store.address().starts_with("sqlite:") {
+        let own = store.folder().is_some_and(|folder| folder == self.folder);
+        if self.hosts_many || !own {
             return Ok(());
         }
         let answered = store.answered_sprints().await?;

@@ -15,11 +15,11 @@ const ALIKE: usize = 3;
 pub struct Place {
     /// The name of who asks for theirs to be shown; else an alias, under which nothing is published.
     pub who: Who,
-    /// Responses that count, rounded down; none where so few have answered that a count would tell.
+    /// Responses that count, rounded down; none where so few people have answered that any count would tell.
     pub responses: Option<i64>,
-    /// Those of today, rounded down in the same way.
+    /// Those of today, rounded down in the same way, and never more than `responses` says.
     pub today: Option<i64>,
-    /// Days in a row with an answer.
+    /// Days in a row with an answer; no more than `responses` says.
     pub streak: i64,
     /// Whether the program made this person up, for the demo.
     pub simulated: bool,
@@ -37,23 +37,25 @@ pub enum Who {
 /// The people of a sprint, those with the most responses first; and those of today, by what they have given today. Whose
 /// count is shown alike stand in an order that says nothing of it: names first.
 pub fn board(sprint: &SprintId, standings: Vec<Standing>) -> (Vec<Place>, Vec<Place>) {
-    let of = |count: fn(&Standing) -> i64| {
-        let counts: Vec<(i64, bool)> = standings.iter().map(|one| (count(one), one.name.is_some())).collect();
-        shown(&counts)
-    };
+    let of = |count: fn(&Standing) -> i64| shown(&standings.iter().map(count).collect::<Vec<_>>());
     let (responses, today) = (of(|one| one.responses), of(|one| one.lately));
-    let placed = standings.into_iter().zip(responses).zip(today).map(|((one, responses), today)| {
-        let active = one.lately > 0;
+    let (mut all, mut of_today) = (Vec::new(), Vec::new());
+    for ((one, responses), today) in standings.into_iter().zip(responses).zip(today) {
         let who = match one.name {
             Some(name) => Who::Name(name),
             None => Who::Alias(alias(sprint, &one.person)),
         };
-        let Standing { streak, simulated, .. } = one;
-        (active, Place { who, responses, today, streak, simulated })
-    });
-    let (mut all, mut of_today) = (Vec::new(), Vec::new());
-    for (active, place) in placed {
-        if active {
+        // Whoever has answered so much today, or on so many days, has answered as much in all: that, too, is all that
+        // is told of it.
+        let known = responses.unwrap_or(0);
+        let place = Place {
+            who,
+            responses,
+            today: today.map(|today| today.min(known)),
+            streak: one.streak.min(known.max(1)),
+            simulated: one.simulated,
+        };
+        if one.lately > 0 {
             of_today.push(place.clone());
         }
         all.push(place);
@@ -63,12 +65,12 @@ pub fn board(sprint: &SprintId, standings: Vec<Standing>) -> (Vec<Place>, Vec<Pl
     (all, of_today)
 }
 
-/// Of counts, each with whether it stands beside a name, what is shown of each: rounded down to tens, and then so far
-/// that [`ALIKE`] people share it. Of those who are left over at the low end no name stands alone.
-fn shown(counts: &[(i64, bool)]) -> Vec<Option<i64>> {
+/// What is shown of each of these counts: rounded down to tens, and then so far that [`ALIKE`] people share it. Those who
+/// are left over at the low end stand with the ones above; where there are fewer people in all, nothing is shown.
+fn shown(counts: &[i64]) -> Vec<Option<i64>> {
     let mut order: Vec<usize> = (0..counts.len()).collect();
-    order.sort_by_key(|place| std::cmp::Reverse(counts[*place].0));
-    let ten = |place: usize| rounded(counts[order[place]].0);
+    order.sort_by_key(|place| std::cmp::Reverse(counts[*place]));
+    let ten = |place: usize| rounded(counts[order[place]]);
     let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
     for place in 0..order.len() {
         match groups.last_mut() {
@@ -76,20 +78,16 @@ fn shown(counts: &[(i64, bool)]) -> Vec<Option<i64>> {
             _ => groups.push(place..place + 1),
         }
     }
-    let is_open = |group: &std::ops::Range<usize>| {
-        group.len() < ALIKE && group.clone().any(|place| counts[order[place]].1)
-    };
-    if let Some(last) = groups.pop_if(|last| is_open(last)) {
-        match groups.last_mut() {
-            Some(before) => before.end = last.end,
-            None => groups.push(last),
-        }
+    if let Some(few) = groups.pop_if(|last| last.len() < ALIKE)
+        && let Some(above) = groups.last_mut()
+    {
+        above.end = few.end;
     }
     let mut shown = vec![None; counts.len()];
     for group in groups {
-        let least = (!is_open(&group)).then(|| ten(group.end - 1));
+        let least = ten(group.end - 1);
         for place in group {
-            shown[order[place]] = least;
+            shown[order[place]] = Some(least);
         }
     }
     shown
@@ -112,33 +110,40 @@ mod tests {
 
     #[test]
     fn three_people_share_each_count() {
-        let alone = |counts: &[i64]| shown(&counts.iter().map(|count| (*count, false)).collect::<Vec<_>>());
-        assert_eq!(alone(&[1240, 75, 980, 901, 78, 5, 71]), [900, 70, 900, 900, 70, 0, 70].map(Some));
-        assert_eq!(alone(&[50, 40, 30, 30, 35]), [30; 5].map(Some), "all of a ten stand together");
-        assert_eq!(alone(&[500, 480, 450, 12]), [450, 450, 450, 10].map(Some));
-        assert_eq!(alone(&[7]), [Some(0)]);
-        assert_eq!(alone(&[]), []);
-    }
-
-    #[test]
-    fn no_name_stands_alone() {
-        assert_eq!(shown(&[(500, false), (480, false), (450, false), (12, true)]), [Some(10); 4]);
-        assert_eq!(shown(&[(500, true), (480, false)]), [None, None], "of two, one could be told");
-        assert_eq!(shown(&[(500, true), (480, false), (3, false)]), [Some(0); 3]);
+        let all = |counts: &[i64]| shown(counts).into_iter().map(Option::unwrap).collect::<Vec<_>>();
+        assert_eq!(all(&[1240, 75, 980, 901, 78, 71]), [900, 70, 900, 900, 70, 70]);
+        let left_over = [1240, 75, 980, 901, 78, 5, 71];
+        assert_eq!(all(&left_over), [900, 0, 900, 900, 0, 0, 0], "who is left over stands with those above");
+        assert_eq!(all(&[50, 40, 30, 30, 35]), [30; 5], "all of a ten stand together");
+        assert_eq!(all(&[500, 480, 450, 12]), [10; 4]);
+        assert_eq!(shown(&[500, 480]), [None, None], "of two, one could be told");
+        assert_eq!(shown(&[]), []);
     }
 
     proptest::proptest! {
-        /// Whatever people have given: a count is never more than one's own, and whoever goes by the counts that are
-        /// published finds at least three people who may be the one with a name.
+        /// Whatever people have given: nothing that is shown of anybody is more than they have, and of all that is shown of
+        /// them at least three people may be the one who has it.
         #[test]
-        fn a_name_may_be_any_of_three(counts in proptest::collection::vec((0..200_i64, proptest::bool::weighted(0.3)), 0..30)) {
-            let shown = shown(&counts);
-            for ((count, named), shows) in counts.iter().zip(&shown) {
-                let Some(least) = shows else { continue };
-                proptest::prop_assert!(least <= count && least % 10 == 0);
-                let above = shown.iter().flatten().filter(|other| *other > least).min();
-                let may_be = counts.iter().filter(|(other, _)| other >= least && above.is_none_or(|above| other < above));
-                proptest::prop_assert!(!named || may_be.count() >= ALIKE);
+        fn anybody_may_be_any_of_three(people in proptest::collection::vec((0..200_i64, 0..200_i64, 0..9_i64), 0..30)) {
+            let standings = people.iter().map(|(responses, lately, streak)| Standing {
+                streak: *streak.min(responses),
+                ..standing(None, *responses, *lately.min(responses))
+            });
+            let standings: Vec<Standing> = standings.collect();
+            let (places, _) = board(&SprintId::new(), standings.clone());
+            for place in &places {
+                let Some(least) = place.responses else {
+                    proptest::prop_assert!(people.len() < ALIKE && place.today.unwrap_or(0) == 0 && place.streak <= 1);
+                    continue;
+                };
+                proptest::prop_assert!(least % 10 == 0);
+                // Whoever has fewer than the next that is shown, and as much as is told.
+                let above = places.iter().filter_map(|other| other.responses).filter(|other| *other > least).min();
+                let told = least.max(place.today.unwrap_or(0)).max(place.streak.min(least));
+                let may_be = standings.iter().filter(|other| {
+                    other.responses >= told && above.is_none_or(|above| other.responses < above)
+                });
+                proptest::prop_assert!(may_be.count() >= ALIKE);
             }
         }
     }
@@ -157,10 +162,7 @@ mod tests {
         let (all, today) = board(&sprint, people);
         let names: Vec<&Who> = all.iter().map(|place| &place.who).collect();
         assert_eq!(names[..2], [&Who::Name("Ana".to_owned()), &Who::Name("Zoe".to_owned())]);
-        assert_eq!(
-            all.iter().map(|place| place.responses).collect::<Vec<_>>(),
-            [50, 50, 50, 50, 0].map(Some)
-        );
+        assert!(all.iter().all(|place| place.responses == Some(0) && place.streak == 1), "{all:?}");
         assert_eq!(today.len(), 3);
         assert!(today.iter().all(|place| place.today == Some(0)));
         assert_ne!(alias(&sprint, &ids[0]), alias(&SprintId::new(), &ids[0]), "another one elsewhere");

@@ -160,6 +160,10 @@ pub async fn items(ctx: &Ctx, asking: Option<&PersonId>) -> Result<Vec<Reviewabl
             items.push(Reviewable::of(item, text.unwrap_or_default(), is_reported, every, words, asking));
         }
     }
+    // Pictures of one text stand together as they are planned, model by model; who reviews them is not to see which.
+    for of_one_text in items.chunk_by_mut(|one, next| one.kind == next.kind && one.text == next.text) {
+        of_one_text.sort_by(|one, other| one.content.cmp(&other.content));
+    }
     Ok(items)
 }
 

@@ -221,6 +221,10 @@ pub async fn changes(ctx: &Ctx, classifier: &str, threshold: f64) -> Result<Vec<
             }
         }
     }
+    // As the review page orders them: no place says which model made a picture.
+    for of_one_text in changes.chunk_by_mut(|one, next| one.stage == next.stage && one.text == next.text) {
+        of_one_text.sort_by(|one, other| one.content.cmp(&other.content));
+    }
     Ok(changes)
 }
 

@@ -219,7 +219,8 @@ async fn look(
         &format!("exclusions WHERE sprint = $1 AND ended_at IS NULL AND person IN ({people_of})"),
     );
     // Each person's oldest first, and among them the checks that are live at the moment for which people are measured.
-    // By their ids, which are of their time: no place tells a check from the others.
+    // By their ids, which are of their time: no place tells a check from the others. (`+ 0`: they are found by person, not
+    // by the end of everybody's leases.)
     let live = rows_as_one(
         connection,
         &format!("id, person, side, expires_at, {}", as_array(connection, Face::COLUMNS)),
@@ -231,7 +232,7 @@ async fn look(
              SELECT checks.id, checks.person, checks.side, checks.expires_at, pairs.prompt, pairs.category, \
              checks.picture_1, checks.picture_2, pairs.canvas_width, pairs.canvas_height FROM checks \
              JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
-             WHERE checks.sprint = $1 AND checks.state = 'open' AND checks.expires_at > $4 AND pairs.current \
+             WHERE checks.sprint = $1 AND checks.state = 'open' AND checks.expires_at + 0 > $4 AND pairs.current \
              AND others.current AND checks.person IN ({people_of})) AS live",
             Face::COLUMNS
         ),
@@ -241,7 +242,8 @@ async fn look(
     let line = Line::ask(connection, limit);
     let query = format!(
         "SELECT ({excluded}), (SELECT COUNT(*) FROM (SELECT id FROM assignments WHERE sprint = $1 AND state = 'open' \
-         AND expires_at <= $3 LIMIT 1) AS over), ({live}), ({line})"
+         AND expires_at <= $3 LIMIT 1) AS over) + (SELECT COUNT(*) FROM (SELECT id FROM checks WHERE sprint = $1 \
+         AND state = 'open' AND expires_at <= $3 LIMIT 1) AS over), ({live}), ({line})"
     );
     let measured = takes.iter().filter(|take| take.checks != Checks::Off).map(|take| take.now).max();
     let mut query = sqlx::query_as(AssertSqlSafe(query))
@@ -350,21 +352,31 @@ async fn write_down(connection: &mut Connection, holds: &[NewHold<'_>]) -> Resul
     Ok(())
 }
 
+const END_CHECKS: &str = "UPDATE checks SET state = 'expired', ended_at = $2 \
+     WHERE sprint = $1 AND state = 'open' AND expires_at <= $2";
+
 const END_LEASES: &str = "UPDATE assignments SET state = 'expired', ended_at = $2 \
      WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 RETURNING pair";
 
 /// Renews what those hold who ask, where its lease is over and nobody has ended it: they are there. What measures them
-/// comes along. Where nothing new is given (a sprint is paused, or closed and its answers may be known), leases end.
+/// lapses and goes on in the same way. Where nothing new is given (a sprint is paused, or closed and its answers may be known), leases end.
 async fn renew(connection: &mut Connection, sprint: &SprintId, takes: &[&Take]) -> Result<()> {
     let there: Vec<&&Take> = takes.iter().filter(|take| !take.sides.is_empty()).collect();
     let people: Vec<&str> = there.iter().map(|take| take.person.as_str()).collect();
     let (Some(lease), now) = (there.iter().map(|take| take.lease).max(), latest(takes)) else {
         return Ok(());
     };
+    let theirs = places(3, people.len());
+    let over = |table: &str| {
+        format!(
+            "SELECT person, expires_at FROM {table} WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 \
+             AND person IN ({theirs})"
+        )
+    };
     let query = format!(
-        "SELECT person, MIN(expires_at) FROM assignments WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 \
-         AND person IN ({}) GROUP BY person",
-        places(3, people.len())
+        "SELECT person, MIN(expires_at) FROM ({} UNION ALL {}) AS over GROUP BY person",
+        over("assignments"),
+        over("checks")
     );
     let mut query = sqlx::query_as(AssertSqlSafe(query)).bind(sprint.as_str()).bind(now);
     for person in padded(&people) {
@@ -375,7 +387,7 @@ async fn renew(connection: &mut Connection, sprint: &SprintId, takes: &[&Take]) 
         for table in ["assignments", "checks"] {
             let query = format!(
                 "UPDATE {table} SET expires_at = $5 WHERE sprint = $1 AND person = $2 AND state = 'open' \
-                 AND expires_at >= $3 AND expires_at <= $4"
+                 AND expires_at + 0 >= $3 AND expires_at + 0 <= $4"
             );
             let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(&person);
             query.bind(first).bind(now).bind(now + lease).execute(&mut *connection).await?;
@@ -395,6 +407,7 @@ pub(crate) async fn end_leases(connection: &mut Connection, sprint: &SprintId, n
     for pair in ended {
         give_back(connection, &pair).await?;
     }
+    sqlx::query(END_CHECKS).bind(sprint.as_str()).bind(now).execute(connection).await?;
     Ok(())
 }
 

@@ -135,6 +135,30 @@ impl Store {
         self.keep_secret(query, person, secret, expires_at).await
     }
 
+    /// The same, begun by a name alone.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn add_session_by_name(
+        &self,
+        person: &PersonId,
+        secret: &str,
+        expires_at: Millis,
+    ) -> Result<()> {
+        let query = "INSERT INTO sessions (hash, person, expires_at, by_name) VALUES ($1, $2, $3, 1)";
+        self.keep_secret(query, person, secret, expires_at).await
+    }
+
+    /// Whether a name alone began the session with this secret.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn is_by_name(&self, secret: &str) -> Result<bool> {
+        let query = "SELECT COUNT(*) FROM sessions WHERE hash = $1 AND by_name = 1";
+        let one: i64 = sqlx::query_scalar(query).bind(hash(secret)).fetch_one(self.readers()).await?;
+        Ok(one > 0)
+    }
+
     async fn keep_secret(
         &self,
         query: &'static str,
@@ -348,7 +372,7 @@ impl Store {
     /// Where the database fails.
     pub async fn set_role(&self, sprint: &SprintId, person: &PersonId, role: Role) -> Result<()> {
         let (sprint, person) = (sprint.clone(), person.clone());
-        self.write(move |connection| {
+        self.end_sessions(move |connection| {
             let (sprint, person) = (sprint.clone(), person.clone());
             Box::pin(async move {
                 sqlx::query(
@@ -363,15 +387,16 @@ impl Store {
                 if role == Role::Annotator {
                     return Ok(());
                 }
-                end_sessions(connection, person.as_str()).await
+                end_sessions(connection, person.as_str(), "").await
             })
         })
         .await
     }
 }
 
-/// Signs the person out everywhere.
-pub(crate) async fn end_sessions(connection: &mut Connection, person: &str) -> Result<()> {
-    sqlx::query("DELETE FROM sessions WHERE person = $1").bind(person).execute(connection).await?;
+/// Signs the person out everywhere but in the session with this hash.
+pub(crate) async fn end_sessions(connection: &mut Connection, person: &str, but: &str) -> Result<()> {
+    let query = "DELETE FROM sessions WHERE person = $1 AND hash <> $2";
+    sqlx::query(query).bind(person).bind(but).execute(connection).await?;
     Ok(())
 }

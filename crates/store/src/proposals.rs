@@ -207,7 +207,7 @@ impl Store {
         now: Millis,
     ) -> Result<Option<SprintId>> {
         let (proposal, organizer, note) = (proposal.clone(), organizer.clone(), note.to_owned());
-        self.write(move |connection| {
+        let accepted = self.write(move |connection| {
             let (proposal, organizer, note) = (proposal.clone(), organizer.clone(), note.clone());
             Box::pin(async move {
                 let sprint = SprintId::new();
@@ -234,7 +234,7 @@ impl Store {
                 let mut roles = vec![(organizer.as_str(), "organizer")];
                 if proofs > 0 && proposal.person != organizer.as_str() {
                     roles.push((&proposal.person, "moderator"));
-                    crate::people::end_sessions(&mut *connection, &proposal.person).await?;
+                    crate::people::end_sessions(&mut *connection, &proposal.person, "").await?;
                 }
                 for (person, role) in roles {
                     sqlx::query("INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3)")
@@ -247,7 +247,9 @@ impl Store {
                 Ok(Some(sprint))
             })
         })
-        .await
+        .await;
+        self.sessions().forget();
+        accepted
     }
 }
 

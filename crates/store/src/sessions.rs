@@ -85,7 +85,7 @@ impl Sessions {
     }
 
     /// Forgets what is known: for when sessions have ended.
-    fn forget(&self) {
+    pub(crate) fn forget(&self) {
         let mut known = self.known();
         *known = Known { ended: known.ended + 1, ..Known::default() };
     }

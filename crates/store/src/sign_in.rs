@@ -193,14 +193,15 @@ impl Store {
         row.map(invitation).transpose()
     }
 
-    /// Takes an invitation up. Nobody loses a role that says more than the invitation.
+    /// Takes an invitation up. Nobody loses a role that says more than the invitation. Who gains one is signed out
+    /// everywhere but in the session with this secret, which has shown the invitation.
     ///
     /// # Errors
     /// Where the database fails; no place is taken then.
-    pub async fn accept(&self, secret: &str, guest: &Guest, now: Millis) -> Result<Invited> {
-        let (hash, guest) = (hash(secret), guest.clone());
-        self.write(move |connection| {
-            let (hash, guest) = (hash.clone(), guest.clone());
+    pub async fn accept(&self, secret: &str, guest: &Guest, session: &str, now: Millis) -> Result<Invited> {
+        let (session, hash, guest) = (hash(session), hash(secret), guest.clone());
+        let accepted = self.write(move |connection| {
+            let (session, hash, guest) = (session.clone(), hash.clone(), guest.clone());
             Box::pin(async move {
                 let query = "SELECT sprint, role FROM invitations WHERE hash = $1 AND places > 0 AND expires_at > $2";
                 let row = sqlx::query_as(query).bind(&hash).bind(now).fetch_optional(&mut *connection).await?;
@@ -226,7 +227,7 @@ impl Store {
                     .await?;
                     gained = changed.rows_affected() > 0;
                     if gained {
-                        crate::people::end_sessions(&mut *connection, person.id.as_str()).await?;
+                        crate::people::end_sessions(&mut *connection, person.id.as_str(), &session).await?;
                     }
                 }
                 // Who comes back by the same link takes no other place.
@@ -239,7 +240,9 @@ impl Store {
                 Ok(Invited::As(person, to))
             })
         })
-        .await
+        .await;
+        self.sessions().forget();
+        accepted
     }
 
     /// Records that the person has agreed to these terms.

@@ -30,7 +30,8 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn answered_sprints(&self) -> Result<Vec<String>> {
-        let query = "SELECT slug FROM sprints WHERE EXISTS (SELECT 1 FROM responses WHERE responses.sprint = sprints.id) \
+        let query = "SELECT slug FROM sprints WHERE EXISTS (SELECT 1 FROM responses WHERE responses.sprint = sprints.id \
+             AND state <> 'taken_back') \
              ORDER BY created_at, id";
         Ok(sqlx::query_scalar(query).fetch_all(self.readers()).await?)
     }

@@ -34,8 +34,9 @@ use tracing::{Event, Metadata, Subscriber};
 use crate::sample::{LEASE, NOW, Scene, pair, respond, take};
 
 /// Indexes that are read from one end without more than the sprint, and only a few rows of them.
-const FROM_ONE_END: [&str; 3] = [
+const FROM_ONE_END: [&str; 4] = [
     // Leases that end first.
+    "checks_by_lease (sprint=? AND expires_at<?)",
     "assignments_to_expire",
     // The head of the line.
     "pairs_to_take",
@@ -143,6 +144,7 @@ fn a_moment_within_a_sprint_is_no_key() {
         ),
         ("SEARCH assignments USING INDEX assignments_of_person (sprint=?)", false),
         ("SEARCH assignments USING INDEX assignments_to_expire (sprint=? AND expires_at<?)", true),
+        ("SEARCH checks USING INDEX checks_by_lease (sprint=? AND expires_at>?)", false),
         ("SCAN pairs", false),
         ("SCAN past", true),
         ("SCAN 4-ROW VALUES CLAUSE", true),

@@ -4,8 +4,15 @@
 const live = document.getElementById("live");
 const lost = document.getElementById("lost");
 const source = new EventSource(live.dataset.from);
+let late = 0;
+// A stream ends now and then, and begins again by itself.
+function waits() {
+  late = late || setTimeout(() => { lost.hidden = false }, 10000);
+}
 source.onmessage = (event) => {
   const figures = JSON.parse(event.data);
+  clearTimeout(late);
+  late = 0;
   lost.hidden = true;
   for (const part of live.querySelectorAll("[data-of]")) part.textContent = figures[part.dataset.of];
   const alerts = figures.alerts.map((text) => {
@@ -20,5 +27,5 @@ source.onmessage = (event) => {
     box.replaceChildren(...alerts);
   }
 };
-source.onerror = () => { lost.hidden = false };
-source.addEventListener("problem", () => { lost.hidden = false });
+source.onerror = waits;
+source.addEventListener("problem", waits);

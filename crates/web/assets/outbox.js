@@ -15,6 +15,7 @@ export async function isSignedIn(person) {
 
 /// One a person: whoever signs in next on this browser does not send it in their own name.
 /// `isMe` says whether that is who is signed in, or null where nobody knows; `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, unreachable, reachable, signIn.
+/// Without `heard`, nobody sees what becomes of them: what the server does not take waits for a page that says so.
 export function openOutbox(name, isMe, heard) {
   // A key an entry, so that no tab writes what another has written; they sort as they were posted, also where the clock
   // was set back meanwhile.
@@ -70,7 +71,7 @@ export function openOutbox(name, isMe, heard) {
       // Somebody else who has signed in on this browser holds no such pair; it waits for who gave the answer.
       const mine = reply?.status === 404 ? await isMe() : true;
       if (reply === null || mine === null) {
-        heard.unreachable();
+        heard?.unreachable();
         await sleep(pause);
         pause = Math.min(pause * 2, 30000);
         continue;
@@ -78,8 +79,13 @@ export function openOutbox(name, isMe, heard) {
       pause = 1000;
       const { status, body } = reply;
       if (status === 401 || !mine) {
-        heard.signIn();
+        heard?.signIn();
         return false;
+      }
+      if (!heard) {
+        if (status >= 300) return false;
+        localStorage.removeItem(key);
+        continue;
       }
       localStorage.removeItem(key);
       heard.reachable();

@@ -17,10 +17,6 @@ if (forgotten) {
 
 // Answers that were still on their way when their page was left: they go from any other.
 if (person) {
-  const nobody = () => {};
-  const heard = Object.fromEntries(
-    ["unreachable", "reachable", "signIn", "saved", "takenBack", "filled", "stands", "kept", "refused"].map((what) => [what, nobody]),
-  );
   const names = Object.keys(localStorage).map((key) => /^diptych outbox \S+ \S+/.exec(key)?.[0]).filter((name) => name?.endsWith(` ${person}`));
-  for (const name of new Set(names)) openOutbox(name, () => isSignedIn(person), heard).send();
+  for (const name of new Set(names)) openOutbox(name, () => isSignedIn(person)).send();
 }

@@ -257,8 +257,10 @@ async function undo() {
   if (place >= 0) go(place);
   // What could not be taken back stands, and can be taken back again.
   await send(last.kind, last.contents, "undo", "", (left) => {
-    mark(left, last.verdict, last.why);
-    past.push({ ...last, contents: left });
+    // Of what was never recorded nothing stands.
+    const contents = left.filter((one) => last.contents.includes(one));
+    mark(contents, last.verdict, last.why);
+    if (contents.length) past.push({ ...last, contents });
   });
 }
 

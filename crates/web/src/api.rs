@@ -141,11 +141,12 @@ pub(crate) struct Place {
     name: Option<String>,
     /// An alias of the others, which stands on this board alone; null beside a name. Nothing is published under it.
     alias: Option<String>,
-    /// Rounded down to tens, and so far that at least three people share it; null where too few have answered for that.
+    /// Rounded down to tens, and so far that at least three people share it; null where fewer have answered.
     responses: Option<i64>,
-    /// Those of today, since midnight UTC; rounded down in the same way.
+    /// Those of today, since midnight UTC; rounded down in the same way, and no more than `responses`. Null once the
+    /// sprint is closed.
     today: Option<i64>,
-    /// Days in a row with an answer.
+    /// Days in a row with an answer; no more than `responses`.
     streak: i64,
     /// Whether the program made this person up, for the demo.
     simulated: bool,
@@ -414,9 +415,14 @@ pub(crate) async fn undo(
         return Ok(TakenBack::Settled);
     }
     let config = sprint.config();
+    let withheld = app.store().is_withheld(assignment).await?;
     let taken_back =
         annotate::take_back(app.store(), &config.annotate, &person.id, assignment, now()).await?;
     app.pulse().change();
+    // What comes back stands where it stood.
+    if withheld && taken_back == TakenBack::Open {
+        sprint.disorder();
+    }
     Ok(taken_back)
 }
 

@@ -8,9 +8,9 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use diptych_core::Name;
 use diptych_core::config::Names;
 use diptych_core::name::{LONGEST_NAME, NameError};
-use diptych_core::{Name, Role};
 use diptych_headers::{Client, cookie, is_called_as_a_neighbour, is_private, local_path};
 use diptych_stages::ctx::now;
 use diptych_stages::results::notes;
@@ -22,7 +22,7 @@ use crate::frame::{Frame, message, page};
 use crate::gates::{Gate, Said};
 use crate::openid::{Begun, Failure, Identity, Provider, Refusal};
 use crate::problem::{Form, Path, Problem, Query};
-use crate::session::{Visitor, begin, new_secret, only_from_here, with_cookie};
+use crate::session::{COOKIE, Visitor, begin, new_secret, only_from_here, with_cookie};
 use crate::state::App;
 use crate::texts::{Reader, Texts};
 
@@ -126,6 +126,7 @@ pub(crate) async fn enter(
     let asked = |person| app.gates().asked(Gate::SignIn, person);
     let is_so = |answer| app.gates().asked(Gate::SignIn, answer);
     let token = entry.token.trim();
+    let mut by_name = false;
     let person = if entry.by == "guest" {
         if !app.takes_guests() {
             return again("no_guests");
@@ -153,6 +154,7 @@ pub(crate) async fn enter(
         if person.simulated {
             return again("name_simulated");
         }
+        by_name = true;
         person
     } else {
         match app.gates().asked(Gate::SignIn, app.store().person_of_token(token).await)? {
@@ -160,7 +162,7 @@ pub(crate) async fn enter(
             None => return again("token_unknown"),
         }
     };
-    begin(&app, client, &headers, &person, next).await
+    begin(&app, client, &headers, &person, by_name, next).await
 }
 
 /// Why a name cannot be taken.
@@ -227,7 +229,7 @@ pub(crate) async fn come_back(
     let Some(provider) = app.provider(&key) else { return not_a_provider(&app, &reader).await };
     let rules = app.cookie_rules(client);
     let response = match signed_in(&app, client, &headers, provider, &said).await? {
-        Ok((person, next)) => begin(&app, client, &headers, &person, &next).await?,
+        Ok((person, next)) => begin(&app, client, &headers, &person, false, &next).await?,
         Err(failure) => failed(&app, provider, &reader, &failure).await?,
     };
     Ok(with_cookie(response, &rules.name(AWAY), "", 0, rules))
@@ -383,7 +385,8 @@ pub(crate) async fn accept(
             }
         },
     };
-    let invited_as = app.store().accept(&secret, &guest, now()).await;
+    let session = cookie(&headers, &app.cookie_rules(client).name(COOKIE)).unwrap_or_default();
+    let invited_as = app.store().accept(&secret, &guest, session, now()).await;
     match app.gates().asked(Gate::SignIn, invited_as)? {
         Invited::Over => over(&app, person.as_ref(), &reader).await,
         Invited::NameTaken => {
@@ -394,10 +397,9 @@ pub(crate) async fn accept(
                 return over(&app, None, &reader).await;
             };
             let next = format!("/s/{}", sprint.config().sprint.slug);
-            // A role ends the sessions that were begun without it: this browser begins another one.
             match person {
-                Some(_) if to.role == Role::Annotator => Ok(Redirect::to(&next).into_response()),
-                _ => begin(&app, client, &headers, &of, &next).await,
+                Some(_) => Ok(Redirect::to(&next).into_response()),
+                None => begin(&app, client, &headers, &of, false, &next).await,
             }
         }
     }

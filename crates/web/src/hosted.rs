@@ -283,6 +283,9 @@ impl HostedSprint {
             let (mut people, mut today) = diptych_stages::board::board(&ctx.sprint, standings);
             people.truncate(most);
             today.truncate(if over { 0 } else { MOST_PLACES });
+            if over {
+                people.iter_mut().for_each(|place| place.today = None);
+            }
             Ok(Board {
                 people,
                 today,

@@ -191,6 +191,9 @@ const RENEWED: Duration = Duration::from_secs(60);
 /// How long a request may let one wait for the rest of it: who says nothing more holds no place.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a connection may wait for its next request: longer than proxies keep one, which else may just be sending.
+const IDLE: Duration = Duration::from_secs(150);
+
 /// How long answers that are under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -226,7 +229,7 @@ pub async fn serve(
     let served = match certificate {
         None => {
             let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(PATIENCE);
-            server.http_builder().http1().header_read_timeout(PATIENCE);
+            server.http_builder().http1().header_read_timeout(IDLE);
             server.serve(service).await
         }
         Some(files) => {
@@ -234,7 +237,7 @@ pub async fn serve(
             duties.push(tokio::spawn(renew(config.clone(), files)));
             let server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
             let mut server = server.first_request_timeout(PATIENCE);
-            server.http_builder().http1().header_read_timeout(PATIENCE);
+            server.http_builder().http1().header_read_timeout(IDLE);
             server.serve(service).await
         }
     };

@@ -11,7 +11,6 @@ use diptych_stages::ctx::now;
 use diptych_store::privacy::OwnData;
 use serde::Deserialize;
 
-use crate::enter::may_give_a_name;
 use crate::frame::{Frame, farewell, page};
 use crate::hosted::HostedSprint;
 use crate::pages::moment;
@@ -94,7 +93,7 @@ async fn shown(
     let proposals = proposals.map(|one| t.proposed(&one.state, &one.title)).collect();
     let counts = [own.sessions, own.tokens].map(|number| t.number(number));
     let sessions = t.fill("me_sessions", [("sessions", counts[0].as_str()), ("tokens", &counts[1])]);
-    let tokens = !may_give_a_name(app, client, headers);
+    let tokens = !is_by_name(app, client, headers).await?;
     page(&Me { frame, since: moment(own.known_since), sessions, proposals, own, sprints, message, tokens })
 }
 
@@ -140,6 +139,14 @@ pub(crate) struct Ways {
     ways: String,
 }
 
+/// Whether a name alone says who it is.
+async fn is_by_name(app: &App, client: Client, headers: &HeaderMap) -> Result<bool, Problem> {
+    match cookie(headers, &app.cookie_rules(client).name(COOKIE)) {
+        Some(secret) => Ok(app.store().is_by_name(secret).await?),
+        None => Ok(false),
+    }
+}
+
 /// The most tokens of one person.
 const MOST_TOKENS: i64 = 20;
 
@@ -154,11 +161,9 @@ pub(crate) async fn ways(
     only_from_here(&headers)?;
     match ways.as_str() {
         "new" => {
-            // Where a name alone is enough, a token would outlive what makes it so.
-            if may_give_a_name(&app, client, &headers) {
-                return Err(Problem::forbidden(
-                    "In this network a name alone brings one in; no token is needed.",
-                ));
+            // Whoever gave the name alone may be somebody else, and a token would outlive that.
+            if is_by_name(&app, client, &headers).await? {
+                return Err(Problem::forbidden("You came in by a name alone; it brings you in again."));
             }
             let token = format!("{OWN}{}", new_secret());
             if app.store().own_data(&person.id).await?.tokens >= MOST_TOKENS {

@@ -178,6 +178,8 @@ impl Provider {
                         *at = Instant::now().checked_sub(FRESH - AWAY).unwrap_or(*at);
                         Ok(Arc::clone(metadata))
                     }
+                    // It serves those whose keys it has.
+                    Some(Known { said: Ok(_), .. }) => Err(self.unknown(why)),
                     _ => {
                         *known = Some(Known { at: Instant::now(), said: Err(why.clone()) });
                         Err(self.unknown(why))

@@ -209,14 +209,17 @@ pub(crate) async fn items(
 /// Whether the person may hear which model made what: an organizer, and everybody who reviews when the sprint is
 /// done. A moderator may be an annotator as well.
 pub(crate) async fn sees_models(sprint: &HostedSprint, reviewer: &Reviewer) -> Result<bool, Problem> {
-    if reviewer.organizer || sprint.state().is_over() {
+    // Who holds a pair may still answer it, and who has just answered may think again where the sprint is not over:
+    // moderators too.
+    let ctx = sprint.ctx();
+    if reviewer.organizer {
         return Ok(true);
     }
-    // Who holds a pair may still answer it, and who has just answered may think again: moderators too.
-    let ctx = sprint.ctx();
+    if !sprint.is_done().await? || ctx.store.has_live_holds(&ctx.sprint, now()).await? {
+        return Ok(false);
+    }
     let last = ctx.store.last_response(&ctx.sprint).await?;
-    let stands = last.is_none_or(|last| last < now() - SECOND_THOUGHTS);
-    Ok(stands && sprint.is_done().await? && !ctx.store.has_live_holds(&ctx.sprint, now()).await?)
+    Ok(sprint.state().is_over() || last.is_none_or(|last| last < now() - SECOND_THOUGHTS))
 }
 
 async fn counts(

@@ -132,12 +132,14 @@ pub(crate) fn by_given_token(headers: &HeaderMap) -> bool {
     token.is_some_and(|token| !token.split_whitespace().any(|word| word.starts_with(OWN)))
 }
 
-/// Signs the person in on this browser: the session's cookie, and the end of the one before.
+/// Signs the person in on this browser: the session's cookie, and the end of the one before. `by_name` where a name alone
+/// says who it is.
 pub(crate) async fn begin(
     app: &App,
     client: Client,
     headers: &HeaderMap,
     person: &Person,
+    by_name: bool,
     next: &str,
 ) -> Result<Response, Problem> {
     let rules = app.cookie_rules(client);
@@ -145,7 +147,11 @@ pub(crate) async fn begin(
         app.gates().asked(Gate::SignIn, app.store().end_session(before).await)?;
     }
     let secret = new_secret();
-    let added = app.store().add_session(&person.id, &secret, now() + SESSION).await;
+    let (store, until) = (app.store(), now() + SESSION);
+    let added = match by_name {
+        true => store.add_session_by_name(&person.id, &secret, until).await,
+        false => store.add_session(&person.id, &secret, until).await,
+    };
     app.gates().asked(Gate::SignIn, added)?;
     app.gates().count(Gate::SignIn, Said::Passed);
     let response = Redirect::to(next).into_response();

@@ -121,7 +121,8 @@ fn nothing_acknowledged_is_lost_on_a_full_disk_of_postgresql() {
     let filler = Filler::all_but(&disk, 0);
     let mut recorded = BTreeMap::new();
     let refused = (0..200_000).find_map(|round: usize| {
-        let (assignment, side) = (round % taken.len(), if round.is_multiple_of(3) { "left" } else { "right" });
+        let (assignment, side) =
+            (round % taken.len(), if round.is_multiple_of(3) { "left" } else { "right" });
         let answer = ada.answer(&taken[assignment], side);
         if answer.status == 503 {
             return Some((assignment, answer));

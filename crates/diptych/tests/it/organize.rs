@@ -373,7 +373,18 @@ fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
         ("a heron\na crane at dusk\n", "text/plain; charset=utf-8")
     );
 
-    assert_eq!(organizer.form(&format!("/proposals/{}", ids[0]), "decision=accept").status, 303);
+    // Pressed twice, and by two at once: it is accepted once, with all that belongs to it.
+    let accepted = std::thread::scope(|scope| {
+        let press = || organizer.form(&format!("/proposals/{}", ids[0]), "decision=accept").status;
+        let presses: Vec<_> = (0..4).map(|_| scope.spawn(press)).collect();
+        presses.into_iter().map(|press| press.join().unwrap()).filter(|status| *status == 303).count()
+    });
+    assert_eq!(accepted, 1);
+    let kept = std::fs::read_to_string(root.path().join("birds/prompts.txt")).unwrap();
+    assert_eq!(kept, "a heron\na crane at dusk\n");
+    let names = std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let parts = names.filter(|name| name.to_string_lossy().ends_with(".part")).count();
+    assert_eq!(parts, 0, "nothing half-made is left");
     assert_eq!(
         organizer.form(&format!("/proposals/{}", ids[1]), "decision=decline&note=too+like").status,
         303

@@ -61,7 +61,7 @@ fn a_person_answers_changes_their_mind_and_takes_it_back() {
 
     let people = served.client().get(&format!("/api/v1/sprints/{slug}/leaderboard")).json();
     assert_eq!(people["people"].as_array().unwrap().len(), 1, "{people}");
-    assert_eq!(people["people"][0]["responses"], 0, "rounded down to tens");
+    assert!(people["people"][0]["responses"].is_null(), "one alone could be told by any count: {people}");
     assert!(!people.to_string().contains("Ada"), "a pseudonym: {people}");
 }
 

@@ -203,11 +203,18 @@ fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
     let (sprint, slug, served) = served("");
     let browser = browser(&served);
     assert_eq!(browser.get("/me").header("location"), "/enter?next=/me");
-    let ada = signed_in(&browser, &browser.form("/enter", "name=Ada"));
+    // Who came by a name alone gets no token, from wherever they seem to be.
+    let by_name = signed_in(&browser, &browser.form("/enter", "name=Ada"));
+    let far = by_name.clone().with("x-forwarded-for", "203.0.113.9").with("host", "prefs.example.org");
+    for neighbour in [&by_name, &far] {
+        assert_eq!(neighbour.form("/me/ways", "ways=new").status, 403);
+    }
+    let given = sprint.ok(&["users", "token", "Ada"]);
+    let ada = signed_in(&browser, &browser.form("/enter", &format!("token={}", given.trim())));
     let page = format!("/s/{slug}");
     let terms = ada.get(&page).text();
     // A token that somebody has made stands for who agrees like anybody else.
-    let shown = ada.clone().with("x-forwarded-for", "203.0.113.9").form("/me/ways", "ways=new").text();
+    let shown = ada.form("/me/ways", "ways=new").text();
     let own = shown.split_whitespace().find(|word| word.starts_with("own-")).unwrap();
     let program = served.client().with("authorization", &format!("Bearer {own}"));
     let asked = program.post(&format!("/api/v1/sprints/{slug}/assignments"), &json!({"count": 1}));
@@ -234,13 +241,10 @@ fn a_person_sees_takes_along_and_removes_what_is_kept_of_them() {
     let people = served.client().get(&format!("{page}/people")).text();
     assert!(people.contains("<bdi>Ada</bdi>"), "{people}");
 
-    // A token for another device, shown once; and an end of all ways in but this browser's. Where a name is enough, none
-    // is needed.
-    assert_eq!(ada.form("/me/ways", "ways=new").status, 403);
-    let far = |client: &Client| client.clone().with("x-forwarded-for", "203.0.113.9");
-    let shown = far(&ada).form("/me/ways", "ways=new").text();
+    // A token for another device, shown once; and an end of all ways in but this browser's.
+    let shown = ada.form("/me/ways", "ways=new").text();
     let token = shown.split_whitespace().find(|word| word.starts_with("own-")).unwrap();
-    assert!(!far(&ada).get("/me").text().contains(token));
+    assert!(!ada.get("/me").text().contains(token));
     let elsewhere = signed_in(&browser, &browser.form("/enter", &format!("token={token}")));
     assert_eq!(elsewhere.get("/me").status, 200);
     assert_eq!(ada.form("/me/ways", "ways=end").status, 303);

@@ -165,7 +165,7 @@ pub async fn an_invitation_has_so_many_places(store: &Store) {
     store.invite("come in", &to, 2, NOW, NOW + 100).await.unwrap();
     assert_eq!(store.invitation("come in", NOW).await.unwrap(), Some(to.clone()));
     assert_eq!(store.invitation("come in", NOW + 100).await.unwrap(), None);
-    let accept = async |guest: Guest| store.accept("come in", &guest, NOW).await.unwrap();
+    let accept = async |guest: Guest| store.accept("come in", &guest, "kept", NOW).await.unwrap();
     assert_eq!(accept(Guest::New(named("ANA"))).await, Invited::NameTaken, "and takes no place");
     let Invited::As(dan, _) = accept(Guest::New(named("Dan"))).await else { panic!("there is room") };
     assert_eq!(store.role(&scene.sprint, &dan.id).await.unwrap(), Role::Moderator);
@@ -178,11 +178,14 @@ pub async fn an_invitation_has_so_many_places(store: &Store) {
     assert_eq!(store.role(&scene.sprint, &eve.id).await.unwrap(), Role::Organizer, "nobody becomes less");
     // Whoever had come in as Gil before comes in anew as a moderator.
     let gil = store.person(&named("Gil"), PersonKind::Person, NOW).await.unwrap();
-    store.add_session(&gil.id, "by name", NOW + 100).await.unwrap();
+    store.add_session_by_name(&gil.id, "by name", NOW + 100).await.unwrap();
+    store.add_session(&gil.id, "kept", NOW + 100).await.unwrap();
+    assert!(store.is_by_name("by name").await.unwrap() && !store.is_by_name("kept").await.unwrap());
     assert_eq!(accept(Guest::Known(gil.clone())).await, Invited::As(gil.clone(), to));
     assert_eq!(store.person_of_session("by name", NOW).await.unwrap(), None);
+    assert_eq!(store.person_of_session("kept", NOW).await.unwrap(), Some(gil));
     assert_eq!(accept(Guest::New(named("Fay"))).await, Invited::Over);
-    assert_eq!(store.accept("come", &Guest::Known(eve), NOW).await.unwrap(), Invited::Over);
+    assert_eq!(store.accept("come", &Guest::Known(eve), "", NOW).await.unwrap(), Invited::Over);
     assert!(!everything_in(store, "SELECT hash FROM invitations").await.contains("come in"));
 }
 
