@@ -284,7 +284,7 @@ mod tests {
         assert_eq!((label.rows["people"], label.rows["pairs"], label.images), (2, 1, 1));
         let mut backup = Backup::open(file).unwrap();
         assert_eq!(backup.label(), &label);
-        assert_eq!(backup.images(), [hash.clone()]);
+        assert_eq!(backup.images(), std::slice::from_ref(&hash));
         assert_eq!(backup.image(&hash).unwrap(), b"a picture");
         assert_eq!(backup.sprints().unwrap(), sprints);
         let mut rows = String::new();
