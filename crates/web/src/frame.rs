@@ -130,8 +130,6 @@ struct Message {
     frame: Frame,
     heading: String,
     text: String,
-    /// Whether the text is in English whatever the page is in.
-    english: bool,
     link: String,
     link_text: String,
 }
@@ -144,20 +142,8 @@ pub(crate) async fn message(
     says: [&str; 2],
     link: [&str; 2],
 ) -> Result<Html<String>, Problem> {
-    message_with(app, person, reader, says, false, link).await
-}
-
-/// The same, of which `english` says whether the text is in English whatever the page is in.
-pub(crate) async fn message_with(
-    app: &App,
-    person: Option<&Person>,
-    reader: &Reader,
-    says: [&str; 2],
-    english: bool,
-    link: [&str; 2],
-) -> Result<Html<String>, Problem> {
     let frame = Frame::new(says[0], person, "").for_reader(reader).for_moderators(app, person).await?;
-    message_in(frame, says, english, link)
+    message_in(frame, says, link)
 }
 
 /// The same, to somebody who has left, and whose traces the browser is to forget.
@@ -168,17 +154,15 @@ pub(crate) fn farewell(
     link: [&str; 2],
 ) -> Result<Html<String>, Problem> {
     let frame = Frame { forgotten: gone.id.to_string(), ..Frame::new(says[0], None, "").for_reader(reader) };
-    message_in(frame, says, false, link)
+    message_in(frame, says, link)
 }
 
 fn message_in(
     frame: Frame,
     [heading, text]: [&str; 2],
-    english: bool,
     [link, link_text]: [&str; 2],
 ) -> Result<Html<String>, Problem> {
     page(&Message {
-        english,
         frame,
         heading: heading.to_owned(),
         text: text.to_owned(),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tracing::Instrument as _;
 use utoipa::ToSchema;
 
-use crate::frame::message_with;
+use crate::frame::message;
 use crate::state::App;
 use crate::texts::Reader;
 
@@ -166,8 +166,9 @@ pub(crate) async fn as_page(State(app): State<App>, request: Request, next: Next
         _ => ["/", t.say("all_sprints")],
     };
     let because = problem.because();
-    let says = [t.say(&because), problem.detail.as_str()];
-    match message_with(&app, None, &reader, says, true, link).await {
+    // Details are for programs, in their language.
+    let says = [t.say(&because), if t.is_english() { problem.detail.as_str() } else { "" }];
+    match message(&app, None, &reader, says, link).await {
         Ok(page) => {
             let mut page = (response.status(), page).into_response();
             // As when to come back.

@@ -163,6 +163,11 @@ impl Texts {
         }
     }
 
+    /// Whether these are the words that programs are told, too.
+    pub(crate) fn is_english(&self) -> bool {
+        self.code == "en"
+    }
+
     /// What a gate could not tell lately.
     pub(crate) fn alarm(&self, Alarm { times, minutes, why }: &Alarm) -> String {
         let ago = match *minutes {

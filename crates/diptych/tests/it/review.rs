@@ -210,6 +210,7 @@ fn problems_are_pages_for_people() {
     assert!(!page.header("content-security-policy").is_empty() && !page.header("x-request-id").is_empty());
     let german = browser.clone().with("accept-language", "de").get(&path).text();
     assert!(german.contains("<html lang=\"de\">") && german.contains("Du bist nicht angemeldet"), "{german}");
+    assert!(!german.contains("Sign in at"), "details are for programs: {german}");
 }
 
 fn pictures(assignment: &Value) -> [String; 2] {
