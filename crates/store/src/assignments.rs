@@ -359,7 +359,8 @@ const END_LEASES: &str = "UPDATE assignments SET state = 'expired', ended_at = $
      WHERE sprint = $1 AND state = 'open' AND expires_at <= $2 RETURNING pair";
 
 /// Renews what those hold who ask, where its lease is over and nobody has ended it: they are there. What measures them
-/// lapses and goes on in the same way. Where nothing new is given (a sprint is paused, or closed and its answers may be known), leases end.
+/// lapses and goes on in the same way. Where nothing new is given (a sprint is paused, or closed and its answers may be
+/// known), leases end.
 async fn renew(connection: &mut Connection, sprint: &SprintId, takes: &[&Take]) -> Result<()> {
     let there: Vec<&&Take> = takes.iter().filter(|take| !take.sides.is_empty()).collect();
     let people: Vec<&str> = there.iter().map(|take| take.person.as_str()).collect();

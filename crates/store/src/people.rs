@@ -387,7 +387,7 @@ impl Store {
                 if role == Role::Annotator {
                     return Ok(());
                 }
-                end_sessions(connection, person.as_str(), "").await
+                sign_out(connection, person.as_str(), "").await
             })
         })
         .await
@@ -395,7 +395,7 @@ impl Store {
 }
 
 /// Signs the person out everywhere but in the session with this hash.
-pub(crate) async fn end_sessions(connection: &mut Connection, person: &str, but: &str) -> Result<()> {
+pub(crate) async fn sign_out(connection: &mut Connection, person: &str, but: &str) -> Result<()> {
     let query = "DELETE FROM sessions WHERE person = $1 AND hash <> $2";
     sqlx::query(query).bind(person).bind(but).execute(connection).await?;
     Ok(())

@@ -207,7 +207,7 @@ impl Store {
         now: Millis,
     ) -> Result<Option<SprintId>> {
         let (proposal, organizer, note) = (proposal.clone(), organizer.clone(), note.to_owned());
-        let accepted = self.write(move |connection| {
+        self.end_sessions(move |connection| {
             let (proposal, organizer, note) = (proposal.clone(), organizer.clone(), note.clone());
             Box::pin(async move {
                 let sprint = SprintId::new();
@@ -234,7 +234,7 @@ impl Store {
                 let mut roles = vec![(organizer.as_str(), "organizer")];
                 if proofs > 0 && proposal.person != organizer.as_str() {
                     roles.push((&proposal.person, "moderator"));
-                    crate::people::end_sessions(&mut *connection, &proposal.person, "").await?;
+                    crate::people::sign_out(&mut *connection, &proposal.person, "").await?;
                 }
                 for (person, role) in roles {
                     sqlx::query("INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3)")
@@ -247,9 +247,7 @@ impl Store {
                 Ok(Some(sprint))
             })
         })
-        .await;
-        self.sessions().forget();
-        accepted
+        .await
     }
 }
 

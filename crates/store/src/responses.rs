@@ -412,20 +412,19 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
     let Some(answer) = respond.choice.answer(mine.side) else {
         return skip(connection, respond, &mine, &standing).await;
     };
-    if mine.state != AssignmentState::Open
-        && let Some(again) = &standing.again
-    {
-        // Their lease had ended, and they were given the same pair: this is the answer to it.
-        end_as_expired(connection, again, respond.now).await?;
-    } else if mine.state != AssignmentState::Open {
-        if !standing.room {
-            return Ok(Responded::Gone);
+    if mine.state != AssignmentState::Open {
+        match &standing.again {
+            // Their lease had ended, and they were given the same pair: this is the answer to it.
+            Some(again) => end_as_expired(connection, again, respond.now).await?,
+            None if !standing.room => return Ok(Responded::Gone),
+            // It has given its place back; there still is one.
+            None => {
+                sqlx::query("UPDATE pairs SET held = held + 1, slots = slots - 1, begun = 1 WHERE id = $1")
+                    .bind(&mine.pair)
+                    .execute(&mut *connection)
+                    .await?;
+            }
         }
-        // It has given its place back; there still is one.
-        sqlx::query("UPDATE pairs SET held = held + 1, slots = slots - 1, begun = 1 WHERE id = $1")
-            .bind(&mine.pair)
-            .execute(&mut *connection)
-            .await?;
     }
     answer_holds(connection, &[(respond, &mine, answer)]).await?;
     if answer == Answer::ToxicContent {
@@ -516,10 +515,9 @@ async fn skip(
             if let Some(again) = &standing.again {
                 end_as_expired(connection, again, respond.now).await?;
                 give_back(connection, &mine.pair).await?;
-                weigh_skips(connection, respond, mine).await?;
             }
             // A pair that others have filled does not linger.
-            if standing.room {
+            if standing.room || standing.again.is_some() {
                 weigh_skips(connection, respond, mine).await?;
             }
             Ok(Responded::Recorded)

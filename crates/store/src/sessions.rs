@@ -29,9 +29,10 @@ impl Store {
 impl Store {
     /// As [`Store::write`], for a change that ends sessions: none is known any more then, also where nobody can tell
     /// whether it was committed.
-    pub(crate) async fn end_sessions<F>(&self, change: F) -> Result<()>
+    pub(crate) async fn end_sessions<T, F>(&self, change: F) -> Result<T>
     where
-        F: for<'c> Fn(&'c mut Connection) -> WriteFuture<'c, ()> + Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'c> Fn(&'c mut Connection) -> WriteFuture<'c, T> + Send + Sync + 'static,
     {
         let ended = self.write(change).await;
         self.sessions().forget();
@@ -85,7 +86,7 @@ impl Sessions {
     }
 
     /// Forgets what is known: for when sessions have ended.
-    pub(crate) fn forget(&self) {
+    fn forget(&self) {
         let mut known = self.known();
         *known = Known { ended: known.ended + 1, ..Known::default() };
     }

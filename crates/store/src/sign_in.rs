@@ -200,7 +200,7 @@ impl Store {
     /// Where the database fails; no place is taken then.
     pub async fn accept(&self, secret: &str, guest: &Guest, session: &str, now: Millis) -> Result<Invited> {
         let (session, hash, guest) = (hash(session), hash(secret), guest.clone());
-        let accepted = self.write(move |connection| {
+        self.end_sessions(move |connection| {
             let (session, hash, guest) = (session.clone(), hash.clone(), guest.clone());
             Box::pin(async move {
                 let query = "SELECT sprint, role FROM invitations WHERE hash = $1 AND places > 0 AND expires_at > $2";
@@ -227,7 +227,7 @@ impl Store {
                     .await?;
                     gained = changed.rows_affected() > 0;
                     if gained {
-                        crate::people::end_sessions(&mut *connection, person.id.as_str(), &session).await?;
+                        crate::people::sign_out(&mut *connection, person.id.as_str(), &session).await?;
                     }
                 }
                 // Who comes back by the same link takes no other place.
@@ -240,9 +240,7 @@ impl Store {
                 Ok(Invited::As(person, to))
             })
         })
-        .await;
-        self.sessions().forget();
-        accepted
+        .await
     }
 
     /// Records that the person has agreed to these terms.

@@ -449,7 +449,6 @@ $("pictures").addEventListener("pointerup", (event) => {
 });
 $("pictures").addEventListener("click", ({ target }) => enlarge([...$("pictures").children].indexOf(target) === 1 ? 1 : 0));
 
-$("opening").style.setProperty("--done", $("opening").dataset.done + "%");
 showTotal();
 // The server does not know of these yet.
 for (const { id, undo } of outbox.entries()) undo ? done.delete(id) : done.add(id);

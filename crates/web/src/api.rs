@@ -456,9 +456,8 @@ pub(crate) async fn leaderboard(
 ) -> Result<Json<Leaderboard>, Problem> {
     let sprint = app.sprint(&slug)?;
     let board = sprint.board(app.pulse().changes()).await?;
-    let today = if sprint.state().is_over() { &[][..] } else { &board.today };
     let places = |places: &[board::Place]| places.iter().map(Place::of).collect();
-    Ok(Json(Leaderboard { people: places(&board.people), today: places(today) }))
+    Ok(Json(Leaderboard { people: places(&board.people), today: places(&board.today) }))
 }
 
 /// How far a sprint is.

@@ -63,7 +63,7 @@ impl App {
         let mut running = self.store().running().await?;
         for (_, sprint) in self.sprints() {
             if let Some(running) = running.remove(&sprint.ctx().sprint) {
-                sprint.set_running(running);
+                sprint.set_running(running).await;
             }
         }
         Ok(())

@@ -331,8 +331,15 @@ impl HostedSprint {
         self.running.read().unwrap_or_else(PoisonError::into_inner).state
     }
 
-    pub(crate) fn set_running(&self, running: Running) {
-        *self.running.write().unwrap_or_else(PoisonError::into_inner) = running;
+    /// Takes up whether people are asked, and what they are told; what is shown of a sprint that is over is made anew.
+    pub(crate) async fn set_running(&self, running: Running) {
+        let was = std::mem::replace(
+            &mut *self.running.write().unwrap_or_else(PoisonError::into_inner),
+            running.clone(),
+        );
+        if was.state != running.state {
+            self.board.forget().await;
+        }
     }
 
     pub(crate) fn addresses(&self) -> &Origins {

@@ -91,8 +91,7 @@ pub(crate) async fn show(
         })
         .collect();
     let rows = |places: &[Place]| places.iter().map(|place| PersonRow::of(place, t)).collect();
-    let over = sprint.state().is_over();
-    let (people, today) = (rows(&board.people), if over { Vec::new() } else { rows(&board.today) });
+    let (people, today) = (rows(&board.people), rows(&board.today));
     let title = sprint.config().sprint.title.clone();
     let frame = Frame::new(format!("{} · {title}", t.say("people")), person.as_ref(), "")
         .for_reader(&reader)
@@ -110,7 +109,7 @@ pub(crate) async fn show(
         sprint: title,
         percent,
         notes: t.notes(&notes(&sprint.config())),
-        over,
+        over: sprint.state().is_over(),
         pace,
         categories,
         people,
