@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::ci::{cargo, check, target};
 
 /// Every target.
-const TARGETS: [&str; 9] =
-    ["picture", "sprint", "server", "prompt", "rows", "reply", "headers", "backup", "model"];
+const TARGETS: [&str; 10] =
+    ["picture", "sprint", "server", "prompt", "rows", "reply", "headers", "backup", "model", "columns"];
 
 /// What has the compiler count where a program has been, as `cargo fuzz --sanitizer none` asks it.
 const COUNTERS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("text", 0),
     ("headers", 0),
     ("model", 0),
+    ("columns", 0),
     ("rows", 0),
     ("reply", 0),
     ("rehearsal", 0),

@@ -94,15 +94,18 @@ pub fn thumbnail(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>,
 /// The most frames of an animation that an overview shows.
 const OVERVIEW: u32 = 16;
 
-/// What a person must see who answers for the picture: of a still one [`thumbnail`], of an animation up to 16 of its
-/// frames, evenly spread, side by side.
+/// What a person must see who answers for the picture, as a square JPEG, so that proportions do not tell which model
+/// made it: a still one whole, of an animation up to 16 of its frames, evenly spread, side by side.
 ///
 /// # Errors
 /// As [`thumbnail`].
 pub fn overview(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>, PictureError> {
+    if !(1..=MOST).contains(&longest) {
+        return Err(PictureError::Canvas { width: longest, height: longest, most: MOST });
+    }
     let frames = crate::inspect(bytes, limits)?.frames;
-    if frames < 2 || !(1..=MOST).contains(&longest) {
-        return thumbnail(bytes, longest, limits);
+    if frames < 2 {
+        return jpeg(&fitted(decode(bytes, limits)?, longest, longest));
     }
     let shown = frames.min(OVERVIEW);
     let across = (1..).find(|side| side * side >= shown).unwrap_or(1);
@@ -117,8 +120,7 @@ pub fn overview(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>, 
         number += 1;
         true
     })?;
-    let rows = shown.div_ceil(across);
-    let mut sheet = RgbImage::from_pixel(cell * across, cell * rows, image::Rgb(MAT));
+    let mut sheet = RgbImage::from_pixel(cell * across, cell * across, image::Rgb(MAT));
     for (place, picture) in (0..).zip(&cells) {
         image::imageops::replace(
             &mut sheet,

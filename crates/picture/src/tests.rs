@@ -362,15 +362,15 @@ fn thumbnails_keep_proportions_and_are_never_enlarged() {
 }
 
 #[test]
-fn an_overview_of_an_animation_shows_its_frames() {
+fn an_overview_is_square_and_shows_an_animations_frames() {
     let of = |bytes: &[u8]| {
         let info = inspect(&overview(bytes, 400, &Limits::default()).unwrap(), &Limits::default()).unwrap();
         assert_eq!(info.format, Format::Jpeg);
         (info.width, info.height)
     };
-    assert_eq!(of(&still(ImageFormat::Png, 40, 20)), (40, 20));
-    assert_eq!(of(&animated_gif(40, 20, 2)), (400, 200), "two cells in a row of two");
-    assert_eq!(of(&animated_gif(40, 20, 5)), (399, 266), "five in rows of three");
+    assert_eq!(of(&still(ImageFormat::Png, 40, 20)), (400, 400), "as large as all others");
+    assert_eq!(of(&animated_gif(40, 20, 2)), (400, 400), "two cells in a row of two");
+    assert_eq!(of(&animated_gif(40, 20, 5)), (399, 399), "five in rows of three");
     assert_eq!(of(&animated_gif(40, 20, 40)), (400, 400), "sixteen of forty");
     // The last frame is among them: it may be the one that matters.
     let mut bytes = Vec::new();

@@ -4,6 +4,7 @@ use diptych_core::config::{AnnotateConfig, ChecksConfig, ReviewConfig, SprintCon
 use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side, SprintId, SprintState};
 use diptych_store::assignments::{Take, Taken};
 use diptych_store::checks::{CheckDraw, Checks};
+use diptych_store::pairs::Progress;
 use diptych_store::reports::Reporting;
 use diptych_store::responses::{Respond, Responded, TakenBack};
 use diptych_store::{Millis, Store};
@@ -156,6 +157,21 @@ pub fn rounded(count: i64) -> i64 {
     count - count.rem_euclid(10)
 }
 
+/// How many are given, and wanted, as everybody may know it of a sprint with checks: in tens, until it is all. Answers to
+/// checks are in no count: whoever answers alone, and sees that one did not move, would know which they are. What is
+/// wanted is rounded up, and moves as well where one more person is asked when the first ones disagree.
+pub fn in_tens(given: i64, wanted: i64) -> (i64, i64) {
+    if given >= wanted { (given, wanted) } else { (rounded(given), rounded(wanted + 9)) }
+}
+
+/// The same of all of a sprint's progress.
+pub fn coarse(progress: Progress) -> Progress {
+    let Progress { pairs, completed, submitted, wanted } = progress;
+    let (completed, _) = in_tens(completed, pairs);
+    let (submitted, wanted) = in_tens(submitted, wanted);
+    Progress { pairs, completed, submitted, wanted }
+}
+
 /// In how many days a sprint is done at the pace of the last one, rounded up; none where nobody has answered in it. A
 /// sprint that began a while ago, in milliseconds, has its pace of that time; of less than an hour none can be told.
 pub fn days_left(given: i64, wanted: i64, last_day: i64, begun: Millis) -> Option<i64> {
@@ -190,6 +206,17 @@ mod tests {
     #[test]
     fn what_is_shown_of_a_person_is_rounded_down() {
         assert_eq!([0, 9, 10, 19, 1234].map(rounded), [0, 0, 10, 10, 1230]);
+    }
+
+    #[test]
+    fn a_sprint_with_checks_is_told_in_tens_until_it_is_full() {
+        let of = |completed, submitted| coarse(Progress { pairs: 24, completed, submitted, wanted: 72 });
+        assert_eq!(of(19, 59), Progress { pairs: 24, completed: 10, submitted: 50, wanted: 80 });
+        assert_eq!(of(23, 71), Progress { pairs: 24, completed: 20, submitted: 70, wanted: 80 });
+        assert_eq!(of(24, 72), Progress { pairs: 24, completed: 24, submitted: 72, wanted: 72 });
+        for submitted in 50..60 {
+            assert_eq!(of(10, submitted), of(19, 50), "no single answer shows");
+        }
     }
 
     #[test]

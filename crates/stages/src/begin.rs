@@ -8,6 +8,7 @@ use diptych_store::proposals::{NewProposal, Proposal};
 use diptych_text::templates;
 
 use crate::collect;
+use crate::phrase::Phrase;
 use crate::{Result, StageError};
 
 /// The most prompts of a proposal.
@@ -48,35 +49,12 @@ pub fn write(folder: &Path, sprint_toml: &str) -> Result<()> {
     std::fs::write(&file, sprint_toml).map_err(at(&file))
 }
 
-/// What is wrong with a proposal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flaw {
-    /// The name under which its words stand in each language.
-    pub name: &'static str,
-    /// What goes into their blanks.
-    pub blanks: Vec<(&'static str, String)>,
-}
-
-impl Flaw {
-    /// Of these words, which have no blanks.
-    pub fn new(name: &'static str) -> Self {
-        Self { name, blanks: Vec::new() }
-    }
-
-    /// With one of the blanks filled.
-    #[must_use]
-    pub fn with(mut self, blank: &'static str, filled: &impl ToString) -> Self {
-        self.blanks.push((blank, filled.to_string()));
-        self
-    }
-}
-
 /// What somebody would like to begin is looked at before it is kept: its words, and whether its file is what its
 /// name says. Gives it with its prompts counted, or what is wrong with it.
 ///
 /// # Errors
 /// Where no temporary file can be written.
-pub fn look_at(mut proposal: NewProposal) -> Result<std::result::Result<NewProposal, Flaw>> {
+pub fn look_at(mut proposal: NewProposal) -> Result<std::result::Result<NewProposal, Phrase>> {
     for text in [&mut proposal.title, &mut proposal.question, &mut proposal.about] {
         *text = visible(text);
     }
@@ -97,44 +75,44 @@ pub fn look_at(mut proposal: NewProposal) -> Result<std::result::Result<NewPropo
                 StageError::Source { reason, .. } => reason,
                 other => other.to_string(),
             };
-            return Ok(Err(Flaw::new("flaw_unreadable").with("reason", &reason)));
+            return Ok(Err(Phrase::new("flaw_unreadable").with("reason", &reason)));
         }
     };
     if prompts == 0 {
-        return Ok(Err(Flaw::new("flaw_no_prompt")));
+        return Ok(Err(Phrase::new("flaw_no_prompt")));
     }
     if others > prompts {
-        return Ok(Err(Flaw::new("flaw_mostly_others")));
+        return Ok(Err(Phrase::new("flaw_mostly_others")));
     }
     if prompts > MOST_PROMPTS {
-        return Ok(Err(Flaw::new("flaw_many_prompts").with("count", &prompts).with("most", &MOST_PROMPTS)));
+        return Ok(Err(Phrase::new("flaw_many_prompts").with("count", &prompts).with("most", &MOST_PROMPTS)));
     }
     proposal.prompt_count = i64::try_from(prompts).unwrap_or(i64::MAX);
     Ok(Ok(proposal))
 }
 
 /// What is wrong with all of it but the file.
-fn flaw_of_words(proposal: &NewProposal) -> Option<Flaw> {
+fn flaw_of_words(proposal: &NewProposal) -> Option<Phrase> {
     let longer = |text: &str, most: usize| text.chars().count() > most;
     if proposal.title.is_empty() || longer(&proposal.title, 100) {
-        return Some(Flaw::new("flaw_title").with("most", &100));
+        return Some(Phrase::new("flaw_title").with("most", &100));
     }
     if proposal.question.is_empty() || longer(&proposal.question, 300) {
-        return Some(Flaw::new("flaw_question").with("most", &300));
+        return Some(Phrase::new("flaw_question").with("most", &300));
     }
     if longer(&proposal.about, 1000) {
-        return Some(Flaw::new("flaw_about").with("most", &1000));
+        return Some(Phrase::new("flaw_about").with("most", &1000));
     }
     if !is_name(&proposal.slug) {
-        return Some(Flaw::new("flaw_slug"));
+        return Some(Phrase::new("flaw_slug"));
     }
     if proposal.models.len() < 2 {
-        return Some(Flaw::new("flaw_few_models"));
+        return Some(Phrase::new("flaw_few_models"));
     }
     if proposal.models.len() > MOST_MODELS {
-        return Some(Flaw::new("flaw_many_models").with("most", &MOST_MODELS));
+        return Some(Phrase::new("flaw_many_models").with("most", &MOST_MODELS));
     }
-    (!FORMATS.contains(&proposal.format.as_str())).then(|| Flaw::new("flaw_format"))
+    (!FORMATS.contains(&proposal.format.as_str())).then(|| Phrase::new("flaw_format"))
 }
 
 /// The `sprint.toml` of a proposal, with these image models.

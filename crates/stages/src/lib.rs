@@ -22,6 +22,7 @@ pub mod generate;
 pub mod import;
 pub mod open;
 pub mod pair;
+pub mod phrase;
 pub mod publish;
 pub mod results;
 pub mod review;

@@ -124,3 +124,29 @@ fn lists_are_read_as_json_python_and_numpy_print_them() {
     assert_eq!(parse_list("['a', b]"), None);
     assert_eq!(parse_list("image_1"), None);
 }
+
+/// Readers of Parquet panic on some damaged files: a query says that it fails, and the program goes on.
+#[tokio::test]
+async fn damaged_parquet_is_an_answer_or_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.parquet");
+    let batch = rows_of(0, 2).remove(0);
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let whole = writer.into_inner().unwrap();
+    let (mut answered, mut refused) = (0, 0);
+    // The end of the file tells what the rest is.
+    for place in (whole.len() / 2..whole.len()).step_by(3) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x7F;
+        fs::write(&path, damaged).unwrap();
+        match ask(&path, "SELECT COUNT(*), MAX(category) FROM train").await {
+            Ok(_) => answered += 1,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                refused += 1;
+            }
+        }
+    }
+    assert!(answered > 0 && refused > 0, "{answered} are answered, {refused} are not");
+}

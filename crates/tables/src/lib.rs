@@ -2,8 +2,8 @@
 //!
 //! Rows come in as plain structs ([`rows`]) and become cells ([`cells`]) of typed columns ([`features`]).
 //! The same cells go into a dataset folder that Hugging Face `datasets` loads ([`dataset`], [`card`]) or
-//! into a table that a query reads ([`sql`]). Other people's Parquet files come in through [`files`] and
-//! [`source`]. Nothing here knows the store or the network.
+//! into a table that a query reads ([`sql`]). Other people's Parquet files come in through [`files`].
+//! Nothing here knows the store or the network.
 
 pub mod card;
 pub mod cells;
@@ -12,7 +12,6 @@ pub mod features;
 pub mod files;
 pub mod output;
 pub mod rows;
-pub mod source;
 pub mod sql;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! Only what reads is let through. Errors name what is wrong and what there would be.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -13,6 +14,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Sql;
+use futures::FutureExt as _;
 
 use crate::TableError;
 use crate::cells::{Row, Rows};
@@ -90,6 +92,9 @@ pub enum SqlError {
         /// Why.
         source: FilesError,
     },
+    /// What it reads is so damaged that reading it stopped short.
+    #[error("the query fails: a file that it reads is damaged, and its reader gave up")]
+    GaveUp,
     /// Something else about the query, or its data.
     #[error("the query fails: {0}")]
     Failed(String),
@@ -100,6 +105,12 @@ pub enum SqlError {
 /// # Errors
 /// See [`SqlError`].
 pub async fn query(tables: Vec<(String, Table)>, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
+    // Some readers panic on damaged files: see `crates/columns`. What they leave half-done is dropped with them.
+    let answer = AssertUnwindSafe(answer(tables, sql)).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(SqlError::GaveUp))
+}
+
+async fn answer(tables: Vec<(String, Table)>, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
     only_reads(sql)?;
     let config = SessionConfig::new().with_information_schema(true);
     let partitions = config.options().execution.target_partitions;

@@ -73,7 +73,7 @@ pub(crate) async fn show(
         Err(response) => return Ok(response),
     };
     let (ctx, config, t) = (sprint.ctx(), sprint.config(), reader.t);
-    let progress = sprint.progress(app.pulse().changes()).await?;
+    let progress = sprint.public_progress(app.pulse().changes()).await?;
     let (total, today) = app.store().responses_of(&ctx.sprint, &person.id, midnight(now())).await?;
     let frame = Frame::new(config.sprint.title.clone(), Some(&person), "").for_reader(&reader);
     let frame = frame.of_sprint(&config);

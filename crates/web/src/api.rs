@@ -13,7 +13,7 @@ use diptych_headers::{Client, network};
 use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
 use diptych_stages::board::{self, Who};
 use diptych_stages::ctx::now;
-use diptych_stages::results::notes;
+use diptych_stages::results::{Report, notes};
 use diptych_store::assignments::Taken;
 use diptych_store::people::Person;
 use diptych_store::reports::Reporting;
@@ -172,7 +172,8 @@ pub(crate) struct Leaderboard {
     today: Vec<Place>,
 }
 
-/// How far a sprint is.
+/// How far a sprint is. Where checks are mixed in, counts are in tens until they are full: rounded down, and what is
+/// wanted rounded up.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Progress {
     pairs: i64,
@@ -237,7 +238,7 @@ pub(crate) async fn sprints(
 ) -> Result<Json<Sprints>, Problem> {
     let mut sprints = Vec::new();
     for (slug, sprint) in visible(&app, person.as_ref()).await? {
-        let progress = sprint.progress(app.pulse().changes()).await?;
+        let progress = sprint.public_progress(app.pulse().changes()).await?;
         sprints.push(SprintSummary {
             slug: slug.clone(),
             title: sprint.config().sprint.title.clone(),
@@ -469,7 +470,7 @@ pub(crate) async fn progress(
     Path(slug): Path<String>,
 ) -> Result<Json<Progress>, Problem> {
     let sprint = app.sprint(&slug)?;
-    let progress = sprint.progress(app.pulse().changes()).await?;
+    let progress = sprint.public_progress(app.pulse().changes()).await?;
     let mine = match person {
         None => None,
         Some(person) => {
@@ -500,8 +501,26 @@ pub(crate) async fn results(
     Path(slug): Path<String>,
 ) -> Result<Response, Problem> {
     let sprint = app.sprint(&slug)?;
-    may_see_results(&app, &sprint, person.as_ref()).await?;
-    Ok(Json(&*sprint.report().await?).into_response())
+    let report = results_for(&app, &sprint, person.as_ref()).await?;
+    Ok(Json(&*report).into_response())
+}
+
+/// The report as this person may see it.
+pub(crate) async fn results_for(
+    app: &App,
+    sprint: &HostedSprint,
+    person: Option<&Person>,
+) -> Result<Arc<Report>, Problem> {
+    may_see_results(app, sprint, person).await?;
+    if organizes(app, sprint, person).await? {
+        return sprint.report().await;
+    }
+    sprint.public_report(app.pulse().changes()).await
+}
+
+async fn organizes(app: &App, sprint: &HostedSprint, person: Option<&Person>) -> Result<bool, Problem> {
+    let Some(person) = person else { return Ok(false) };
+    Ok(app.store().role(&sprint.ctx().sprint, &person.id).await? == Role::Organizer)
 }
 
 /// Refuses the results of a sprint that are not open to this person.
@@ -510,15 +529,8 @@ pub(crate) async fn may_see_results(
     sprint: &HostedSprint,
     person: Option<&Person>,
 ) -> Result<(), Problem> {
-    if sprint.config().annotate.public_results {
-        return Ok(());
-    }
-    if let Some(person) = person
-        && app.store().role(&sprint.ctx().sprint, &person.id).await? == Role::Organizer
-    {
-        return Ok(());
-    }
-    if sprint.state().is_over() {
+    let opened = sprint.config().annotate.public_results || sprint.state().is_over();
+    if opened || organizes(app, sprint, person).await? {
         return Ok(());
     }
     Err(Problem::forbidden(
@@ -554,7 +566,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     ] {
         text.push_str(&format!("# HELP diptych_{name} {help}\n# TYPE diptych_{name} gauge\n"));
         for (slug, sprint) in &sprints {
-            let progress = sprint.progress(app.pulse().changes()).await?;
+            let progress = sprint.public_progress(app.pulse().changes()).await?;
             let value = match name {
                 "pairs" => progress.pairs,
                 "pairs_completed" => progress.completed,

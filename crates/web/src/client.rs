@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use diptych_core::PersonId;
 use diptych_core::config::LimitsConfig;
 use diptych_headers::{Client, is_localhost, network};
+use diptych_stages::phrase::Phrase;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tracing::Instrument as _;
@@ -116,7 +117,7 @@ async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) ->
     let peer = peer.ip().to_canonical();
     let client = Client::of(peer, request.headers(), app.trusted_proxies(), app.is_behind_a_proxy());
     let client = client.unwrap_or_else(|| {
-        app.gates().unknown(Gate::RateLimit, "the proxy's X-Forwarded-For holds what is no address");
+        app.gates().unknown(Gate::RateLimit, &Phrase::new("why_forwarded"));
         Client { address: peer, https: false, behind_a_stranger: true, at_this_machine: false }
     });
     if let Err(wait) = app.limits().address(client.address) {

@@ -260,11 +260,7 @@ async fn signed_in(
         "access_denied" | "login_required" | "consent_required" | "interaction_required" => {
             return Ok(Err(Failure::Refused(Refusal::SaidNo)));
         }
-        other => {
-            let other: String =
-                other.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
-            return Ok(Err(Failure::Unknown(format!("{} answered `{other}`", provider.name))));
-        }
+        code => return Ok(Err(provider.answered(code))),
     }
     match provider.finish(&begun, &back(app, client, headers, provider), &said.code).await {
         Ok(Identity { issuer, subject, name }) => {

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use diptych_stages::phrase::Phrase;
+
 use crate::problem::Problem;
+use crate::texts::languages;
 
 /// A thing that people have to get past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub(crate) struct Alarm {
     /// How many minutes ago it happened last.
     pub(crate) minutes: u64,
     /// Why, for whoever runs the server.
-    pub(crate) why: String,
+    pub(crate) why: Phrase,
 }
 
 /// How long organizers hear of something that could not be decided.
@@ -58,7 +61,7 @@ const MOST: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
     counts: [[AtomicU64; 3]; 4],
-    unknown: Mutex<VecDeque<(Instant, String)>>,
+    unknown: Mutex<VecDeque<(Instant, Phrase)>>,
 }
 
 impl Gates {
@@ -73,20 +76,20 @@ impl Gates {
     }
 
     /// Counts that a gate could not tell, and why.
-    pub(crate) fn unknown(&self, gate: Gate, why: &str) {
-        tracing::warn!(?gate, why, "a gate cannot decide");
+    pub(crate) fn unknown(&self, gate: Gate, why: &Phrase) {
+        tracing::warn!(?gate, why = languages()[0].phrase(why), "a gate cannot decide");
         self.count(gate, Said::Unknown);
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.len() == MOST {
             unknown.pop_front();
         }
-        unknown.push_back((Instant::now(), why.to_owned()));
+        unknown.push_back((Instant::now(), why.clone()));
     }
 
     /// What the database answers to a gate; where it fails, nobody was refused.
     pub(crate) fn asked<T>(&self, gate: Gate, answer: diptych_store::Result<T>) -> Result<T, Problem> {
         answer.map_err(|error| {
-            self.unknown(gate, "the database does not answer");
+            self.unknown(gate, &Phrase::new("why_database"));
             error.into()
         })
     }
@@ -125,9 +128,9 @@ mod tests {
         let gates = Gates::default();
         gates.count(Gate::Consent, Said::Refused);
         assert_eq!(gates.alarm(), None);
-        gates.unknown(Gate::SignIn, "Ours cannot be reached");
-        gates.unknown(Gate::SignIn, "Ours cannot be reached");
-        let why = "Ours cannot be reached".to_owned();
+        let why = Phrase::new("why_no_token").with("provider", &"Ours");
+        gates.unknown(Gate::SignIn, &why);
+        gates.unknown(Gate::SignIn, &why);
         assert_eq!(gates.alarm(), Some(Alarm { times: 2, minutes: 0, why }));
         let problem = gates.asked::<()>(Gate::Consent, Err(diptych_store::StoreError::Stopped)).unwrap_err();
         assert_eq!((problem.status, gates.alarm().unwrap().times), (503, 3));

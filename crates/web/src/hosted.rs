@@ -13,7 +13,7 @@ use diptych_stages::annotators::Figures;
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
 use diptych_stages::terms::Terms;
-use diptych_stages::{Ctx, StageError, open, review, safety};
+use diptych_stages::{Ctx, StageError, annotate, open, review, safety};
 use diptych_store::Millis;
 use diptych_store::pairs::Progress;
 use diptych_store::sprints::Running;
@@ -52,6 +52,7 @@ pub struct HostedSprint {
     /// Not before then it is put in order again.
     orders_from: PlainMutex<Instant>,
     report: Kept<Report>,
+    public_report: Kept<(Progress, Arc<Report>)>,
     figures: Kept<Vec<Figures>>,
     progress: Kept<Progress>,
     counts: Kept<Counts>,
@@ -83,6 +84,7 @@ impl HostedSprint {
             disordered: AtomicBool::new(false),
             orders_from: PlainMutex::new(Instant::now()),
             report: Kept::default(),
+            public_report: Kept::default(),
             figures: Kept::default(),
             progress: Kept::default(),
             counts: Kept::default(),
@@ -265,6 +267,27 @@ impl HostedSprint {
         self.progress.fresh(answers, async { Ok(ctx.store.progress(&ctx.sprint).await?) }).await
     }
 
+    /// Whether checks are mixed in, so that what everybody sees must not move with every answer.
+    fn tells_in_tens(&self) -> bool {
+        self.config().checks.are_on() && !self.state().is_over()
+    }
+
+    /// How far the sprint is, as everybody may know it. `answers` as [`Kept::fresh`] takes them.
+    pub(crate) async fn public_progress(&self, answers: u64) -> Result<Progress, Problem> {
+        let progress = *self.progress(answers).await?;
+        Ok(if self.tells_in_tens() { annotate::coarse(progress) } else { progress })
+    }
+
+    /// The report as everybody may see it who may: where checks are mixed in, that of ten answers ago at most.
+    pub(crate) async fn public_report(&self, answers: u64) -> Result<Arc<Report>, Problem> {
+        if !self.tells_in_tens() {
+            return self.report().await;
+        }
+        let (ctx, progress) = (self.ctx(), self.public_progress(answers).await?);
+        let report = async { Ok(Arc::new(diptych_stages::results::report(&ctx).await?)) };
+        Ok(Arc::clone(&self.public_report.known_by(progress, REPORT_AGE, report).await?.1))
+    }
+
     /// How much each person has answered, as everybody may know it; at most some seconds old.
     pub(crate) async fn counts(&self) -> Result<Arc<Counts>, Problem> {
         let ctx = self.ctx();
@@ -275,6 +298,7 @@ impl HostedSprint {
     /// What everybody may see. `answers` as [`Kept::fresh`] takes them.
     pub(crate) async fn board(&self, answers: u64) -> Result<Arc<Board>, Problem> {
         let (ctx, now, over) = (self.ctx(), diptych_stages::ctx::now(), self.state().is_over());
+        let in_tens = self.tells_in_tens();
         let board = async {
             // Who had answered to the end keeps their days in a row.
             let last = if over { ctx.store.last_response(&ctx.sprint).await? } else { None };
@@ -286,12 +310,20 @@ impl HostedSprint {
             if over {
                 people.iter_mut().for_each(|place| place.today = None);
             }
+            let mut categories = ctx.store.progress_by_category(&ctx.sprint).await?;
+            let mut last_day = ctx.store.responses_since(&ctx.sprint, now - DAY).await?;
+            if in_tens {
+                for (.., given, wanted) in &mut categories {
+                    (*given, *wanted) = annotate::in_tens(*given, *wanted);
+                }
+                last_day = annotate::rounded(last_day);
+            }
             Ok(Board {
                 people,
                 today,
                 first: ctx.store.first_response(&ctx.sprint).await?,
-                categories: ctx.store.progress_by_category(&ctx.sprint).await?,
-                last_day: ctx.store.responses_since(&ctx.sprint, now - DAY).await?,
+                categories,
+                last_day,
             })
         };
         self.board.fresh(answers, board).await
@@ -317,6 +349,7 @@ impl HostedSprint {
     /// Forgets what was made of answers, because others count now.
     pub(crate) async fn forget_figures(&self) {
         self.report.forget().await;
+        self.public_report.forget().await;
         self.figures.forget().await;
         self.progress.forget().await;
         self.counts.forget().await;

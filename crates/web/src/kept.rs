@@ -128,6 +128,20 @@ impl<T> Kept<T> {
     }
 }
 
+impl<K: Copy + PartialEq, T> Kept<(K, T)> {
+    /// What was made when `key` was what it is now, or is no older than `age`, or than [`serves_for`] says.
+    pub(crate) async fn known_by(
+        &self,
+        key: K,
+        age: Duration,
+        make: impl Future<Output = diptych_stages::Result<T>>,
+    ) -> Result<Arc<(K, T)>, Problem> {
+        let serves =
+            |made: &Made<(K, T)>| made.value.0 == key || made.at.elapsed() < age.max(serves_for(made.took));
+        self.get_if(serves, 0, async { Ok((key, make.await?)) }).await
+    }
+}
+
 /// What everybody may see of a sprint.
 pub(crate) struct Board {
     /// Those with the most answers.

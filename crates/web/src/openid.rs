@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use diptych_core::Name;
 use diptych_core::config::OpenIdConfig;
 use diptych_engine::chain;
+use diptych_stages::phrase::Phrase;
 use openidconnect::core::{
     CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreProviderMetadata, CoreUserInfoClaims,
 };
@@ -35,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// Nobody knows whether they may: the provider does not answer, or not as agreed.
-    Unknown(String),
+    Unknown(Phrase),
     /// The provider does not vouch for them, or what came is not from it.
     Refused(Refusal),
 }
@@ -95,7 +96,7 @@ pub(crate) struct Provider {
 /// What a provider has said of itself, or why it did not, and when.
 struct Known {
     at: Instant,
-    said: Result<Arc<CoreProviderMetadata>, String>,
+    said: Result<Arc<CoreProviderMetadata>, Phrase>,
 }
 
 /// The secret of one browser's sign-in, and what follows from it.
@@ -146,8 +147,19 @@ impl Provider {
         })
     }
 
-    fn unknown(&self, what: impl std::fmt::Display) -> Failure {
-        Failure::Unknown(format!("{} {what}", self.name))
+    /// What it has not said, for organizers.
+    fn why(&self, words: &'static str, error: &impl ToString) -> Phrase {
+        Phrase::new(words).with("provider", &self.name).with("error", error)
+    }
+
+    fn unknown(&self, words: &'static str, error: &impl ToString) -> Failure {
+        Failure::Unknown(self.why(words, error))
+    }
+
+    /// A provider that sends somebody back with this code of an error, which is its own affair.
+    pub(crate) fn answered(&self, code: &str) -> Failure {
+        let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+        self.unknown("why_answered", &code)
     }
 
     /// What the provider says of itself, asked again now and then, or where its keys have changed. One asks at a time; a
@@ -158,12 +170,12 @@ impl Provider {
         if let Some(Known { at, said }) = &*known {
             match said {
                 Ok(metadata) if !anew && at.elapsed() < FRESH => return Ok(Arc::clone(metadata)),
-                Err(why) if at.elapsed() < AWAY => return Err(self.unknown(why)),
+                Err(why) if at.elapsed() < AWAY => return Err(Failure::Unknown(why.clone())),
                 _ => {}
             }
         }
-        let issuer = IssuerUrl::new(self.issuer.clone())
-            .map_err(|error| self.unknown(format!("has no address: {error}")))?;
+        let issuer =
+            IssuerUrl::new(self.issuer.clone()).map_err(|error| self.unknown("why_no_address", &error))?;
         match CoreProviderMetadata::discover_async(issuer, &self.http).await {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
@@ -171,18 +183,22 @@ impl Provider {
                 Ok(metadata)
             }
             Err(error) => {
-                let why = format!("cannot be reached ({})", chain(&error));
+                let why = self.why("why_away", &chain(&error));
                 match known.as_mut() {
                     Some(Known { at, said: Ok(metadata) }) if !anew => {
-                        tracing::warn!(why, provider = self.key, "what the provider said last goes on");
+                        tracing::warn!(
+                            error = chain(&error),
+                            provider = self.key,
+                            "what the provider said last goes on"
+                        );
                         *at = Instant::now().checked_sub(FRESH - AWAY).unwrap_or(*at);
                         Ok(Arc::clone(metadata))
                     }
                     // It serves those whose keys it has.
-                    Some(Known { said: Ok(_), .. }) => Err(self.unknown(why)),
+                    Some(Known { said: Ok(_), .. }) => Err(Failure::Unknown(why)),
                     _ => {
                         *known = Some(Known { at: Instant::now(), said: Err(why.clone()) });
-                        Err(self.unknown(why))
+                        Err(Failure::Unknown(why))
                     }
                 }
             }
@@ -208,8 +224,7 @@ impl Provider {
     }
 
     fn back(&self, back: &str) -> Result<RedirectUrl, Failure> {
-        RedirectUrl::new(back.to_owned())
-            .map_err(|error| self.unknown(format!("cannot send anybody back: {error}")))
+        RedirectUrl::new(back.to_owned()).map_err(|error| self.unknown("why_no_way_back", &error))
     }
 
     /// Whom the provider vouches for with this code.
@@ -228,7 +243,7 @@ impl Provider {
         .set_redirect_uri(self.back(back)?);
         let request = client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
-            .map_err(|error| self.unknown(format!("names no place for codes: {error}")))?
+            .map_err(|error| self.unknown("why_no_codes", &error))?
             .set_pkce_verifier(begun.verifier());
         let token = request.request_async(&self.http).await.map_err(|error| match &error {
             RequestTokenError::ServerResponse(said)
@@ -236,10 +251,10 @@ impl Provider {
             {
                 Failure::Refused(Refusal::UsedUp)
             }
-            RequestTokenError::ServerResponse(said) => self.unknown(format!("answered `{}`", said.error())),
-            _ => self.unknown(format!("cannot be reached ({})", chain(&error))),
+            RequestTokenError::ServerResponse(said) => self.answered(said.error().as_ref()),
+            _ => self.unknown("why_away", &chain(&error)),
         })?;
-        let id_token = token.id_token().ok_or_else(|| self.unknown("sent no ID token"))?;
+        let id_token = token.id_token().ok_or_else(|| self.unknown("why_no_token", &""))?;
         let forged = |what: String| Failure::Refused(Refusal::Forged(what));
         // A provider changes its keys now and then: they are looked at again once before a token is taken for forged.
         let newest;
@@ -276,7 +291,7 @@ impl Provider {
             let info: CoreUserInfoClaims = request
                 .request_async(&self.http)
                 .await
-                .map_err(|error| self.unknown(format!("does not say who it is ({})", chain(&error))))?;
+                .map_err(|error| self.unknown("why_nameless", &chain(&error)))?;
             names.extend(info.preferred_username().map(|name| name.to_string()));
             names.extend(info.name().and_then(|name| name.get(None)).map(|name| name.to_string()));
         }

@@ -109,7 +109,7 @@ pub(crate) async fn home(
     let (mut open, mut coming, mut done) = (Vec::new(), Vec::new(), Vec::new());
     let mut covers = (1..=3).cycle();
     for (slug, sprint) in visible(&app, person.as_ref()).await? {
-        let progress = sprint.progress(app.pulse().changes()).await?;
+        let progress = sprint.public_progress(app.pulse().changes()).await?;
         let complete = progress.pairs > 0 && progress.completed == progress.pairs;
         let shelf = match sprint.state() {
             SprintState::Closed | SprintState::Archived => &mut done,

@@ -78,7 +78,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
     let answers = app.pulse().changes();
-    let (progress, board) = (sprint.progress(answers).await?, sprint.board(answers).await?);
+    let (progress, board) = (sprint.public_progress(answers).await?, sprint.board(answers).await?);
     let t = reader.t;
     let categories = board
         .categories

@@ -10,8 +10,9 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::Role;
 use diptych_core::config::{ModelConfig, Overrides, SprintConfig, is_name, template};
 use diptych_stages::StageError;
-use diptych_stages::begin::{self, Flaw, LARGEST_FILE};
+use diptych_stages::begin::{self, LARGEST_FILE};
 use diptych_stages::ctx::now;
+use diptych_stages::phrase::Phrase;
 use diptych_store::people::Person;
 use diptych_store::proposals::{MOST_OF_ONE, NewProposal, Proposal, Proposed};
 use serde::Deserialize;
@@ -102,16 +103,11 @@ async fn form(
     reader: &Reader,
     person: &Person,
     words: Words,
-    flaw: Option<Flaw>,
+    flaw: Option<Phrase>,
 ) -> Result<Html<String>, Problem> {
     let waiting = match organizes(app, person).await? {
         true => shown(reader.t, app.store().waiting_proposals().await?),
         false => Vec::new(),
-    };
-    let said = |flaw: Flaw| {
-        let blanks: Vec<(&str, &str)> =
-            flaw.blanks.iter().map(|(blank, filled)| (*blank, filled.as_str())).collect();
-        reader.t.fill(flaw.name, blanks)
     };
     page(&Page {
         frame: Frame::new(reader.t.say("propose"), Some(person), "propose")
@@ -120,7 +116,7 @@ async fn form(
             .await?,
         words,
         engines: engines(app).into_iter().map(|(id, model)| (id, model.name)).collect(),
-        refused: flaw.map(said),
+        refused: flaw.map(|flaw| reader.t.phrase(&flaw)),
         waiting,
         mine: shown(reader.t, app.store().proposals_of(&person.id).await?),
         megabytes: i64::try_from(LARGEST_FILE >> 20).unwrap_or(i64::MAX),
@@ -163,13 +159,13 @@ pub(crate) async fn propose(
 }
 
 /// Keeps the proposal till an organizer decides; the inner error is what is wrong with it.
-async fn keep(app: &App, person: &Person, words: &Words) -> Result<Result<(), Flaw>, Problem> {
+async fn keep(app: &App, person: &Person, words: &Words) -> Result<Result<(), Phrase>, Problem> {
     let engines = engines(app);
     if let Some(unknown) = words.models.iter().find(|model| !engines.contains_key(*model)) {
-        return Ok(Err(Flaw::new("propose_no_engine").with("model", unknown)));
+        return Ok(Err(Phrase::new("propose_no_engine").with("model", unknown)));
     }
     let Some(prompts) = words.prompts.clone() else {
-        return Ok(Err(Flaw::new("propose_choose_file")));
+        return Ok(Err(Phrase::new("propose_choose_file")));
     };
     let proposal = NewProposal {
         person: person.id.clone(),
@@ -188,20 +184,20 @@ async fn keep(app: &App, person: &Person, words: &Words) -> Result<Result<(), Fl
     };
     Ok(match app.store().propose(proposal, now()).await? {
         Proposed::Waiting => Ok(()),
-        Proposed::Guest => Err(Flaw::new("propose_guest")),
-        Proposed::TooManyOfYours => Err(Flaw::new("propose_yours_wait").with("count", &MOST_OF_ONE)),
-        Proposed::TooMany => Err(Flaw::new("propose_many_wait")),
-        Proposed::SlugWaits => Err(Flaw::new("propose_slug_waits")),
+        Proposed::Guest => Err(Phrase::new("propose_guest")),
+        Proposed::TooManyOfYours => Err(Phrase::new("propose_yours_wait").with("count", &MOST_OF_ONE)),
+        Proposed::TooMany => Err(Phrase::new("propose_many_wait")),
+        Proposed::SlugWaits => Err(Phrase::new("propose_slug_waits")),
     })
 }
 
 /// Takes what stands in the form's parts; says why not, with the status for it.
-async fn read(mut multipart: Multipart, words: &mut Words) -> Result<(), (StatusCode, Flaw)> {
+async fn read(mut multipart: Multipart, words: &mut Words) -> Result<(), (StatusCode, Phrase)> {
     let wrong = |error: MultipartError| match error.status() {
         large @ StatusCode::PAYLOAD_TOO_LARGE => {
-            (large, Flaw::new("propose_large").with("megabytes", &(LARGEST_FILE >> 20)))
+            (large, Phrase::new("propose_large").with("megabytes", &(LARGEST_FILE >> 20)))
         }
-        _ => (StatusCode::BAD_REQUEST, Flaw::new("propose_unreadable")),
+        _ => (StatusCode::BAD_REQUEST, Phrase::new("propose_unreadable")),
     };
     while let Some(field) = multipart.next_field().await.map_err(wrong)? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -222,7 +218,7 @@ async fn read(mut multipart: Multipart, words: &mut Words) -> Result<(), (Status
                 }
                 words.format = ending.chars().take(10).collect();
                 let text = String::from_utf8(bytes.to_vec()).ok().filter(|text| !text.contains('\0'));
-                let no_text = (StatusCode::BAD_REQUEST, Flaw::new("propose_no_text"));
+                let no_text = (StatusCode::BAD_REQUEST, Phrase::new("propose_no_text"));
                 words.prompts = Some(text.ok_or(no_text)?);
             }
             _ => {}
@@ -232,7 +228,7 @@ async fn read(mut multipart: Multipart, words: &mut Words) -> Result<(), (Status
 }
 
 /// Looks at the words and the file on a thread of its own; the inner error is what is wrong with them.
-async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposal, Flaw>, Problem> {
+async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposal, Phrase>, Problem> {
     // Looked for only where it is a name: nobody learns here what else lies on this machine.
     if is_name(&proposal.slug) {
         let folder = app.folder().map(|folder| folder.join(&proposal.slug));
@@ -241,7 +237,7 @@ async fn looked_at(app: &App, proposal: NewProposal) -> Result<Result<NewProposa
             None => false,
         };
         if has_folder || app.store().find_sprint(&proposal.slug).await?.is_some() {
-            return Ok(Err(Flaw::new("propose_taken").with("slug", &proposal.slug)));
+            return Ok(Err(Phrase::new("propose_taken").with("slug", &proposal.slug)));
         }
     }
     let looked_at = tokio::task::spawn_blocking(move || begin::look_at(proposal)).await;

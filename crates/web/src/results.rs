@@ -8,7 +8,7 @@ use diptych_core::config::SprintConfig;
 use diptych_stages::results::{CategoryReport, Figure, ModelReport, Report, notes};
 use diptych_store::people::Person;
 
-use crate::api::may_see_results;
+use crate::api::results_for;
 use crate::frame::{Frame, message, page};
 use crate::pages::{CSS, not_found};
 use crate::problem::{Path, Problem};
@@ -80,16 +80,15 @@ pub(crate) async fn results(
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
     let t = reader.t;
-    match may_see_results(&app, &sprint, person.as_ref()).await {
+    let report = match results_for(&app, &sprint, person.as_ref()).await {
         Err(problem) if problem.status == StatusCode::FORBIDDEN => {
             let says = [t.say("results_not_open"), t.say("results_not_open_says")];
             let link = [&format!("/s/{slug}"), t.say("results_compare")];
             let page = message(&app, person.as_ref(), &reader, says, link).await?;
             return Ok((StatusCode::FORBIDDEN, page).into_response());
         }
-        may => may?,
-    }
-    let report = sprint.report().await?;
+        report => report?,
+    };
     let config = sprint.config();
     let frame = titled(t, &config, person.as_ref()).for_reader(&reader).of_sprint(&config);
     let frame = frame.for_moderators(&app, person.as_ref()).await?;

@@ -27,7 +27,7 @@ use crate::session::SignedIn;
 use crate::state::App;
 use crate::texts::Texts;
 
-/// The longer side of a thumbnail, in pixels.
+/// The sides of a thumbnail, in pixels.
 const THUMBNAIL: u32 = 320;
 
 /// The longer side of a picture that is looked at closely, in pixels.
@@ -441,7 +441,7 @@ pub(crate) struct Size {
     large: Option<String>,
 }
 
-/// A thumbnail of an image of the sprint, whatever was decided about it. For moderators.
+/// A thumbnail of an image of the sprint, whatever was decided about it, on a canvas that all of them share. For moderators.
 pub(crate) async fn thumbnail(
     State(app): State<App>,
     SignedIn(person): SignedIn,
@@ -456,7 +456,7 @@ pub(crate) async fn thumbnail(
         return Err(nothing());
     }
     let longest = if size.large.is_some() { LARGE } else { THUMBNAIL };
-    let kept = format!("{hash}-{longest}-frames.jpg");
+    let kept = format!("{hash}-{longest}-square.jpg");
     let bytes = match app.blobs().derived(&kept).await? {
         Some(bytes) => bytes,
         None => shrink(&app, &ImageHash::from_text(hash), longest, &kept).await?,

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use diptych_core::config::SprintSection;
 use diptych_headers::{Client, best, cookie, local_path};
 use diptych_stages::alerts::Alert;
+use diptych_stages::phrase::Phrase;
 use diptych_stages::results::Note;
 use serde::Deserialize;
 
@@ -117,6 +118,12 @@ impl Texts {
         text
     }
 
+    /// A phrase, its blanks filled.
+    pub(crate) fn phrase(&self, phrase: &Phrase) -> String {
+        let blanks = phrase.blanks.iter().map(|(blank, filled)| (*blank, filled.as_str()));
+        self.fill(phrase.name, blanks.collect::<Vec<_>>())
+    }
+
     /// The words for this, with one number in them.
     pub(crate) fn count(&self, name: &str, number: i64) -> String {
         let number = self.number(number);
@@ -174,7 +181,8 @@ impl Texts {
             0 => self.say("alarm_now").to_owned(),
             minutes => self.fill("alarm_minutes", [("minutes", minutes.to_string().as_str())]),
         };
-        self.fill("alarm", [("times", times.to_string().as_str()), ("ago", &ago), ("why", why)])
+        let why = self.phrase(why);
+        self.fill("alarm", [("times", times.to_string().as_str()), ("ago", &ago), ("why", &why)])
     }
 
     /// Why something is rejected, or waits; a classifier's name stays as it is.
@@ -280,7 +288,7 @@ mod tests {
     use super::*;
 
     /// Whatever says words.
-    const PAGES: [&str; 33] = [
+    const PAGES: [&str; 35] = [
         ANNOTATE.texts[0],
         ANNOTATE.texts[1],
         REVIEW.texts[0],
@@ -301,7 +309,9 @@ mod tests {
         include_str!("../templates/terms.html"),
         include_str!("../templates/who.html"),
         include_str!("annotate.rs"),
+        include_str!("client.rs"),
         include_str!("enter.rs"),
+        include_str!("gates.rs"),
         include_str!("lib.rs"),
         include_str!("me.rs"),
         include_str!("openid.rs"),
@@ -344,7 +354,7 @@ mod tests {
             // `say("name"`, and choices of names: `? "name" : "name"`.
             // Whatever stands between two quotes, wherever the first of them began.
             used.extend(page.split('"'));
-            let calls = ["say(\"", "t.fill(\"", "t.count(\"", "Flaw::new(\""];
+            let calls = ["say(\"", "t.fill(\"", "t.count(\"", "Phrase::new(\"", "self.unknown(\""];
             let calls = calls.into_iter().flat_map(|call| page.split(call).skip(1));
             for call in calls {
                 let name = call.split('"').next().unwrap();
@@ -437,11 +447,11 @@ mod tests {
         );
         let address = Alert::OneAddress { about: 900, all: 1000 };
         assert!(english.alert(&address).starts_with("One address has sent about 900 of the 1,000 answers"));
-        let alarm = Alarm { times: 2, minutes: 0, why: "Ours cannot be reached".to_owned() };
-        assert!(
-            english.alarm(&alarm).contains("2× in the last hour, last just now: Ours cannot be reached.")
-        );
-        assert!(german.alarm(&Alarm { minutes: 5, ..alarm }).contains("zuletzt vor 5 min: Ours"));
+        let why = Phrase::new("why_no_token").with("provider", &"Ours");
+        let alarm = Alarm { times: 2, minutes: 0, why };
+        assert!(english.alarm(&alarm).contains("2× in the last hour, last just now: Ours sent no ID token."));
+        let german = german.alarm(&Alarm { minutes: 5, ..alarm });
+        assert!(german.contains("zuletzt vor 5 min: Ours hat kein ID-Token geschickt."), "{german}");
     }
 
     #[test]

@@ -209,6 +209,10 @@ fn checks_are_mixed_in_and_stand_on_the_organizers_page_alone() {
     let ben = served.person(&sprint, "Ben");
     let held = ben.take(&slug, 10);
     held.iter().take(8).for_each(|one| assert_eq!(ben.answer(one, "left").status, 201));
+    for place in ["/api/v1/sprints".to_owned(), format!("/api/v1/sprints/{slug}/progress")] {
+        assert!(ben.get(&place).text().contains("\"responses\":0,"), "eight are told as none: {place}");
+    }
+    assert!(ben.get("/metrics").text().contains(&format!("diptych_responses{{sprint=\"{slug}\"}} 0\n")));
     let ada = served.person(&sprint, "Ada");
     // Of pairs that are full she is shown some as checks; all of them look alike.
     let mut shown = Vec::new();
@@ -231,6 +235,11 @@ fn checks_are_mixed_in_and_stand_on_the_organizers_page_alone() {
     assert!(responses <= mine + bens, "{report}");
     let csv = organizer.get(&format!("/s/{slug}/export/responses.csv"));
     assert_eq!(csv.text().lines().count() as u64, responses + 1, "no check is exported");
+    // Nor does what everybody sees move with every answer but those to checks.
+    let public = ada.get(&format!("/api/v1/sprints/{slug}/progress")).json();
+    let told = public["responses"].as_u64().unwrap();
+    let wanted = public["wanted"].as_u64().unwrap();
+    assert!(told == responses && told == wanted || told == responses / 10 * 10, "{public} of {responses}");
     assert_eq!(organizer.get(&format!("/s/{slug}/export/responses.parquet")).body[..4], *b"PAR1");
     assert_eq!(organizer.get(&format!("/s/{slug}/export/people.csv")).status, 404);
 

@@ -36,8 +36,7 @@ pub(super) fn read(name: &str, path: &Path, column: &str, sink: Sink) -> Result<
 
 fn parquet(name: &str, path: &Path, column: &str, sink: Sink) -> Result<()> {
     let fail = |reason: String| StageError::Source { name: name.to_owned(), reason };
-    let rows =
-        diptych_tables::source::read_parquet_column(path, column).map_err(|error| fail(error.to_string()))?;
+    let rows = diptych_columns::read_parquet_column(path, column).map_err(|error| fail(error.to_string()))?;
     for row in rows {
         let (number, text) = row.map_err(|error| fail(error.to_string()))?;
         let number = i64::try_from(number).unwrap_or(i64::MAX);
