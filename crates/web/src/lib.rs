@@ -2,15 +2,16 @@
 
 mod annotate;
 mod api;
-mod client;
 mod duties;
 mod enter;
 mod frame;
 mod gates;
 mod hosted;
 mod kept;
+mod limits;
 mod look;
 mod me;
+mod meet;
 mod openapi;
 mod openid;
 mod organize;
@@ -133,7 +134,7 @@ fn around(routes: Router<App>, app: App) -> Router {
         .layer(RequestBodyTimeoutLayer::new(PATIENCE))
         // Inside of what follows, so that this answer, too, is counted, and has an id and every header.
         .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(middleware::from_fn_with_state(app.clone(), client::meet))
+        .layer(middleware::from_fn_with_state(app.clone(), meet::meet))
         .layer(middleware::from_fn_with_state(app.clone(), problem::as_page))
         .layer(SetResponseHeaderLayer::if_not_present(header::CONTENT_SECURITY_POLICY, policy))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))

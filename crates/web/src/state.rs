@@ -13,10 +13,10 @@ use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Limits;
 use crate::gates::Gates;
 use crate::hosted::HostedSprint;
 use crate::kept::Kept;
+use crate::limits::Limits;
 use crate::openid::Provider;
 use crate::problem::Problem;
 use crate::pulse::Pulse;
