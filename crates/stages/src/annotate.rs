@@ -1,6 +1,6 @@
 //! Annotate: who gets which pair next, and what becomes of an answer. No HTTP here.
 
-use diptych_core::config::{AnnotateConfig, ChecksConfig, ReviewConfig, SprintConfig};
+use diptych_core::config::{AnnotateConfig, ChecksConfig, Overlap, ReviewConfig, SprintConfig};
 use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side, SprintId, SprintState};
 use diptych_store::assignments::{Take, Taken};
 use diptych_store::checks::{CheckDraw, Checks};
@@ -158,17 +158,21 @@ pub fn rounded(count: i64) -> i64 {
 }
 
 /// How many are given, and wanted, as everybody may know it of a sprint with checks: in tens, until it is all. Answers to
-/// checks are in no count: whoever answers alone, and sees that one did not move, would know which they are. What is
-/// wanted is rounded up, and moves as well where one more person is asked when the first ones disagree.
-pub fn in_tens(given: i64, wanted: i64) -> (i64, i64) {
-    if given >= wanted { (given, wanted) } else { (rounded(given), rounded(wanted + 9)) }
+/// checks are in no count: whoever answers alone, and sees that one did not move, would know which they are. Where one
+/// more person is asked when the first ones disagree, what is wanted moves as well, and is rounded up.
+pub fn in_tens(given: i64, wanted: i64, overlap: Overlap) -> (i64, i64) {
+    match overlap.min == overlap.max {
+        _ if given >= wanted => (given, wanted),
+        true => (rounded(given), wanted),
+        false => (rounded(given), rounded(wanted + 9)),
+    }
 }
 
 /// The same of all of a sprint's progress.
-pub fn coarse(progress: Progress) -> Progress {
+pub fn coarse(progress: Progress, overlap: Overlap) -> Progress {
     let Progress { pairs, completed, submitted, wanted } = progress;
-    let (completed, _) = in_tens(completed, pairs);
-    let (submitted, wanted) = in_tens(submitted, wanted);
+    let completed = if completed < pairs { rounded(completed) } else { pairs };
+    let (submitted, wanted) = in_tens(submitted, wanted, overlap);
     Progress { pairs, completed, submitted, wanted }
 }
 
@@ -210,13 +214,18 @@ mod tests {
 
     #[test]
     fn a_sprint_with_checks_is_told_in_tens_until_it_is_full() {
-        let of = |completed, submitted| coarse(Progress { pairs: 24, completed, submitted, wanted: 72 });
-        assert_eq!(of(19, 59), Progress { pairs: 24, completed: 10, submitted: 50, wanted: 80 });
-        assert_eq!(of(23, 71), Progress { pairs: 24, completed: 20, submitted: 70, wanted: 80 });
+        let of = |completed, submitted| {
+            coarse(Progress { pairs: 24, completed, submitted, wanted: 72 }, Overlap { min: 3, max: 3 })
+        };
+        assert_eq!(of(19, 59), Progress { pairs: 24, completed: 10, submitted: 50, wanted: 72 });
+        assert_eq!(of(23, 71), Progress { pairs: 24, completed: 20, submitted: 70, wanted: 72 });
         assert_eq!(of(24, 72), Progress { pairs: 24, completed: 24, submitted: 72, wanted: 72 });
         for submitted in 50..60 {
             assert_eq!(of(10, submitted), of(19, 50), "no single answer shows");
         }
+        let adaptive = Overlap { min: 2, max: 3 };
+        assert_eq!(in_tens(47, 51, adaptive), in_tens(40, 60, adaptive), "nor one that disagrees");
+        assert_eq!(in_tens(51, 51, adaptive), (51, 51));
     }
 
     #[test]

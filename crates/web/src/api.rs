@@ -172,8 +172,7 @@ pub(crate) struct Leaderboard {
     today: Vec<Place>,
 }
 
-/// How far a sprint is. Where checks are mixed in, counts are in tens until they are full: rounded down, and what is
-/// wanted rounded up.
+/// How far a sprint is. Where checks are mixed in, counts are in tens until they are full.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Progress {
     pairs: i64,

@@ -268,14 +268,15 @@ impl HostedSprint {
     }
 
     /// Whether checks are mixed in, so that what everybody sees must not move with every answer.
-    fn tells_in_tens(&self) -> bool {
+    pub(crate) fn tells_in_tens(&self) -> bool {
         self.config().checks.are_on() && !self.state().is_over()
     }
 
     /// How far the sprint is, as everybody may know it. `answers` as [`Kept::fresh`] takes them.
     pub(crate) async fn public_progress(&self, answers: u64) -> Result<Progress, Problem> {
         let progress = *self.progress(answers).await?;
-        Ok(if self.tells_in_tens() { annotate::coarse(progress) } else { progress })
+        let overlap = self.config().annotate.overlap;
+        Ok(if self.tells_in_tens() { annotate::coarse(progress, overlap) } else { progress })
     }
 
     /// The report as everybody may see it who may: where checks are mixed in, that of ten answers ago at most.
@@ -314,7 +315,7 @@ impl HostedSprint {
             let mut last_day = ctx.store.responses_since(&ctx.sprint, now - DAY).await?;
             if in_tens {
                 for (.., given, wanted) in &mut categories {
-                    (*given, *wanted) = annotate::in_tens(*given, *wanted);
+                    (*given, *wanted) = annotate::in_tens(*given, *wanted, ctx.config.annotate.overlap);
                 }
                 last_day = annotate::rounded(last_day);
             }

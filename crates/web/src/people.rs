@@ -101,7 +101,10 @@ pub(crate) async fn show(
     // Nobody answers while it is paused.
     let begun = board.first.filter(|_| sprint.state() == SprintState::Open).map(|first| now() - first);
     let more = sprint.counts().await?.people().saturating_sub(board.people.len()) as i64;
-    let pace = pace(t, progress.submitted, progress.wanted, board.last_day, begun);
+    let mut pace = pace(t, progress.submitted, progress.wanted, board.last_day, begun);
+    if sprint.tells_in_tens() && progress.submitted < progress.wanted {
+        pace = format!("{pace} {}", t.say("pace_in_tens"));
+    }
     let percent = percent(progress.submitted, progress.wanted);
     Ok(page(&People {
         frame,
