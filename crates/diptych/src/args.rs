@@ -184,10 +184,10 @@ pub enum Users {
         #[arg(long, default_value = "annotator")]
         role: String,
         /// How many people may come with it.
-        #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         places: u32,
         /// For how many days.
-        #[arg(long, value_name = "N", default_value_t = 14)]
+        #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..))]
         days: u32,
     },
     /// Lets a person's answers to this sprint no longer count: they are kept, and others are asked in their place.

@@ -37,8 +37,9 @@ impl Client {
         // Each proxy appends whom it was asked by: from the end, the first that is no proxy of ours is the client.
         let mut address = peer;
         for line in headers.get_all("x-forwarded-for").iter().rev() {
-            for part in line.to_str().ok()?.rsplit(',') {
-                address = parse(part.trim())?;
+            // Byte by byte: what the client wrote in front may be anything.
+            for part in line.as_bytes().rsplit(|byte| *byte == b',') {
+                address = parse(std::str::from_utf8(part).ok()?.trim())?;
                 if !believed(&address) {
                     // From this machine nobody comes through a proxy elsewhere: whoever says so has written it.
                     let behind_a_stranger = address.is_loopback();
@@ -84,7 +85,7 @@ mod tests {
     fn client(peer: &str, forwarded: &[&'static str]) -> Option<Client> {
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_static(value));
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
@@ -105,6 +106,7 @@ mod tests {
             "not what the client wrote"
         );
         assert_eq!(address("10.0.0.1", &["6.6.6.6", "1.2.3.4:80"]), "1.2.3.4");
+        assert_eq!(address("10.0.0.1", &["hé, 1.2.3.4"]), "1.2.3.4", "whatever the client wrote");
         assert_eq!(address("::1", &["[2001:db8::1]:80"]), "2001:db8::1");
         assert_eq!(address("10.0.0.1", &["10.0.0.2"]), "10.0.0.2");
         assert_eq!(address("10.0.0.1", &[]), "10.0.0.1", "asked by nobody but itself");

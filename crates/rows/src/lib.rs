@@ -85,7 +85,7 @@ pub enum RowsError {
     #[error("{0}")]
     NoField(String),
     /// The header does not name the column.
-    #[error("there is no column `{column}` (columns: {there}): set `column` in [collect]")]
+    #[error("there is no column `{column}` (columns: {there}): name it so, or set `column` in [collect]")]
     NoColumn {
         /// The column that was looked for.
         column: String,

@@ -76,11 +76,12 @@ pub async fn alerts(ctx: &Ctx, addresses: Addresses, now: Millis) -> Result<Vec<
 }
 
 impl LastDay {
-    /// Of what everybody has given in the last hour, day, and 25 hours.
+    /// Of what people have given in the last hour, day, and 25 hours; those that the program has made up are left out.
     fn of(given: &[Given], time_before: Millis) -> Self {
+        let people = given.iter().filter(|one| !one.simulated);
         let [hour, answers, whole] =
-            [0, 1, 2].map(|since| given.iter().map(|one| one.responses[since]).sum::<i64>());
-        let of_people = given.iter().filter(|one| !one.simulated && one.responses[1] > 0);
+            [0, 1, 2].map(|since| people.clone().map(|one| one.responses[since]).sum::<i64>());
+        let of_people = people.filter(|one| one.responses[1] > 0);
         let most = of_people.clone().max_by_key(|one| one.responses[1]);
         let people = i64::try_from(of_people.count()).unwrap_or(i64::MAX);
         Self {
@@ -131,11 +132,11 @@ mod tests {
             given("Cem", false, [2, 4, 4]),
         ];
         let day = LastDay {
-            answers: 934,
+            answers: 34,
             most_by: Some(("Ana".to_owned(), 30, 2)),
-            hour: 13,
+            hour: 3,
             time_before: 24 * HOUR,
-            before: 927,
+            before: 37,
         };
         assert_eq!(LastDay::of(&all, 24 * HOUR), day);
         assert_eq!(LastDay::of(&[], 0), LastDay::default());

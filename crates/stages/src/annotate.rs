@@ -1,6 +1,6 @@
 //! Annotate: who gets which pair next, and what becomes of an answer. No HTTP here.
 
-use diptych_core::config::{AnnotateConfig, ChecksConfig, Overlap, ReviewConfig, SprintConfig};
+use diptych_core::config::{AnnotateConfig, ChecksConfig, ReviewConfig, SprintConfig};
 use diptych_core::{AssignmentId, CheckKind, Choice, PersonId, Side, SprintId, SprintState};
 use diptych_store::assignments::{Take, Taken};
 use diptych_store::checks::{CheckDraw, Checks};
@@ -17,10 +17,14 @@ pub const MOST_AT_ONCE: usize = 10;
 const HOUR: Millis = 3600 * 1000;
 const DAY: Millis = 24 * HOUR;
 
+/// So many answers of somebody count before they are measured: who has given none stands in no public list, and would see
+/// there that a first answer was to a check.
+const BEFORE_CHECKS: i64 = 3;
+
 /// After how long to ask again in a sprint that is paused.
 const PAUSE: Millis = 30_000;
 
-/// The longest comment that is kept, in characters.
+/// The longest comment that is taken, in characters.
 pub const LONGEST_COMMENT: usize = 2_000;
 
 /// When answers `toxic_content`, and skips, withdraw a pair.
@@ -91,7 +95,8 @@ fn draw_check(config: ChecksConfig, count: usize, mut random: impl FnMut() -> f6
         } else {
             return None;
         };
-        Some(CheckDraw { kind, with, side: coin(), lot: rand::random(), pictures: rand::random() })
+        let (side, lot, pictures) = (coin(), rand::random(), rand::random());
+        Some(CheckDraw { kind, with, after: BEFORE_CHECKS, side, lot, pictures })
     })
 }
 
@@ -121,14 +126,14 @@ pub async fn respond(
     now: Millis,
 ) -> Result<Responded> {
     let Given { choice, duration_ms, comment } = given;
-    let comment =
-        comment.map(|text| text.chars().filter(|c| *c != '\0').take(LONGEST_COMMENT).collect::<String>());
+    let comment = comment.map(|text| text.replace('\0', ""));
     let comment = comment.filter(|text| !text.trim().is_empty());
     let respond = Respond {
         person: person.clone(),
         assignment: assignment.clone(),
         choice,
-        duration_ms: duration_ms.map(|ms| ms.clamp(0, 24 * 3600 * 1000)),
+        // A clock that was set back while somebody looked tells nothing.
+        duration_ms: duration_ms.filter(|ms| *ms >= 0).map(|ms| ms.min(DAY)),
         comment,
         reporting,
         over,
@@ -157,23 +162,19 @@ pub fn rounded(count: i64) -> i64 {
     count - count.rem_euclid(10)
 }
 
-/// How many are given, and wanted, as everybody may know it of a sprint with checks: in tens, until it is all. Answers to
-/// checks are in no count: whoever answers alone, and sees that one did not move, would know which they are. Where one
-/// more person is asked when the first ones disagree, what is wanted moves as well, and is rounded up.
-pub fn in_tens(given: i64, wanted: i64, overlap: Overlap) -> (i64, i64) {
-    match overlap.min == overlap.max {
-        _ if given >= wanted => (given, wanted),
-        true => (rounded(given), wanted),
-        false => (rounded(given), rounded(wanted + 9)),
-    }
+/// Whether what everybody was told of a sprint with checks goes on being told: until so many answers have come or gone.
+/// Answers to checks are in no count: whoever answers alone, and sees that one did not move, would know which they are.
+pub fn stands(told: Progress, is: Progress, changes: i64) -> bool {
+    let is_full = |progress: Progress| progress.submitted >= progress.wanted;
+    !is_full(told)
+        && !is_full(is)
+        && is.pairs <= told.pairs
+        && (is.submitted - told.submitted).abs() < changes
 }
 
-/// The same of all of a sprint's progress.
-pub fn coarse(progress: Progress, overlap: Overlap) -> Progress {
-    let Progress { pairs, completed, submitted, wanted } = progress;
-    let completed = if completed < pairs { rounded(completed) } else { pairs };
-    let (submitted, wanted) = in_tens(submitted, wanted, overlap);
-    Progress { pairs, completed, submitted, wanted }
+/// After how many answers it is told anew: nobody knows after which one.
+pub fn told_again_after() -> i64 {
+    10 + i64::from(rand::random::<u8>() % 10)
 }
 
 /// In how many days a sprint is done at the pace of the last one, rounded up; none where nobody has answered in it. A
@@ -213,19 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn a_sprint_with_checks_is_told_in_tens_until_it_is_full() {
-        let of = |completed, submitted| {
-            coarse(Progress { pairs: 24, completed, submitted, wanted: 72 }, Overlap { min: 3, max: 3 })
-        };
-        assert_eq!(of(19, 59), Progress { pairs: 24, completed: 10, submitted: 50, wanted: 72 });
-        assert_eq!(of(23, 71), Progress { pairs: 24, completed: 20, submitted: 70, wanted: 72 });
-        assert_eq!(of(24, 72), Progress { pairs: 24, completed: 24, submitted: 72, wanted: 72 });
-        for submitted in 50..60 {
-            assert_eq!(of(10, submitted), of(19, 50), "no single answer shows");
-        }
-        let adaptive = Overlap { min: 2, max: 3 };
-        assert_eq!(in_tens(47, 51, adaptive), in_tens(40, 60, adaptive), "nor one that disagrees");
-        assert_eq!(in_tens(51, 51, adaptive), (51, 51));
+    fn a_sprint_with_checks_tells_of_no_single_answer() {
+        let of = |pairs, submitted| Progress { pairs, completed: 0, submitted, wanted: 3 * pairs };
+        let told = of(24, 40);
+        assert!((31..50).all(|submitted| stands(told, of(24, submitted), 10)), "neither forth nor back");
+        assert!(!stands(told, of(24, 50), 10) && !stands(told, of(24, 30), 10));
+        assert!(stands(told, of(22, 39), 10), "nor how many pairs a report withdrew");
+        assert!(!stands(told, of(30, 40), 10), "more pairs are told");
+        assert!(
+            !stands(of(24, 70), of(24, 72), 10) && !stands(of(24, 72), of(24, 71), 10),
+            "as when it is full"
+        );
+        assert!((0..100).all(|_| (10..20).contains(&told_again_after())));
     }
 
     #[test]

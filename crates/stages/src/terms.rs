@@ -27,7 +27,7 @@ impl Terms {
         let mut paragraphs = vec![
             about.to_owned(),
             format!(
-                "You give them under {}: everybody may use them. They are published under a pseudonym, never under your \
+                "You give your answers under {}: everybody may use them. They are published under a pseudonym, never under your \
                  name, unless you ask for your name to be shown.",
                 sprint.license
             ),

@@ -126,9 +126,12 @@ async fn take_in<'t>(
     // They are milliseconds apart; a skip stays away until it has cooled down for all of them.
     let cooled = takes.iter().map(|take| take.now - take.skip_cooldown).min().unwrap_or(0);
     let mut look = look(connection, sprint, takes, cooled).await?;
-    if look.leases_are_over {
+    if look.leases_are_over || look.clock_was_ahead {
         renew(connection, sprint, takes).await?;
         end_leases(connection, sprint, latest(takes)).await?;
+        if look.clock_was_ahead {
+            end_holds_from_ahead(connection, sprint, latest(takes)).await?;
+        }
         look = self::look(connection, sprint, takes, cooled).await?;
     }
     let Look { excluded, live, mut line, .. } = look;
@@ -186,6 +189,8 @@ struct Look {
     excluded: Vec<(PersonId,)>,
     /// Whether leases are over that were not ended yet.
     leases_are_over: bool,
+    /// Whether there are holds of a time that is still to come: they would never end in time.
+    clock_was_ahead: bool,
     live: Vec<Live>,
     line: Line,
 }
@@ -243,7 +248,10 @@ async fn look(
     let query = format!(
         "SELECT ({excluded}), (SELECT COUNT(*) FROM (SELECT id FROM assignments WHERE sprint = $1 AND state = 'open' \
          AND expires_at <= $3 LIMIT 1) AS over) + (SELECT COUNT(*) FROM (SELECT id FROM checks WHERE sprint = $1 \
-         AND state = 'open' AND expires_at <= $3 LIMIT 1) AS over), ({live}), ({line})"
+         AND state = 'open' AND expires_at <= $3 LIMIT 1) AS over), (SELECT COUNT(*) FROM (SELECT id FROM assignments \
+         WHERE sprint = $1 AND state = 'open' AND expires_at > $3 + {} AND created_at > $3 + {AHEAD} LIMIT 1) AS over), \
+         ({live}), ({line})",
+        AHEAD + takes.iter().map(|take| take.lease).max().unwrap_or(0)
     );
     let measured = takes.iter().filter(|take| take.checks != Checks::Off).map(|take| take.now).max();
     let mut query = sqlx::query_as(AssertSqlSafe(query))
@@ -255,18 +263,20 @@ async fn look(
     for person in padded(&people) {
         query = query.bind(person);
     }
-    let (excluded, over, live, line): (String, i64, String, String) = query.fetch_one(connection).await?;
+    let (excluded, over, ahead, live, line): (String, i64, i64, String, String) =
+        query.fetch_one(connection).await?;
     Ok(Look {
         excluded: rows_in(&excluded)?,
         leases_are_over: over > 0,
+        clock_was_ahead: ahead > 0,
         live: rows_in(&live)?,
         line: Line::of(&line, limit)?,
     })
 }
 
 /// Mixes in the checks that were drawn, and gives those that are not written down yet. One comes only with new pairs, in
-/// the place of the last of them, which stays in the line: so it is shown by the take that made it, as a pair is, and
-/// nobody is measured who has nothing more to do. What is `written` of the new holds stays.
+/// the place and under the id of any of them, which stays in the line: so it is shown by the take that made it, nothing
+/// tells it from a pair, and nobody is measured who has nothing more to do. What is `written` of the new holds stays.
 async fn draw_checks<'t>(
     connection: &mut Connection,
     takes: &[&'t Take],
@@ -281,16 +291,20 @@ async fn draw_checks<'t>(
         if new.iter().filter(|hold| is_theirs(hold)).count() < draw.with.max(1) {
             continue;
         }
-        let Some(last) = new.iter().rposition(is_theirs).filter(|place| *place >= written) else { continue };
+        let places: Vec<usize> = (written..new.len()).filter(|place| is_theirs(&new[*place])).collect();
+        let drawn = draw.lot.checked_rem(places.len() as u64);
+        let Some(place) = drawn.map(|drawn| places[drawn as usize]) else { continue };
         // What is drawn for a person goes by their checks so far.
         if made.iter().any(|check| check.take.person == take.person) {
             checks::write_down(connection, &std::mem::take(&mut made)).await?;
         }
-        if let Some(check) = checks::draw(connection, take, draw).await? {
-            let instead_of = new.remove(last).id;
-            let mine = held.entry(take.person.clone()).or_default();
-            mine.retain(|one| one.id != instead_of);
-            mine.push(check.shown.clone());
+        if let Some(check) = checks::draw(connection, take, draw, &new[place].id).await? {
+            let id = new.remove(place).id;
+            if let Some(shown) =
+                held.get_mut(&take.person).and_then(|mine| mine.iter_mut().find(|one| one.id == id))
+            {
+                *shown = check.shown.clone();
+            }
             made.push(check);
         }
     }
@@ -409,6 +423,29 @@ pub(crate) async fn end_leases(connection: &mut Connection, sprint: &SprintId, n
         give_back(connection, &pair).await?;
     }
     sqlx::query(END_CHECKS).bind(sprint.as_str()).bind(now).execute(connection).await?;
+    Ok(())
+}
+
+/// How far the clocks of servers may be apart, in milliseconds: what was held later than that from now on was held while
+/// one was wrong.
+const AHEAD: Millis = 3600 * 1000;
+
+const END_AHEAD: &str = "UPDATE assignments SET state = 'expired', ended_at = $2 \
+     WHERE sprint = $1 AND state = 'open' AND created_at > $3 RETURNING pair";
+
+const END_CHECKS_AHEAD: &str = "UPDATE checks SET state = 'expired', ended_at = $2 \
+     WHERE sprint = $1 AND state = 'open' AND created_at > $3";
+
+/// Gives back what was held while the clock was ahead, and was set back since.
+async fn end_holds_from_ahead(connection: &mut Connection, sprint: &SprintId, now: Millis) -> Result<()> {
+    tracing::warn!("the clock was ahead and is back: what people held at that time is given back");
+    let query = sqlx::query_scalar(END_AHEAD).bind(sprint.as_str()).bind(now).bind(now + AHEAD);
+    let ended: Vec<String> = query.fetch_all(&mut *connection).await?;
+    for pair in ended {
+        give_back(connection, &pair).await?;
+    }
+    let query = sqlx::query(END_CHECKS_AHEAD).bind(sprint.as_str()).bind(now).bind(now + AHEAD);
+    query.execute(connection).await?;
     Ok(())
 }
 

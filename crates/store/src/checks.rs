@@ -42,6 +42,8 @@ pub struct CheckDraw {
     pub kind: CheckKind,
     /// So many new pairs it comes with; with fewer of them there is none.
     pub with: usize,
+    /// So many answers of this person count by then, or there is none.
+    pub after: i64,
     /// Where its first image stands; a repeat stands the other way round than before.
     pub side: Side,
     /// Decides what is shown.
@@ -98,15 +100,23 @@ pub(crate) struct NewCheck<'t> {
     pub(crate) shown: Held,
 }
 
-/// The check that was drawn, where there is anything to make it of.
+/// The check that was drawn, under this id, where there is anything to make it of.
 pub(crate) async fn draw<'t>(
     connection: &mut Connection,
     take: &'t Take,
     draw: CheckDraw,
+    id: &AssignmentId,
 ) -> Result<Option<NewCheck<'t>>> {
+    let query = "SELECT COUNT(*) FROM (SELECT id FROM responses WHERE sprint = $1 AND person = $2 \
+                 AND state = 'submitted' LIMIT $3) AS given";
+    let query = sqlx::query_scalar(query).bind(take.sprint.as_str()).bind(take.person.as_str());
+    let answers: i64 = query.bind(draw.after).fetch_one(&mut *connection).await?;
+    if answers < draw.after {
+        return Ok(None);
+    }
     match draw.kind {
-        CheckKind::Repeat => repeat(connection, take, draw).await,
-        CheckKind::Gold => gold(connection, take, draw).await,
+        CheckKind::Repeat => repeat(connection, take, draw, id).await,
+        CheckKind::Gold => gold(connection, take, draw, id).await,
     }
 }
 
@@ -217,13 +227,14 @@ async fn repeat<'t>(
     connection: &mut Connection,
     take: &'t Take,
     draw: CheckDraw,
+    id: &AssignmentId,
 ) -> Result<Option<NewCheck<'t>>> {
     for pair in answered(connection, take, draw.lot).await? {
         if let (Some(answer), Some(side)) = (pair.answer, pair.side)
             && answer != Answer::ToxicContent
         {
-            let (id, images) = (pair.id.clone(), [pair.image_1.clone(), pair.image_2.clone()]);
-            return Ok(Some(made(take, draw, pair, id, images, side.other(), answer)));
+            let shows = (pair.id.clone(), [pair.image_1.clone(), pair.image_2.clone()]);
+            return Ok(Some(made(take, draw, id, pair, shows, side.other(), answer)));
         }
     }
     Ok(None)
@@ -265,6 +276,7 @@ async fn gold<'t>(
     connection: &mut Connection,
     take: &'t Take,
     draw: CheckDraw,
+    id: &AssignmentId,
 ) -> Result<Option<NewCheck<'t>>> {
     let mut pairs = filled(connection, take, draw.lot).await?;
     let mut found = gold_of(&pairs, draw);
@@ -272,9 +284,7 @@ async fn gold<'t>(
         pairs.extend(answered(connection, take, draw.lot).await?);
         found = gold_of(&pairs, draw);
     }
-    Ok(found.map(|(other, images)| {
-        made(take, draw, pairs.swap_remove(0), other, images, draw.side, Answer::Image1)
-    }))
+    Ok(found.map(|shows| made(take, draw, id, pairs.swap_remove(0), shows, draw.side, Answer::Image1)))
 }
 
 /// A picture of the first of these pairs beside one of the first other that fits: that pair, and both pictures.
@@ -291,22 +301,22 @@ fn gold_of(pairs: &[Source], draw: CheckDraw) -> Option<(String, [String; 2])> {
     None
 }
 
-fn made(
-    take: &Take,
+fn made<'t>(
+    take: &'t Take,
     CheckDraw { kind, pictures: names, .. }: CheckDraw,
+    id: &AssignmentId,
     pair: Source,
-    other: String,
-    images: [String; 2],
+    (other, images): (String, [String; 2]),
     side: Side,
     expected: Answer,
-) -> NewCheck<'_> {
+) -> NewCheck<'t> {
     let pictures = names.map(|name| format!("{name:032x}"));
     let (left, right) = match side {
         Side::Left => (pictures[0].clone(), pictures[1].clone()),
         Side::Right => (pictures[1].clone(), pictures[0].clone()),
     };
     let shown = Held {
-        id: AssignmentId::new(),
+        id: id.clone(),
         prompt: pair.prompt,
         category: pair.category,
         left,

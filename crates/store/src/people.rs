@@ -21,8 +21,10 @@ pub struct Person {
 /// How a person came to be here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PersonKind {
-    /// By a name, a token, an invitation or a provider.
+    /// By a name, a token or a provider.
     Person,
+    /// By an invitation.
+    Invited,
     /// Under a name that was made up for them.
     Guest,
     /// The program has made them up, for the demo.
@@ -33,6 +35,7 @@ impl PersonKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
+            Self::Invited => "invited",
             Self::Guest => "guest",
             Self::Simulated => SIMULATED,
         }
@@ -323,16 +326,16 @@ pub(crate) fn person((id, name, kind): Row) -> Person {
 }
 
 impl Store {
-    /// Whether this person signs in through a provider, so that the name alone is not theirs.
+    /// Whether this person has come by more than a name (through a provider, as a guest, by an invitation), so that the
+    /// name alone is not theirs.
     ///
     /// # Errors
     /// Where the database fails.
     pub async fn is_known_elsewhere(&self, person: &PersonId) -> Result<bool> {
-        let identities: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM identities WHERE person = $1")
-            .bind(person.as_str())
-            .fetch_one(self.readers())
-            .await?;
-        Ok(identities > 0)
+        let query = "SELECT (SELECT COUNT(*) FROM identities WHERE person = $1) \
+                     + (SELECT COUNT(*) FROM people WHERE id = $1 AND kind IN ('guest', 'invited'))";
+        let ways: i64 = sqlx::query_scalar(query).bind(person.as_str()).fetch_one(self.readers()).await?;
+        Ok(ways > 0)
     }
 
     /// Whether this person moderates or organizes any sprint.

@@ -163,7 +163,7 @@ fn own_response(row: &sqlx::any::AnyRow) -> Result<OwnResponse> {
 }
 
 /// What the person `$2` did in the sprint `$1` but answer. A check that was skipped is a skip like any other; one that was
-/// reported is two reports, of which one is told before the sprint is over.
+/// reported is two reports, of which one is told before the sprint is over, also where it was taken back.
 const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_at AS at FROM assignments \
     JOIN pairs ON pairs.id = assignments.pair WHERE assignments.sprint = $1 AND person = $2 AND state = 'skipped' \
     UNION ALL SELECT 'skip', prompt, '', ended_at FROM checks JOIN pairs ON pairs.id = checks.pair \
@@ -171,7 +171,8 @@ const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_a
     UNION ALL SELECT 'report', prompt, state, reports.created_at FROM reports JOIN pairs ON pairs.id = reports.pair \
     WHERE reports.sprint = $1 AND person = $2 AND reports.kind = 'toxic' AND ((SELECT state FROM sprints WHERE id = $1) \
      IN ('closed', 'archived') OR NOT EXISTS (SELECT 1 FROM checks c WHERE c.sprint = $1 AND c.person = $2 \
-     AND c.other = reports.pair AND c.answer = 'toxic_content')) \
+     AND c.other = reports.pair AND c.pair <> c.other) OR EXISTS (SELECT 1 FROM responses r \
+     WHERE r.pair = reports.pair AND r.person = $2 AND r.answer = 'toxic_content')) \
     UNION ALL SELECT verdict, content, reason || ' ' || note, created_at FROM reviews WHERE sprint = $1 AND person = $2 \
     UNION ALL SELECT 'set', what, was || ' → ' || became, changed_at FROM settings WHERE sprint = $1 AND person = $2 \
     UNION ALL SELECT 'announce', '', text, created_at FROM announcements WHERE sprint = $1 AND person = $2 ORDER BY at";

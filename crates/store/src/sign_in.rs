@@ -183,13 +183,14 @@ impl Store {
         .await
     }
 
-    /// The invitation with this secret, where it is open.
+    /// The invitation with this secret, where it is open. Who is known already takes no place to answer, so to them it is
+    /// open as well where none is left.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn invitation(&self, secret: &str, now: Millis) -> Result<Option<Invitation>> {
-        let query = "SELECT sprint, role FROM invitations WHERE hash = $1 AND places > 0 AND expires_at > $2";
-        let row = sqlx::query_as(query).bind(hash(secret)).bind(now).fetch_optional(self.readers()).await?;
+    pub async fn invitation(&self, secret: &str, is_known: bool, now: Millis) -> Result<Option<Invitation>> {
+        let query = sqlx::query_as(INVITATION).bind(hash(secret)).bind(now).bind(i64::from(is_known));
+        let row = query.fetch_optional(self.readers()).await?;
         row.map(invitation).transpose()
     }
 
@@ -203,13 +204,13 @@ impl Store {
         self.end_sessions(move |connection| {
             let (session, hash, guest) = (session.clone(), hash.clone(), guest.clone());
             Box::pin(async move {
-                let query = "SELECT sprint, role FROM invitations WHERE hash = $1 AND places > 0 AND expires_at > $2";
-                let row = sqlx::query_as(query).bind(&hash).bind(now).fetch_optional(&mut *connection).await?;
-                let Some(to) = row.map(invitation).transpose()? else { return Ok(Invited::Over) };
                 let is_new = matches!(guest, Guest::New(_));
+                let query = sqlx::query_as(INVITATION).bind(&hash).bind(now).bind(i64::from(!is_new));
+                let row = query.fetch_optional(&mut *connection).await?;
+                let Some(to) = row.map(invitation).transpose()? else { return Ok(Invited::Over) };
                 let person = match guest {
                     Guest::Known(person) => person,
-                    Guest::New(name) => match Self::new_person_in(connection, &name, PersonKind::Person, now).await? {
+                    Guest::New(name) => match Self::new_person_in(connection, &name, PersonKind::Invited, now).await? {
                         Some(person) => person,
                         None => return Ok(Invited::NameTaken),
                     },
@@ -299,6 +300,10 @@ impl Store {
         Ok(agreed > 0)
     }
 }
+
+/// The invitation `$1`, where it is open at `$2` to somebody who is known (`$3`) or new.
+const INVITATION: &str = "SELECT sprint, role FROM invitations WHERE hash = $1 AND expires_at > $2 \
+     AND (places > 0 OR $3 > 0 AND role = 'annotator')";
 
 async fn first_free(
     connection: &mut Connection,

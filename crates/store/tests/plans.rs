@@ -197,8 +197,14 @@ async fn nobody_waits_for_a_walk_through_a_sprint() {
     // She is measured.
     let now = NOW + 2 * LEASE + REPEAT_AFTER;
     for kind in [CheckKind::Repeat, CheckKind::Gold] {
-        let draw =
-            Checks::Now(CheckDraw { kind, with: 1, side: Side::Right, lot: 5, pictures: rand::random() });
+        let draw = Checks::Now(CheckDraw {
+            kind,
+            with: 1,
+            after: 0,
+            side: Side::Right,
+            lot: 5,
+            pictures: rand::random(),
+        });
         store.take(Take { checks: draw, ..take(sprint, ana, 2, now) }).await.unwrap();
         let all = Take { checks: Checks::NotNow, ..take(sprint, ana, 3, now) };
         for held in store.take(all).await.unwrap().held {

@@ -37,6 +37,7 @@ const counted = new Set(); // assignments whose answer is in the count
 let counts = 0; // how often the count has changed
 const outbox = openOutbox(`diptych outbox ${sprint} ${person}`, () => isSignedIn(person), {
   unreachable: () => notice(say("unreachable")),
+  busy: (problem) => notice(say("not_taken_yet", { reason: because(problem) })),
   reachable() {
     quiet();
     // It gives what it can by what it knows now.
@@ -105,6 +106,11 @@ function prepare(pair) {
   return pair;
 }
 
+/// What this person holds, and as many more as make so many.
+const take = (count) => fetch(`/api/v1/sprints/${sprint}/assignments`, {
+  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ count }),
+});
+
 async function fetchAhead() {
   if (fetching || waiting.length >= AHEAD - 1) return;
   fetching = true;
@@ -113,9 +119,7 @@ async function fetchAhead() {
   // What waits for the connection goes first: a pair that is answered is not given again.
   if (lost) await outbox.sent();
   try {
-    const reply = await fetch(`/api/v1/sprints/${sprint}/assignments`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ count: AHEAD }),
-    });
+    const reply = await take(AHEAD);
     if (reply.status === 401) return leave();
     if (!reply.ok) {
       const problem = await reply.json();
@@ -189,6 +193,7 @@ async function next() {
     $("pictures").replaceChildren(...images);
     $("prompt").textContent = assignment.prompt;
     $("prompt").classList.toggle("long", assignment.prompt.length > 160);
+    reachPrompt();
     $("category").textContent = assignment.category;
     $("category").hidden = !assignment.category;
     $("coach").hidden = !practice;
@@ -210,7 +215,17 @@ function empty() {
   if (!finished && !fetching && !timer) fetchAhead();
 }
 
+/// A prompt that is longer than its place is scrolled by keyboard, too.
+function reachPrompt() {
+  const prompt = $("prompt");
+  prompt.scrollTop = 0;
+  prompt.scrollHeight > prompt.clientHeight ? prompt.setAttribute("tabindex", "0") : prompt.removeAttribute("tabindex");
+}
+addEventListener("resize", reachPrompt);
+
+let focused = null; // the button that had the focus when all were switched off
 function enable(on) {
+  if (!on && buttons.includes(document.activeElement)) focused = document.activeElement;
   // Of practice nothing is sent, so there is nothing to report or to take back.
   const practice = Boolean(current?.practice);
   for (const one of buttons) {
@@ -218,6 +233,9 @@ function enable(on) {
     one.disabled = idle || (one.value === "undo" ? past.length === 0 : !on);
   }
   $("enlarge").disabled = !on;
+  if (!on) return;
+  if (document.activeElement === document.body) focused?.focus({ preventScroll: true });
+  focused = null;
 }
 
 // ---- Answers
@@ -228,7 +246,7 @@ function answer(value) {
   const { assignment, since, practice } = current;
   if (practice) {
     const ends = !waiting[0]?.practice;
-    toast(say(ends ? "practice_end" : value === practice.answer || value === "skip" ? "practice_yes" : "practice_other"), false);
+    toast(say(ends ? "practice_end" : value === "skip" ? "practice_skipped" : value === practice.answer ? "practice_yes" : "practice_other"), false);
     if (ends) practised();
   } else {
     done.add(assignment.id);
@@ -328,8 +346,23 @@ async function progress() {
     $("opening").setAttribute("aria-valuenow", percent);
     $("opening").style.setProperty("--done", percent + "%");
     announce(now.announcement);
+    if (line !== undefined && line !== now.line) lookAgain();
+    line = now.line;
     return now.pairs && (opened || (!current && now.state === "open"));
   } catch { /* a figure that is late harms nobody */ }
+}
+
+let line; // of which the server says when pairs have left it, or come
+/// Drops what is no longer asked: a picture was withdrawn, say.
+async function lookAgain() {
+  const mine = [...waiting, current].filter((pair) => pair && !pair.practice);
+  if (!mine.length) return;
+  try {
+    const { assignments } = await (await take(mine.length)).json();
+    for (const { assignment } of mine) {
+      if (!assignments.some((one) => one.id === assignment.id) && await withdrawn(assignment)) drop(assignment.id);
+    }
+  } catch { line = undefined /* and looks again with the next figures */ }
 }
 
 async function look() {
@@ -382,8 +415,8 @@ addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (pressed === "e") return $("zoom").open ? $("zoom").close() : enlarge();
-  // While the pictures are enlarged the arrows scroll them.
-  if ($("zoom").open) return;
+  // While the pictures are enlarged the arrows scroll them, as they do a long prompt.
+  if ($("zoom").open || document.activeElement === $("prompt") && ["ArrowUp", "ArrowDown"].includes(pressed)) return;
   if (pressed === "g") return $("guidelines").togglePopover();
   if (!keys[pressed] || document.querySelector(":popover-open")) return;
   event.preventDefault();

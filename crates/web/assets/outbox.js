@@ -14,7 +14,7 @@ export async function isSignedIn(person) {
 }
 
 /// One a person: whoever signs in next on this browser does not send it in their own name.
-/// `isMe` says whether that is who is signed in, or null where nobody knows; `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, unreachable, reachable, signIn.
+/// `isMe` says whether that is who is signed in, or null where nobody knows; `heard` is told what became of each: saved, takenBack, kept, filled, stands, refused, busy, unreachable, reachable, signIn.
 /// Without `heard`, nobody sees what becomes of them: what the server does not take waits for a page that says so.
 export function openOutbox(name, isMe, heard) {
   // A key an entry, so that no tab writes what another has written; they sort as they were posted, also where the clock
@@ -70,8 +70,8 @@ export function openOutbox(name, isMe, heard) {
       const reply = await ask(entry);
       // Somebody else who has signed in on this browser holds no such pair; it waits for who gave the answer.
       const mine = reply?.status === 404 ? await isMe() : true;
-      if (reply === null || mine === null) {
-        heard?.unreachable();
+      if (reply === null || mine === null || reply.busy) {
+        reply?.busy ? heard?.busy(reply.busy) : heard?.unreachable();
         await sleep(pause);
         pause = Math.min(pause * 2, 30000);
         continue;
@@ -99,7 +99,8 @@ export function openOutbox(name, isMe, heard) {
     return true;
   }
 
-  /// What our server says of it; null where nobody answers, or somebody else in its place, such as a hotel's page.
+  /// What our server says of it, or that it takes nothing now; null where nobody answers, or somebody else in its place,
+  /// such as a hotel's page.
   async function ask(entry) {
     try {
       const reply = await fetch(`/api/v1/assignments/${entry.id}/response`, entry.undo ? { method: "DELETE" } : {
@@ -109,10 +110,10 @@ export function openOutbox(name, isMe, heard) {
         // Also where the page is left at this moment.
         keepalive: true,
       });
-      if (reply.status >= 500 || reply.status === 429) return null;
       const body = reply.status === 204 ? {} : await reply.json();
       const ours = reply.status === 204 || body.saved || String(body.type).startsWith("/problems/");
-      return ours ? { status: reply.status, body } : null;
+      if (!ours) return null;
+      return reply.status >= 500 || reply.status === 429 ? { busy: body } : { status: reply.status, body };
     } catch { return null }
   }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use diptych_core::{AssignmentId, Choice, Role, SprintState};
 use diptych_headers::{Client, network};
-use diptych_stages::annotate::{self, Given, MOST_AT_ONCE};
+use diptych_stages::annotate::{self, Given, LONGEST_COMMENT, MOST_AT_ONCE};
 use diptych_stages::board::{self, Who};
 use diptych_stages::ctx::now;
 use diptych_stages::results::{Report, notes};
@@ -172,13 +172,15 @@ pub(crate) struct Leaderboard {
     today: Vec<Place>,
 }
 
-/// How far a sprint is. Where checks are mixed in, counts are in tens until they are full.
+/// How far a sprint is. Where checks are mixed in, as it was up to twenty answers ago.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Progress {
     pairs: i64,
     completed: i64,
     responses: i64,
     wanted: i64,
+    /// Another one whenever pairs were withdrawn, or came: whoever holds some looks whether they do still.
+    line: u32,
     /// `open`, `paused`, `closed` or `archived`.
     state: &'static str,
     /// What the organizers tell everybody.
@@ -333,6 +335,11 @@ pub(crate) async fn respond(
         let word: String = body.answer.chars().take(60).collect();
         Problem::unknown_answer(format!("`{word}` is none of {}.", known.join(", ")))
     })?;
+    if body.comment.as_ref().is_some_and(|comment| comment.chars().count() > LONGEST_COMMENT) {
+        return Err(Problem::bad_request(format!(
+            "A comment may have {LONGEST_COMMENT} characters at the most."
+        )));
+    }
     let given = Given { choice, duration_ms: body.duration_ms, comment: body.comment };
     let responded = answer(&app, client, &person, &AssignmentId::from_text(id), given).await?;
     let saved = |status: StatusCode, saved: &'static str| Ok((status, Json(Saved { saved })).into_response());
@@ -484,6 +491,7 @@ pub(crate) async fn progress(
         completed: progress.completed,
         responses: progress.submitted,
         wanted: progress.wanted,
+        line: sprint.line(),
         state: sprint.state().as_str(),
         announcement: sprint.running().announcement.map(|(id, text)| Told { id, text }),
         mine,
@@ -557,6 +565,14 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     // What is archived stands in no list any more.
     let sprints: Vec<_> =
         app.sprints().into_iter().filter(|(_, sprint)| sprint.state() != SprintState::Archived).collect();
+    let mut known = Vec::new();
+    for (slug, sprint) in &sprints {
+        match sprint.public_progress(app.pulse().changes()).await {
+            Ok(progress) => known.push((slug, progress)),
+            // What else there is to say is wanted just then.
+            Err(problem) => tracing::warn!(?problem, slug, "its progress is missing among the figures"),
+        }
+    }
     for (name, help) in [
         ("pairs", "Pairs of the sprint."),
         ("pairs_completed", "Pairs with all the responses that they want."),
@@ -564,8 +580,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
         ("responses_wanted", "Responses that are wanted in all."),
     ] {
         text.push_str(&format!("# HELP diptych_{name} {help}\n# TYPE diptych_{name} gauge\n"));
-        for (slug, sprint) in &sprints {
-            let progress = sprint.public_progress(app.pulse().changes()).await?;
+        for (slug, progress) in &known {
             let value = match name {
                 "pairs" => progress.pairs,
                 "pairs_completed" => progress.completed,

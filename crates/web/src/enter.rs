@@ -42,6 +42,8 @@ struct Enter {
     providers: Vec<(String, String)>,
     names: bool,
     guests: bool,
+    /// Whether the page stands in another site's frame, into which no provider's cookies come along.
+    framed: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,6 +81,7 @@ fn shown(
         providers: app.providers().map(|provider| (provider.key.clone(), provider.name.clone())).collect(),
         names: may_give_a_name(app, client, headers),
         guests: app.takes_guests(),
+        framed: headers.get("sec-fetch-dest").is_some_and(|dest| dest == "iframe"),
     })
 }
 
@@ -332,7 +335,8 @@ async fn invited(
     secret: &str,
     message: Option<String>,
 ) -> Result<Response, Problem> {
-    let invitation = app.gates().asked(Gate::SignIn, app.store().invitation(secret, now()).await)?;
+    let invitation =
+        app.gates().asked(Gate::SignIn, app.store().invitation(secret, person.is_some(), now()).await)?;
     let Some(sprint) = invitation.as_ref().and_then(|to| app.sprint_of(Some(&to.sprint))) else {
         return over(app, person, reader).await;
     };

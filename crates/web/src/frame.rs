@@ -30,6 +30,8 @@ pub(crate) struct Frame {
     pub(crate) review: Option<(String, i64)>,
     /// The sprint that this person organizes.
     pub(crate) organize: Option<String>,
+    /// How many proposals of sprints wait for an organizer's word.
+    pub(crate) proposals: usize,
     /// What organizers must hear of at once: of which sprint, or of the whole server, and what.
     pub(crate) alarms: Vec<(Option<String>, String)>,
     /// Whose traces the browser is to forget; empty where nobody leaves.
@@ -51,6 +53,7 @@ impl Frame {
             here,
             review: None,
             organize: None,
+            proposals: 0,
             alarms: Vec::new(),
             forgotten: String::new(),
             inline: None,
@@ -99,6 +102,7 @@ impl Frame {
             let role = app.store().role(id, &person.id).await?;
             if role == Role::Organizer {
                 if self.organize.is_none() {
+                    self.proposals = app.store().waiting_proposals().await?.len();
                     let gates = app.gates().alarm();
                     self.alarms.extend(gates.map(|alarm| (None, self.t.alarm(&alarm))));
                 }

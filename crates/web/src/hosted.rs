@@ -18,7 +18,7 @@ use diptych_store::Millis;
 use diptych_store::pairs::Progress;
 use diptych_store::sprints::Running;
 
-use crate::kept::{Board, Counts, Kept, Lately};
+use crate::kept::{Board, Counts, Kept, Lately, Pace, Told};
 use crate::look::Cover;
 use crate::problem::Problem;
 use crate::pulse::Origins;
@@ -31,7 +31,8 @@ const MOST_PLACES: usize = 100;
 const MOST_FINAL: usize = 2000;
 
 const MINUTE: Millis = 60 * 1000;
-const DAY: Millis = 24 * 60 * MINUTE;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
 
 /// How long after their last call a moderator is taken to be here.
 const HERE: Duration = Duration::from_secs(120);
@@ -52,7 +53,12 @@ pub struct HostedSprint {
     /// Not before then it is put in order again.
     orders_from: PlainMutex<Instant>,
     report: Kept<Report>,
-    public_report: Kept<(Progress, Arc<Report>)>,
+    public_report: Kept<(Told, Arc<Report>)>,
+    pace: Kept<(Told, Pace)>,
+    /// What everybody was told last, and for how many answers it stands.
+    told: PlainMutex<Option<(Told, i64)>>,
+    /// How many pairs there were then, and a number that tells it apart.
+    line: PlainMutex<(i64, u32)>,
     figures: Kept<Vec<Figures>>,
     progress: Kept<Progress>,
     counts: Kept<Counts>,
@@ -85,6 +91,9 @@ impl HostedSprint {
             orders_from: PlainMutex::new(Instant::now()),
             report: Kept::default(),
             public_report: Kept::default(),
+            pace: Kept::default(),
+            told: PlainMutex::default(),
+            line: PlainMutex::default(),
             figures: Kept::default(),
             progress: Kept::default(),
             counts: Kept::default(),
@@ -175,22 +184,33 @@ impl HostedSprint {
         let config = match ctx.read_again(&self.overrides) {
             Ok(config) => config,
             Err(error) => {
-                tracing::warn!(%error, "the sprint goes on as it was");
+                tracing::warn!(sprint = ctx.config.sprint.slug, %error, "the sprint goes on as it was");
                 return Ok(());
             }
         };
         if config.sprint.slug != ctx.config.sprint.slug {
-            tracing::warn!("sprint.toml has another slug now: it holds when the server is started again");
+            let sprint = &ctx.config.sprint.slug;
+            tracing::warn!(
+                sprint,
+                "sprint.toml has another slug now: it holds when the server is started again"
+            );
             return Ok(());
         }
         let (changed, rescreens) = (config != *ctx.config, screens_otherwise(&config, &ctx.config));
         let fresh = Ctx { config: Arc::new(config), settings, ..Ctx::clone(&ctx) };
         match open::check(&fresh).await {
             Err(StageError::Refused(why)) => {
-                tracing::warn!(why, "the sprint goes on as it was");
+                tracing::warn!(sprint = ctx.config.sprint.slug, why, "the sprint goes on as it was");
                 return Ok(());
             }
             checked => checked?,
+        }
+        if waits_for_run(&fresh.config, &ctx.config) {
+            let sprint = &ctx.config.sprint.slug;
+            tracing::warn!(
+                sprint,
+                "what sprint.toml says now of prompts, models, pairs or overlap waits for `diptych run`"
+            );
         }
         let wanted = match settings == ctx.settings {
             true => changed || self.unsettled(),
@@ -268,25 +288,65 @@ impl HostedSprint {
     }
 
     /// Whether checks are mixed in, so that what everybody sees must not move with every answer.
-    pub(crate) fn tells_in_tens(&self) -> bool {
+    pub(crate) fn tells_late(&self) -> bool {
         self.config().checks.are_on() && !self.state().is_over()
     }
 
     /// How far the sprint is, as everybody may know it. `answers` as [`Kept::fresh`] takes them.
-    pub(crate) async fn public_progress(&self, answers: u64) -> Result<Progress, Problem> {
-        let progress = *self.progress(answers).await?;
-        let overlap = self.config().annotate.overlap;
-        Ok(if self.tells_in_tens() { annotate::coarse(progress, overlap) } else { progress })
+    pub(crate) async fn told(&self, answers: u64) -> Result<Told, Problem> {
+        let fresh =
+            Told { progress: *self.progress(answers).await?, hour: diptych_stages::ctx::now() / HOUR };
+        {
+            let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            if line.0 != fresh.progress.pairs {
+                *line = (fresh.progress.pairs, rand::random());
+            }
+        }
+        if !self.tells_late() {
+            return Ok(fresh);
+        }
+        let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((told, changes)) = *last
+            && told.hour == fresh.hour
+            && annotate::stands(told.progress, fresh.progress, changes)
+        {
+            return Ok(told);
+        }
+        *last = Some((fresh, annotate::told_again_after()));
+        Ok(fresh)
     }
 
-    /// The report as everybody may see it who may: where checks are mixed in, that of ten answers ago at most.
+    /// Another number whenever there are more pairs, or fewer, than when everybody was told last.
+    pub(crate) fn line(&self) -> u32 {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// The same, of what is counted.
+    pub(crate) async fn public_progress(&self, answers: u64) -> Result<Progress, Problem> {
+        Ok(self.told(answers).await?.progress)
+    }
+
+    /// The report as everybody may see it who may: no newer than what they are told.
     pub(crate) async fn public_report(&self, answers: u64) -> Result<Arc<Report>, Problem> {
-        if !self.tells_in_tens() {
+        if !self.tells_late() {
             return self.report().await;
         }
-        let (ctx, progress) = (self.ctx(), self.public_progress(answers).await?);
+        let (ctx, told) = (self.ctx(), self.told(answers).await?);
         let report = async { Ok(Arc::new(diptych_stages::results::report(&ctx).await?)) };
-        Ok(Arc::clone(&self.public_report.known_by(progress, REPORT_AGE, report).await?.1))
+        Ok(Arc::clone(&self.public_report.known_by(told, REPORT_AGE, report).await?.1))
+    }
+
+    /// How far each category is, and how fast it goes: no newer than what everybody is told.
+    pub(crate) async fn pace(&self, answers: u64) -> Result<Arc<(Told, Pace)>, Problem> {
+        let (ctx, told, now) = (self.ctx(), self.told(answers).await?, diptych_stages::ctx::now());
+        let pace = async {
+            Ok(Pace {
+                categories: ctx.store.progress_by_category(&ctx.sprint).await?,
+                last_day: ctx.store.responses_since(&ctx.sprint, now - DAY).await?,
+                first: ctx.store.first_response(&ctx.sprint).await?,
+            })
+        };
+        self.pace.known_by(told, Duration::ZERO, pace).await
     }
 
     /// How much each person has answered, as everybody may know it; at most some seconds old.
@@ -299,7 +359,6 @@ impl HostedSprint {
     /// What everybody may see. `answers` as [`Kept::fresh`] takes them.
     pub(crate) async fn board(&self, answers: u64) -> Result<Arc<Board>, Problem> {
         let (ctx, now, over) = (self.ctx(), diptych_stages::ctx::now(), self.state().is_over());
-        let in_tens = self.tells_in_tens();
         let board = async {
             // Who had answered to the end keeps their days in a row.
             let last = if over { ctx.store.last_response(&ctx.sprint).await? } else { None };
@@ -311,21 +370,7 @@ impl HostedSprint {
             if over {
                 people.iter_mut().for_each(|place| place.today = None);
             }
-            let mut categories = ctx.store.progress_by_category(&ctx.sprint).await?;
-            let mut last_day = ctx.store.responses_since(&ctx.sprint, now - DAY).await?;
-            if in_tens {
-                for (.., given, wanted) in &mut categories {
-                    (*given, *wanted) = annotate::in_tens(*given, *wanted, ctx.config.annotate.overlap);
-                }
-                last_day = annotate::rounded(last_day);
-            }
-            Ok(Board {
-                people,
-                today,
-                first: ctx.store.first_response(&ctx.sprint).await?,
-                categories,
-                last_day,
-            })
+            Ok(Board { people, today })
         };
         self.board.fresh(answers, board).await
     }
@@ -350,7 +395,10 @@ impl HostedSprint {
     /// Forgets what was made of answers, because others count now.
     pub(crate) async fn forget_figures(&self) {
         self.report.forget().await;
-        self.public_report.forget().await;
+        // Whoever shows their name or leaves must not learn of the last answers by it.
+        if !self.tells_late() {
+            self.pace.forget().await;
+        }
         self.figures.forget().await;
         self.progress.forget().await;
         self.counts.forget().await;
@@ -399,6 +447,12 @@ impl HostedSprint {
         let progress = ctx.store.progress(&ctx.sprint).await?;
         Ok(self.state().is_over() || progress.pairs > 0 && progress.completed == progress.pairs)
     }
+}
+
+/// Whether the stages have something to do that no server does by itself.
+fn waits_for_run(one: &SprintConfig, other: &SprintConfig) -> bool {
+    let of = |config: &SprintConfig| (config.collect.clone(), config.models.clone(), config.pair.clone());
+    of(one) != of(other) || one.annotate.overlap != other.annotate.overlap
 }
 
 fn screens_otherwise(one: &SprintConfig, other: &SprintConfig) -> bool {

@@ -9,6 +9,7 @@ use diptych_core::PersonId;
 use diptych_stages::annotate::rounded;
 use diptych_stages::board::Place;
 use diptych_store::Millis;
+use diptych_store::pairs::Progress;
 use tokio::sync::Mutex;
 
 use crate::problem::Problem;
@@ -142,12 +143,24 @@ impl<K: Copy + PartialEq, T> Kept<(K, T)> {
     }
 }
 
-/// What everybody may see of a sprint.
+/// Who has answered how much, as everybody may see it.
 pub(crate) struct Board {
     /// Those with the most answers.
     pub(crate) people: Vec<Place>,
     /// Those with the most answers of today.
     pub(crate) today: Vec<Place>,
+}
+
+/// How far a sprint was when everybody was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) progress: Progress,
+    /// Of which hour it is, since 1970: it is told anew in each.
+    pub(crate) hour: Millis,
+}
+
+/// How far each category of a sprint is, and how fast it goes.
+pub(crate) struct Pace {
     /// Each category's name, pairs, answers, and answers that are wanted.
     pub(crate) categories: Vec<(String, i64, i64, i64)>,
     /// Answers of the last 24 hours.

@@ -132,6 +132,7 @@ fn around(routes: Router<App>, app: App) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(refuse_large))
         .layer(RequestBodyTimeoutLayer::new(PATIENCE))
+        .layer(middleware::from_fn(within_time))
         // Inside of what follows, so that this answer, too, is counted, and has an id and every header.
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn_with_state(app.clone(), meet::meet))
@@ -177,6 +178,13 @@ async fn refuse_large(request: Request, next: Next) -> Response {
     }
 }
 
+/// Ends a request that is sent, or answered, drop by drop.
+async fn within_time(request: Request, next: Next) -> Response {
+    tokio::time::timeout(LONGEST_REQUEST, next.run(request))
+        .await
+        .unwrap_or_else(|_| Problem::bad_request("The request took longer than two minutes.").into_response())
+}
+
 /// The files of a certificate, both in PEM.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -191,6 +199,9 @@ const RENEWED: Duration = Duration::from_secs(60);
 
 /// How long a request may let one wait for the rest of it: who says nothing more holds no place.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a request may take in all till its answer begins, that of a file of prompts on a slow line among them.
+const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
 /// How long a connection may wait for its next request: longer than proxies keep one, which else may just be sending.
 const IDLE: Duration = Duration::from_secs(150);

@@ -61,11 +61,17 @@ async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) ->
     });
     if let Err(wait) = app.limits().address(client.address) {
         app.gates().count(Gate::RateLimit, Said::Refused);
-        return Problem::too_many("Too many requests come from your network.").after(wait).into_response();
+        let mut refused =
+            Problem::too_many("Too many requests come from your network.").after(wait).into_response();
+        refused.extensions_mut().insert(client);
+        return refused;
     }
+    app.gates().count(Gate::RateLimit, Said::Passed);
     let strictly = app.is_https(client) && !is_localhost(request.headers());
     request.extensions_mut().insert(client);
     let mut response = next.run(request).await;
+    // For `as_page`, which asks who it is.
+    response.extensions_mut().insert(client);
     if strictly {
         let headers = response.headers_mut();
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HTTPS_FOR_A_YEAR));

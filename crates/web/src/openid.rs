@@ -271,7 +271,11 @@ impl Provider {
             }
             verified => (client.id_token_verifier(), verified),
         };
-        let claims = verified.map_err(|error| forged(error.to_string()))?;
+        let claims = verified.map_err(|error| match error {
+            // It has just come from the provider itself.
+            ClaimsVerificationError::Expired(_) => self.unknown("why_clock", &error),
+            error => forged(error.to_string()),
+        })?;
         if let Some(expected) = claims.access_token_hash() {
             let key = id_token.signing_key(&verifier).map_err(|error| forged(error.to_string()))?;
             let algorithm = id_token.signing_alg().map_err(|error| forged(error.to_string()))?;

@@ -135,8 +135,9 @@ fn count(number: u64) -> i64 {
 }
 
 /// What the sprint is, and what that means.
-fn state_words(state: SprintState) -> [&'static str; 2] {
+fn state_words(state: SprintState, pairs: i64) -> [&'static str; 2] {
     match state {
+        SprintState::Open if pairs == 0 => ["organize_is_open", "organize_no_pairs"],
         SprintState::Open => ["organize_is_open", "organize_open_says"],
         SprintState::Paused => ["organize_is_paused", "organize_paused_says"],
         SprintState::Closed => ["organize_is_closed", "organize_closed_says"],
@@ -200,7 +201,7 @@ pub(crate) async fn show(
         slug,
         sprint: title,
         state: sprint.state(),
-        state_is: state_words(sprint.state()),
+        state_is: state_words(sprint.state(), sprint.progress(app.pulse().changes()).await?.pairs),
         live: Live::now(&app, &sprint, t).await?,
         announcement: sprint.running().announcement.map_or_else(String::new, |(_, text)| text),
         checks_on: config.checks.are_on(),

@@ -11,6 +11,7 @@ use diptych_stages::results::notes;
 use diptych_store::Millis;
 
 use crate::frame::{Frame, page};
+use crate::kept::Told;
 use crate::pages::{not_found, percent};
 use crate::problem::{Path, Problem};
 use crate::session::Visitor;
@@ -78,9 +79,9 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
     let answers = app.pulse().changes();
-    let (progress, board) = (sprint.public_progress(answers).await?, sprint.board(answers).await?);
-    let t = reader.t;
-    let categories = board
+    let (board, told) = (sprint.board(answers).await?, sprint.pace(answers).await?);
+    let (t, (Told { progress, .. }, lately)) = (reader.t, &*told);
+    let categories = lately
         .categories
         .iter()
         .map(|(category, pairs, responses, wanted)| CategoryRow {
@@ -99,11 +100,11 @@ pub(crate) async fn show(
         .for_moderators(&app, person.as_ref())
         .await?;
     // Nobody answers while it is paused.
-    let begun = board.first.filter(|_| sprint.state() == SprintState::Open).map(|first| now() - first);
+    let begun = lately.first.filter(|_| sprint.state() == SprintState::Open).map(|first| now() - first);
     let more = sprint.counts().await?.people().saturating_sub(board.people.len()) as i64;
-    let mut pace = pace(t, progress.submitted, progress.wanted, board.last_day, begun);
-    if sprint.tells_in_tens() && progress.submitted < progress.wanted {
-        pace = format!("{pace} {}", t.say("pace_in_tens"));
+    let mut pace = pace(t, progress.submitted, progress.wanted, lately.last_day, begun);
+    if sprint.tells_late() && progress.submitted < progress.wanted {
+        pace = format!("{pace} {}", t.say("pace_late"));
     }
     let percent = percent(progress.submitted, progress.wanted);
     Ok(page(&People {

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use diptych_engine::chain;
+use diptych_headers::Client;
 use diptych_stages::StageError;
 use diptych_store::StoreError;
 use serde::Serialize;
@@ -16,6 +17,7 @@ use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use crate::frame::message;
+use crate::session::signed_in_on;
 use crate::state::App;
 use crate::texts::Reader;
 
@@ -153,6 +155,7 @@ pub(crate) async fn as_page(State(app): State<App>, request: Request, next: Next
     }
     let (mut parts, body) = request.into_parts();
     let Ok(reader) = Reader::from_request_parts(&mut parts, &()).await;
+    let headers = parts.headers.clone();
     let mut response = next.run(Request::from_parts(parts, body)).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     // Some pages say a problem in words of their own.
@@ -167,8 +170,16 @@ pub(crate) async fn as_page(State(app): State<App>, request: Request, next: Next
     };
     let because = problem.because();
     // Details are for programs, in their language.
-    let says = [t.say(&because), if t.is_english() { problem.detail.as_str() } else { "" }];
-    match message(&app, None, &reader, says, link).await {
+    let detail = if t.is_english() { problem.detail.as_str() } else { "" };
+    let advice = match (problem.status, problem.retry_after) {
+        (500.., _) => t.say("not_your_fault").to_owned(),
+        (429, Some(seconds)) => t.count("wait_seconds", i64::try_from(seconds).unwrap_or(i64::MAX)),
+        _ => String::new(),
+    };
+    let text = [detail, &advice].join(" ");
+    let client = response.extensions().get::<Client>().copied();
+    let person = signed_in_on(&app, &headers, client).await;
+    match message(&app, person.as_ref(), &reader, [t.say(&because), text.trim()], link).await {
         Ok(page) => {
             let mut page = (response.status(), page).into_response();
             // As when to come back.
@@ -193,6 +204,9 @@ impl From<StoreError> for Problem {
                 "The server's database cannot be written. Nothing was changed; tell the organizer and try again.",
             ),
             StoreError::Stopped => Self::unavailable("The server is stopping. Try again in a moment."),
+            StoreError::Blob { .. } | StoreError::BlobStore { .. } => Self::unavailable(
+                "The server's images cannot be read or written. Tell the organizer and try again.",
+            ),
             _ => Self::unavailable("The server's database does not answer. Nothing was changed; try again."),
         }
     }

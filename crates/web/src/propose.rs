@@ -283,11 +283,18 @@ pub(crate) async fn decide(
     let proposal = proposal.ok_or_else(|| Problem::not_found("No such proposal waits any more."))?;
     let note: String = decided.note.trim().chars().filter(|c| !c.is_control()).take(500).collect();
     match decided.decision.as_str() {
-        "decline" => _ = app.store().decline_proposal(&id, &note, now()).await?,
-        "accept" => to_the_end(async move { accept(&app, &person, &proposal, &note).await }).await?,
-        _ => return Err(Problem::bad_request("`decision` must be accept or decline.")),
+        "decline" => {
+            app.store().decline_proposal(&id, &note, now()).await?;
+            Ok(Redirect::to("/propose"))
+        }
+        "accept" => {
+            // There stands what is to be done next.
+            let next = format!("/s/{}/organize", proposal.slug);
+            to_the_end(async move { accept(&app, &person, &proposal, &note).await }).await?;
+            Ok(Redirect::to(&next))
+        }
+        _ => Err(Problem::bad_request("`decision` must be accept or decline.")),
     }
-    Ok(Redirect::to("/propose"))
 }
 
 /// Makes the sprint: its folder beside its place, its row with the decision, then the folder in its place, from where
@@ -330,7 +337,9 @@ async fn accept(app: &App, organizer: &Person, proposal: &Proposal, note: &str) 
     };
     if accepted.is_none() {
         tokio::fs::remove_dir_all(&part).await.ok();
-        return Err(taken());
+        let waits =
+            app.store().proposal(&proposal.id).await?.is_some_and(|proposal| proposal.state == "waiting");
+        return Err(if waits { taken() } else { Problem::not_found("No such proposal waits any more.") });
     }
     if let Err(error) = tokio::fs::rename(&part, &folder).await {
         tracing::error!(%error, from = %part.display(), to = %folder.display(), "rename this folder by hand");

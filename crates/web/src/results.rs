@@ -201,7 +201,7 @@ fn shown(frame: Frame, config: &SprintConfig, report: &Report) -> Results {
         responses: number(report.responses),
         both_good: share("both_good"),
         both_bad: share("both_bad"),
-        overlap: config.annotate.overlap.to_string(),
+        overlap: t.overlap(config.annotate.overlap),
         has_chart,
         rows,
         models: report.models.iter().map(model).collect(),

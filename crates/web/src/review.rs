@@ -42,6 +42,7 @@ pub(crate) async fn reviewer(app: &App, sprint: &HostedSprint, person: &Person) 
     let role = app.gates().asked(Gate::Role, role)?;
     match role {
         Role::Moderator | Role::Organizer => {
+            app.gates().count(Gate::Role, Said::Passed);
             Ok(Reviewer { person: person.id.clone(), organizer: role == Role::Organizer })
         }
         Role::Annotator => {

@@ -69,7 +69,9 @@ where
             let token = value
                 .to_str()
                 .ok()
-                .and_then(|value| value.strip_prefix("Bearer "))
+                .and_then(|value| value.split_once(' '))
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+                .map(|(_, token)| token)
                 .ok_or_else(|| Problem::sign_in("The Authorization header must be `Bearer TOKEN`."))?;
             let person = app.store().person_of_token(token.trim()).await;
             let Some(person) = app.gates().asked(Gate::SignIn, person)? else {
@@ -130,6 +132,13 @@ pub(crate) const OWN: &str = "own-";
 pub(crate) fn by_given_token(headers: &HeaderMap) -> bool {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     token.is_some_and(|token| !token.split_whitespace().any(|word| word.starts_with(OWN)))
+}
+
+/// Who is signed in on the browser that was answered, for a page that says what went wrong: where nobody can tell at
+/// this moment, it is shown as to anybody.
+pub(crate) async fn signed_in_on(app: &App, headers: &HeaderMap, client: Option<Client>) -> Option<Person> {
+    let name = app.cookie_rules(client?).name(COOKIE);
+    app.store().person_of_session(cookie(headers, &name)?, now()).await.ok().flatten()
 }
 
 /// Signs the person in on this browser: the session's cookie, and the end of the one before. `by_name` where a name alone

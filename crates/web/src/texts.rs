@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Redirect, Response};
-use diptych_core::config::SprintSection;
+use diptych_core::config::{Overlap, SprintSection};
 use diptych_headers::{Client, best, cookie, local_path};
 use diptych_stages::alerts::Alert;
 use diptych_stages::phrase::Phrase;
@@ -211,6 +211,17 @@ impl Texts {
         self.fill(&format!("me_proposed_{state}"), [("title", title)])
     }
 
+    /// How many people answer a pair.
+    pub(crate) fn overlap(&self, Overlap { min, max }: Overlap) -> String {
+        match min == max {
+            true => self.number(i64::from(max)),
+            false => {
+                let [min, max] = [min, max].map(|people| self.number(i64::from(people)));
+                self.fill("overlap_range", [("min", min.as_str()), ("max", &max)])
+            }
+        }
+    }
+
     /// The question that people answer; one that an organizer has written stays as it is.
     pub(crate) fn question(&self, sprint: &SprintSection) -> String {
         let usual = sprint.question == SprintSection::usual_question();
@@ -288,7 +299,7 @@ mod tests {
     use super::*;
 
     /// Whatever says words.
-    const PAGES: [&str; 35] = [
+    const PAGES: [&str; 36] = [
         ANNOTATE.texts[0],
         ANNOTATE.texts[1],
         REVIEW.texts[0],
@@ -318,6 +329,7 @@ mod tests {
         include_str!("organize.rs"),
         include_str!("pages.rs"),
         include_str!("people.rs"),
+        include_str!("problem.rs"),
         include_str!("propose.rs"),
         include_str!("results.rs"),
         include_str!("review.rs"),
@@ -372,6 +384,7 @@ mod tests {
             "alert_",
             "alarm",
             "log_image",
+            "overlap_range",
         ];
         let built = [ANNOTATE.built, REVIEW.built, &own].concat();
         for name in languages()[0].words.keys() {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use diptych_stages::StageError;
@@ -15,6 +16,9 @@ use crate::place::Server;
 
 /// Serves until it is interrupted.
 pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -> Result<()> {
+    if !folder.is_dir() {
+        return Err(Usage(format!("there is no folder {}", folder.display())).into());
+    }
     let mut server = Server::find(folder)?;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     server.config.in_space(variable);
@@ -65,9 +69,16 @@ pub async fn run(folder: &Path, addr: SocketAddr, progress: Arc<dyn Progress>) -
     }
     text.push_str("end with Ctrl-C\n");
     print(&text)?;
-    let served = diptych_web::serve(listener, app, certificate, stop_signal()).await;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let stop = stop_signal(Arc::clone(&interrupted));
+    let served = diptych_web::serve(listener, app, certificate, stop).await;
     store.close().await;
-    served.context("the server stopped")
+    served.context("the server stopped")?;
+    // What was under way is done, and nothing went wrong that there would be to say.
+    if interrupted.load(Ordering::Relaxed) {
+        std::process::exit(130);
+    }
+    Ok(())
 }
 
 /// The files of the certificate, where the server speaks HTTPS itself; relative paths start at its folder.
@@ -84,8 +95,8 @@ fn certificate(server: &Server) -> Result<Option<Certificate>> {
 }
 
 /// Ctrl-C, or the system's request to end; answers that are under way are finished then. A second Ctrl-C stops at once.
-async fn stop_signal() {
-    first_signal().await;
+async fn stop_signal(interrupted: Arc<AtomicBool>) {
+    interrupted.store(first_signal().await, Ordering::Relaxed);
     tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(130);
@@ -93,16 +104,16 @@ async fn stop_signal() {
     });
 }
 
-async fn first_signal() {
+/// Whether it was Ctrl-C.
+async fn first_signal() -> bool {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {
         if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
-            return;
+            return tokio::select! { _ = interrupt => true, _ = terminate.recv() => false };
         }
     }
-    interrupt.await.ok();
+    interrupt.await.is_ok()
 }
 
 /// The addresses under which `bound` can be reached: with 0.0.0.0, this machine's and the network's.

@@ -30,9 +30,12 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
                 let roles: Vec<&str> = Role::ALL.iter().map(|role| role.as_str()).collect();
                 return Err(Usage(format!("there is no role `{role}` (roles: {})", roles.join(", "))).into());
             };
-            let person = ctx.store.person(&checked(&name)?, PersonKind::Person, now()).await?;
+            let wanted = checked(&name)?;
+            let is_new = ctx.store.person_named(&wanted).await?.is_none();
+            let person = ctx.store.person(&wanted, PersonKind::Person, now()).await?;
             ctx.store.set_role(&ctx.sprint, &person.id, role).await?;
-            print(&format!("{} is {role} of {}\n", person.name, ctx.config.sprint.slug))?;
+            let known = if is_new { ", who has not been here before" } else { "" };
+            print(&format!("{}{known} is {role} of {}\n", person.name, ctx.config.sprint.slug))?;
         }
         Users::Invite { role, places, days } => {
             let Some(role @ (Role::Annotator | Role::Moderator)) = Role::from_word(&role) else {
@@ -46,7 +49,13 @@ pub async fn run(folder: &Path, what: Users) -> Result<()> {
             ctx.store.invite(&secret, &to, places, now(), expires_at).await?;
             let mut config = place::Server::find(folder)?.config;
             config.in_space(|name| std::env::var(name).ok());
-            let at = config.serve.public_url.unwrap_or_else(|| "http://127.0.0.1:7860".to_owned());
+            let at = config.serve.public_url.unwrap_or_else(|| {
+                tracing::warn!(
+                    "nobody elsewhere can open this link: name the server's address in diptych.toml ([serve] public_url), \
+                     or put the one that `diptych serve` prints in front of /invite/"
+                );
+                "http://127.0.0.1:7860".to_owned()
+            });
             print(&format!("{}/invite/{secret}\n", at.trim_end_matches('/')))?;
         }
         Users::Exclude { name, reason } => {

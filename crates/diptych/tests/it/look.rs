@@ -78,9 +78,14 @@ fn pages_for_everybody_speak_the_language_that_a_browser_wants() {
     let entered = german.form("/enter", "name=Ada");
     let ada = german.clone().with("cookie", entered.header("set-cookie").split(';').next().unwrap());
     let terms = ada.get(&format!("/s/{slug}")).text();
-    assert!(terms.contains("Du gibst sie unter Apache-2.0"), "{terms}");
-    assert!(terms.contains("You give them under Apache-2.0"), "the text that is kept: {terms}");
+    assert!(terms.contains("Du gibst deine Antworten unter Apache-2.0"), "{terms}");
+    assert!(terms.contains("You give your answers under Apache-2.0"), "the text that is kept: {terms}");
     assert!(ada.get("/me").text().contains("Was von dir gespeichert ist"));
+    // What goes wrong is said in words, to who it is.
+    let wrong =
+        ada.clone().with("accept", "text/html").form(&format!("/s/{slug}/organize/state"), "state=open");
+    assert_eq!(wrong.status, 403);
+    assert!(wrong.text().contains("<bdi>Ada</bdi>: abmelden"), "{}", wrong.text());
 
     // What was chosen on this browser stands, whatever the browser likes.
     let chosen = german.get("/language?to=en&next=/enter%3Fnext%3D/me");

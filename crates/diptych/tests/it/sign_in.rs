@@ -108,6 +108,9 @@ fn guests_come_in_where_the_organizer_lets_them() {
     let first = guest("");
     guest(" 2");
     assert!(first.get(&format!("/s/{slug}")).text().contains("I agree"));
+    // A guest's name is nobody's way in.
+    let other = browser.form("/enter", "name=Guest+2");
+    assert!(other.text().contains("signs in another way"), "{}", other.text());
 
     let (_sprint, _, served) = self::served("");
     let refused = self::browser(&served).form("/enter", "by=guest");
@@ -152,12 +155,20 @@ fn only_a_trusted_proxy_speaks_for_others() {
     assert!(near.header("set-cookie").contains("; Secure;"), "{}", near.header("set-cookie"));
     assert!(!org.get("/").text().contains("could not tell"));
     // What is no address decides nothing, and is said to who can mend it.
+    let written = browser.clone().with("x-forwarded-for", "h\u{e9}, 203.0.113.9").get("/enter");
+    assert!(
+        written.status == 200 && !org.get("/").text().contains("could not tell"),
+        "what a stranger writes"
+    );
     let garbage = browser.clone().with("x-forwarded-for", "unknown").form("/enter", "name=Ada");
     assert!(garbage.text().contains("Ask the organizer"), "{}", garbage.text());
     assert!(org.get("/").text().contains("could not tell whether somebody may come in"));
     assert!(!browser.get("/").text().contains("could not tell"), "which is nobody else's business");
     let metrics = served.client().get("/metrics").text();
     assert!(metrics.contains("{gate=\"rate_limit\",said=\"unknown\"} 1"), "{metrics}");
+    for gate in ["rate_limit", "sign_in"] {
+        assert!(!metrics.contains(&format!("{{gate=\"{gate}\",said=\"passed\"}} 0")), "{gate}: {metrics}");
+    }
 }
 
 #[test]
@@ -168,6 +179,8 @@ fn a_provider_that_is_away_refuses_nobody() {
     ));
     let browser = browser(&served);
     assert!(browser.get("/enter?next=/s/a").text().contains("href=\"/enter/with/ours?next=/s/a\""));
+    let framed = browser.clone().with("sec-fetch-dest", "iframe").get("/enter?next=/s/a").text();
+    assert!(framed.contains("href=\"/enter/with/ours?next=/s/a\" target=\"_blank\""), "{framed}");
     let away = browser.get("/enter/with/ours?next=/");
     assert_eq!(away.status, 503);
     assert!(away.text().contains("Nothing is wrong on your side"), "{}", away.text());

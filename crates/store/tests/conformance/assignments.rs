@@ -7,7 +7,7 @@ use diptych_store::responses::Responded;
 use diptych_store::{EVERY_PROMPT, Millis, Store};
 use futures::future::join_all;
 
-use crate::sample::{COOLDOWN, LEASE, MINUTE, NOW, Scene, pair, respond, take};
+use crate::sample::{COOLDOWN, LEASE, MINUTE, NOW, Scene, audit, pair, respond, take};
 
 fn prompts(held: &[Held]) -> Vec<&str> {
     held.iter().map(|held| held.prompt.as_str()).collect()
@@ -111,6 +111,23 @@ pub async fn who_is_there_keeps_what_they_hold(store: &Store) {
         Responded::Recorded,
         "there is room"
     );
+}
+
+pub async fn what_was_held_while_the_clock_was_ahead_is_free_again(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let ahead = NOW + 2 * 24 * 60 * MINUTE;
+    let held = scene.take_one(&scene.ana, ahead).await;
+    assert_eq!(scene.take(&scene.ben, 1, NOW + 1).await.held.len(), 1, "nobody waits two days for it");
+    audit(store, &scene.sprint).await;
+    let answered = scene.respond(&scene.ana, &held, Choice::Left, NOW + 2).await;
+    assert!(matches!(answered, Responded::Gone | Responded::Recorded), "{answered:?}");
+    audit(store, &scene.sprint).await;
+}
+
+pub async fn another_servers_clock_may_be_some_minutes_ahead(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    scene.take_one(&scene.ana, NOW + 5 * MINUTE).await;
+    assert_eq!(scene.take(&scene.ben, 1, NOW).await.held, []);
 }
 
 pub async fn a_lease_ends_and_its_place_is_free(store: &Store) {

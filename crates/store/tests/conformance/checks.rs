@@ -12,7 +12,7 @@ use crate::sample::{MINUTE, NOW, Scene, audit, pair, take};
 const LATER: i64 = NOW + REPEAT_AFTER + MINUTE;
 
 fn draw(kind: CheckKind) -> CheckDraw {
-    CheckDraw { kind, with: 1, side: Side::Right, lot: 5, pictures: rand::random() }
+    CheckDraw { kind, with: 1, after: 0, side: Side::Right, lot: 5, pictures: rand::random() }
 }
 
 /// What a person holds who is measured this time: so many pairs, and a check that comes in the place of one more, where

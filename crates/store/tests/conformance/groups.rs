@@ -122,7 +122,7 @@ pub async fn checks_of_one_group_end_as_they_would_alone(store: &Store) {
     let takes =
         [(&scene.ana, 1), (&scene.ben, 1), (&scene.cem, 1), (&scene.ana, 4)].map(|(person, count)| {
             let (kind, pictures) = (CheckKind::Repeat, rand::random());
-            let draw = CheckDraw { kind, with: 1, side: Side::Right, lot: 0, pictures };
+            let draw = CheckDraw { kind, with: 1, after: 0, side: Side::Right, lot: 0, pictures };
             store.take(Take { checks: Checks::Now(draw), ..take(&scene.sprint, person, count, later) })
         });
     while_busy(store, join_all(takes)).await.into_iter().for_each(|taken| assert!(taken.is_ok()));

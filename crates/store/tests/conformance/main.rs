@@ -118,6 +118,8 @@ conformance! {
         each_picture_stands_on_its_recorded_side,
         who_is_there_keeps_what_they_hold,
         a_lease_ends_and_its_place_is_free,
+        what_was_held_while_the_clock_was_ahead_is_free_again,
+        another_servers_clock_may_be_some_minutes_ahead,
         a_skipped_pair_stays_away_until_it_has_cooled_down,
         who_gets_nothing_hears_when_to_come_back,
         who_has_a_part_in_what_ends_first_hears_of_what_ends_later,

@@ -75,6 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
     let check = (kind, any::<u64>(), any::<[u128; 2]>()).prop_map(|(kind, lot, pictures)| CheckDraw {
         kind,
         with: 1,
+        after: 0,
         side: Side::Right,
         lot,
         pictures,

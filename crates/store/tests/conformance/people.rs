@@ -1,6 +1,6 @@
 //! People, tokens and sessions.
 
-use diptych_core::Role;
+use diptych_core::{Name, Role};
 use diptych_store::Store;
 use diptych_store::people::{PersonKind, PersonSummary};
 use diptych_store::sign_in::{Guest, Invitation, Invited, SignIn};
@@ -163,8 +163,8 @@ pub async fn an_invitation_has_so_many_places(store: &Store) {
     let scene = Scene::new(store, 1, 1).await;
     let to = Invitation { sprint: scene.sprint.clone(), role: Role::Moderator };
     store.invite("come in", &to, 2, NOW, NOW + 100).await.unwrap();
-    assert_eq!(store.invitation("come in", NOW).await.unwrap(), Some(to.clone()));
-    assert_eq!(store.invitation("come in", NOW + 100).await.unwrap(), None);
+    assert_eq!(store.invitation("come in", false, NOW).await.unwrap(), Some(to.clone()));
+    assert_eq!(store.invitation("come in", true, NOW + 100).await.unwrap(), None);
     let accept = async |guest: Guest| store.accept("come in", &guest, "kept", NOW).await.unwrap();
     assert_eq!(accept(Guest::New(named("ANA"))).await, Invited::NameTaken, "and takes no place");
     let Invited::As(dan, _) = accept(Guest::New(named("Dan"))).await else { panic!("there is room") };
@@ -187,6 +187,20 @@ pub async fn an_invitation_has_so_many_places(store: &Store) {
     assert_eq!(accept(Guest::New(named("Fay"))).await, Invited::Over);
     assert_eq!(store.accept("come", &Guest::Known(eve), "", NOW).await.unwrap(), Invited::Over);
     assert!(!everything_in(store, "SELECT hash FROM invitations").await.contains("come in"));
+    // Who is there already comes back by the same link, to answer, also where no place is left; a name is nobody's way in
+    // who came by one.
+    let to = Invitation { sprint: scene.sprint.clone(), role: Role::Annotator };
+    store.invite("answer", &to, 1, NOW, NOW + 100).await.unwrap();
+    let accept = async |guest: Guest| store.accept("answer", &guest, "", NOW).await.unwrap();
+    let Invited::As(hal, _) = accept(Guest::New(named("Hal"))).await else { panic!("there is room") };
+    assert_eq!(accept(Guest::New(named("Ida"))).await, Invited::Over);
+    assert_eq!(accept(Guest::Known(hal.clone())).await, Invited::As(hal.clone(), to));
+    assert_eq!(store.invitation("answer", false, NOW).await.unwrap(), None);
+    assert!(store.invitation("answer", true, NOW).await.unwrap().is_some());
+    let guest = store.new_guest(&Name::guest(), NOW).await.unwrap();
+    for (person, elsewhere) in [(&hal.id, true), (&guest.id, true), (&scene.ana, false)] {
+        assert_eq!(store.is_known_elsewhere(person).await.unwrap(), elsewhere);
+    }
 }
 
 pub async fn what_was_agreed_to_is_kept(store: &Store) {
