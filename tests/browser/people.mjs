@@ -36,6 +36,10 @@ const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch:
   await page.click("form.enter button[type=submit]");
   await page.waitForSelector("button.main");
   await accessible(page, "terms");
+  const privacy = await page.context().newPage();
+  await privacy.goto(base + "/privacy");
+  await accessible(privacy, "privacy");
+  await privacy.close();
   await page.click("form.enter button.main");
   await page.goto(base + "/s/demo/plain");
   await accessible(page, "without JavaScript");

@@ -120,7 +120,7 @@ pub fn overview(bytes: &[u8], longest: u32, limits: &Limits) -> Result<Vec<u8>, 
         number += 1;
         true
     })?;
-    let mut sheet = RgbImage::from_pixel(cell * across, cell * across, image::Rgb(MAT));
+    let mut sheet = RgbImage::from_pixel(longest, longest, image::Rgb(MAT));
     for (place, picture) in (0..).zip(&cells) {
         image::imageops::replace(
             &mut sheet,

@@ -17,8 +17,8 @@ pub const MOST_AT_ONCE: usize = 10;
 const HOUR: Millis = 3600 * 1000;
 const DAY: Millis = 24 * HOUR;
 
-/// So many answers of somebody count before they are measured: who has given none stands in no public list, and would see
-/// there that a first answer was to a check.
+/// So many answers of somebody count before they are measured, each day: who has given none stands in no public list of
+/// that day, and would see there that a first answer was to a check.
 const BEFORE_CHECKS: i64 = 3;
 
 /// After how long to ask again in a sprint that is paused.

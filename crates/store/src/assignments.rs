@@ -130,7 +130,7 @@ async fn take_in<'t>(
         renew(connection, sprint, takes).await?;
         end_leases(connection, sprint, latest(takes)).await?;
         if look.clock_was_ahead {
-            end_holds_from_ahead(connection, sprint, latest(takes)).await?;
+            shorten_leases(connection, sprint, latest(takes), longest(takes)).await?;
         }
         look = self::look(connection, sprint, takes, cooled).await?;
     }
@@ -183,13 +183,18 @@ fn latest(takes: &[&Take]) -> Millis {
     takes.iter().map(|take| take.now).max().unwrap_or(0)
 }
 
+/// The longest of their leases.
+fn longest(takes: &[&Take]) -> Millis {
+    takes.iter().map(|take| take.lease).max().unwrap_or(0)
+}
+
 /// What stands in a sprint before pairs are given.
 struct Look {
     /// Those whose answers do not count.
     excluded: Vec<(PersonId,)>,
     /// Whether leases are over that were not ended yet.
     leases_are_over: bool,
-    /// Whether there are holds of a time that is still to come: they would never end in time.
+    /// Whether there are holds whose leases would not end for long.
     clock_was_ahead: bool,
     live: Vec<Live>,
     line: Line,
@@ -249,9 +254,8 @@ async fn look(
         "SELECT ({excluded}), (SELECT COUNT(*) FROM (SELECT id FROM assignments WHERE sprint = $1 AND state = 'open' \
          AND expires_at <= $3 LIMIT 1) AS over) + (SELECT COUNT(*) FROM (SELECT id FROM checks WHERE sprint = $1 \
          AND state = 'open' AND expires_at <= $3 LIMIT 1) AS over), (SELECT COUNT(*) FROM (SELECT id FROM assignments \
-         WHERE sprint = $1 AND state = 'open' AND expires_at > $3 + {} AND created_at > $3 + {AHEAD} LIMIT 1) AS over), \
-         ({live}), ({line})",
-        AHEAD + takes.iter().map(|take| take.lease).max().unwrap_or(0)
+         WHERE sprint = $1 AND state = 'open' AND expires_at > $3 + {} LIMIT 1) AS over), ({live}), ({line})",
+        AHEAD + longest(takes)
     );
     let measured = takes.iter().filter(|take| take.checks != Checks::Off).map(|take| take.now).max();
     let mut query = sqlx::query_as(AssertSqlSafe(query))
@@ -426,26 +430,25 @@ pub(crate) async fn end_leases(connection: &mut Connection, sprint: &SprintId, n
     Ok(())
 }
 
-/// How far the clocks of servers may be apart, in milliseconds: what was held later than that from now on was held while
-/// one was wrong.
+/// How far the clocks of servers may be apart, in milliseconds: a lease that ends later than one of now and that was given,
+/// or renewed, while a clock was ahead.
 const AHEAD: Millis = 3600 * 1000;
 
-const END_AHEAD: &str = "UPDATE assignments SET state = 'expired', ended_at = $2 \
-     WHERE sprint = $1 AND state = 'open' AND created_at > $3 RETURNING pair";
-
-const END_CHECKS_AHEAD: &str = "UPDATE checks SET state = 'expired', ended_at = $2 \
-     WHERE sprint = $1 AND state = 'open' AND created_at > $3";
-
-/// Gives back what was held while the clock was ahead, and was set back since.
-async fn end_holds_from_ahead(connection: &mut Connection, sprint: &SprintId, now: Millis) -> Result<()> {
-    tracing::warn!("the clock was ahead and is back: what people held at that time is given back");
-    let query = sqlx::query_scalar(END_AHEAD).bind(sprint.as_str()).bind(now).bind(now + AHEAD);
-    let ended: Vec<String> = query.fetch_all(&mut *connection).await?;
-    for pair in ended {
-        give_back(connection, &pair).await?;
+/// Has leases end in time that were given while the clock was ahead, and was set back since.
+async fn shorten_leases(
+    connection: &mut Connection,
+    sprint: &SprintId,
+    now: Millis,
+    lease: Millis,
+) -> Result<()> {
+    tracing::warn!("the clock was ahead and is back: leases of that time end as if they began now");
+    for table in ["assignments", "checks"] {
+        let query = format!(
+            "UPDATE {table} SET expires_at = $2 WHERE sprint = $1 AND state = 'open' AND expires_at > $3"
+        );
+        let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(now + lease);
+        query.bind(now + lease + AHEAD).execute(&mut *connection).await?;
     }
-    let query = sqlx::query(END_CHECKS_AHEAD).bind(sprint.as_str()).bind(now).bind(now + AHEAD);
-    query.execute(connection).await?;
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub struct CheckDraw {
     pub kind: CheckKind,
     /// So many new pairs it comes with; with fewer of them there is none.
     pub with: usize,
-    /// So many answers of this person count by then, or there is none.
+    /// So many answers of this person of the same day, UTC, count by then, or there is none.
     pub after: i64,
     /// Where its first image stands; a repeat stands the other way round than before.
     pub side: Side,
@@ -100,6 +100,8 @@ pub(crate) struct NewCheck<'t> {
     pub(crate) shown: Held,
 }
 
+const DAY: Millis = 24 * 3600 * 1000;
+
 /// The check that was drawn, under this id, where there is anything to make it of.
 pub(crate) async fn draw<'t>(
     connection: &mut Connection,
@@ -108,9 +110,10 @@ pub(crate) async fn draw<'t>(
     id: &AssignmentId,
 ) -> Result<Option<NewCheck<'t>>> {
     let query = "SELECT COUNT(*) FROM (SELECT id FROM responses WHERE sprint = $1 AND person = $2 \
-                 AND state = 'submitted' LIMIT $3) AS given";
+                 AND state = 'submitted' AND created_at >= $3 LIMIT $4) AS given";
     let query = sqlx::query_scalar(query).bind(take.sprint.as_str()).bind(take.person.as_str());
-    let answers: i64 = query.bind(draw.after).fetch_one(&mut *connection).await?;
+    let today = take.now - take.now.rem_euclid(DAY);
+    let answers: i64 = query.bind(today).bind(draw.after).fetch_one(&mut *connection).await?;
     if answers < draw.after {
         return Ok(None);
     }

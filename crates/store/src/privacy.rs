@@ -171,7 +171,8 @@ const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_a
     UNION ALL SELECT 'report', prompt, state, reports.created_at FROM reports JOIN pairs ON pairs.id = reports.pair \
     WHERE reports.sprint = $1 AND person = $2 AND reports.kind = 'toxic' AND ((SELECT state FROM sprints WHERE id = $1) \
      IN ('closed', 'archived') OR NOT EXISTS (SELECT 1 FROM checks c WHERE c.sprint = $1 AND c.person = $2 \
-     AND c.other = reports.pair AND c.pair <> c.other) OR EXISTS (SELECT 1 FROM responses r \
+     AND c.other = reports.pair AND c.pair <> c.other) OR EXISTS (SELECT 1 FROM checks c WHERE c.sprint = $1 \
+     AND c.person = $2 AND c.pair = reports.pair AND c.answer = 'toxic_content') OR EXISTS (SELECT 1 FROM responses r \
      WHERE r.pair = reports.pair AND r.person = $2 AND r.answer = 'toxic_content')) \
     UNION ALL SELECT verdict, content, reason || ' ' || note, created_at FROM reviews WHERE sprint = $1 AND person = $2 \
     UNION ALL SELECT 'set', what, was || ' → ' || became, changed_at FROM settings WHERE sprint = $1 AND person = $2 \

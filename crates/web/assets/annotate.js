@@ -330,7 +330,9 @@ function quiet() { $("notice").hidden = true }
 async function progress() {
   const before = counts;
   try {
-    const now = await (await fetch(`/api/v1/sprints/${sprint}/progress`)).json();
+    const reply = await fetch(`/api/v1/sprints/${sprint}/progress`);
+    if (!reply.ok) return;
+    const now = await reply.json();
     const opened = state !== "open" && now.state === "open";
     state = now.state;
     if (now.pairs) document.body.dataset.pairs = now.pairs;
@@ -360,9 +362,11 @@ async function lookAgain() {
   try {
     const { assignments } = await (await take(mine.length)).json();
     for (const { assignment } of mine) {
-      if (!assignments.some((one) => one.id === assignment.id) && await withdrawn(assignment)) drop(assignment.id);
+      if (assignments.some((one) => one.id === assignment.id) || !await withdrawn(assignment)) continue;
+      if (current?.assignment === assignment) toast(say("filled"), false);
+      drop(assignment.id);
     }
-  } catch { line = undefined /* and looks again with the next figures */ }
+  } catch { line = null /* and looks again with the next figures */ }
 }
 
 async function look() {

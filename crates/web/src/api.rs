@@ -118,8 +118,7 @@ pub(crate) struct ResponseBody {
     /// `left`, `right`, `both_good`, `both_bad`, `toxic_content` or `skip`.
     #[schema(pattern = "^(left|right|both_good|both_bad|toxic_content|skip)$")]
     answer: String,
-    /// How long the pair was looked at, in milliseconds; what cannot be, as where a clock has jumped, counts as the
-    /// next that can.
+    /// How long the pair was looked at, in milliseconds; what cannot be, as where a clock has jumped, is left out.
     #[serde(default, deserialize_with = "whole_or_none")]
     duration_ms: Option<i64>,
     /// What the person adds.
@@ -179,7 +178,7 @@ pub(crate) struct Progress {
     completed: i64,
     responses: i64,
     wanted: i64,
-    /// Another one whenever pairs were withdrawn, or came: whoever holds some looks whether they do still.
+    /// Another one whenever there are more pairs, or fewer: whoever holds some looks whether they do still.
     line: u32,
     /// `open`, `paused`, `closed` or `archived`.
     state: &'static str,
@@ -356,7 +355,7 @@ pub(crate) async fn respond(
 }
 
 /// What is said of a pair that takes no answer any more.
-const NOT_OPEN: &str = "Others have filled this pair meanwhile, it was withdrawn, or the sprint is closed.";
+const NOT_OPEN: &str = "Others have filled this pair meanwhile, it was withdrawn, the sprint is closed, or your answers are left out (see /me).";
 
 /// Takes an answer in, by the rules of the sprint that it is about.
 pub(crate) async fn answer(
@@ -491,7 +490,7 @@ pub(crate) async fn progress(
         completed: progress.completed,
         responses: progress.submitted,
         wanted: progress.wanted,
-        line: sprint.line(),
+        line: sprint.line(app.pulse().changes()).await?,
         state: sprint.state().as_str(),
         announcement: sprint.running().announcement.map(|(id, text)| Told { id, text }),
         mine,

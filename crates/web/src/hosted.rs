@@ -1,6 +1,7 @@
 //! A sprint that the server hosts: its configuration as it is now, whether people are asked, and figures of it.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as PlainMutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -16,9 +17,10 @@ use diptych_stages::terms::Terms;
 use diptych_stages::{Ctx, StageError, annotate, open, review, safety};
 use diptych_store::Millis;
 use diptych_store::pairs::Progress;
+use diptych_store::responses::SECOND_THOUGHTS;
 use diptych_store::sprints::Running;
 
-use crate::kept::{Board, Counts, Kept, Lately, Pace, Told};
+use crate::kept::{Board, Counts, Kept, Lately, Told};
 use crate::look::Cover;
 use crate::problem::Problem;
 use crate::pulse::Origins;
@@ -53,12 +55,10 @@ pub struct HostedSprint {
     /// Not before then it is put in order again.
     orders_from: PlainMutex<Instant>,
     report: Kept<Report>,
-    public_report: Kept<(Told, Arc<Report>)>,
-    pace: Kept<(Told, Pace)>,
+    public_report: Kept<Report>,
+    fresh: Kept<Told>,
     /// What everybody was told last, and for how many answers it stands.
-    told: PlainMutex<Option<(Told, i64)>>,
-    /// How many pairs there were then, and a number that tells it apart.
-    line: PlainMutex<(i64, u32)>,
+    told: PlainMutex<Option<(Arc<Told>, i64)>>,
     figures: Kept<Vec<Figures>>,
     progress: Kept<Progress>,
     counts: Kept<Counts>,
@@ -91,9 +91,8 @@ impl HostedSprint {
             orders_from: PlainMutex::new(Instant::now()),
             report: Kept::default(),
             public_report: Kept::default(),
-            pace: Kept::default(),
+            fresh: Kept::default(),
             told: PlainMutex::default(),
-            line: PlainMutex::default(),
             figures: Kept::default(),
             progress: Kept::default(),
             counts: Kept::default(),
@@ -292,61 +291,60 @@ impl HostedSprint {
         self.config().checks.are_on() && !self.state().is_over()
     }
 
-    /// How far the sprint is, as everybody may know it. `answers` as [`Kept::fresh`] takes them.
-    pub(crate) async fn told(&self, answers: u64) -> Result<Told, Problem> {
-        let fresh =
-            Told { progress: *self.progress(answers).await?, hour: diptych_stages::ctx::now() / HOUR };
-        {
-            let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-            if line.0 != fresh.progress.pairs {
-                *line = (fresh.progress.pairs, rand::random());
-            }
-        }
+    /// How far the sprint and each category are, as everybody may know it: all of one moment. `answers` as
+    /// [`Kept::fresh`] takes them.
+    pub(crate) async fn told(&self, answers: u64) -> Result<Arc<Told>, Problem> {
+        let (ctx, now) = (self.ctx(), diptych_stages::ctx::now());
+        let told = async {
+            Ok(Told {
+                progress: ctx.store.progress(&ctx.sprint).await?,
+                categories: ctx.store.progress_by_category(&ctx.sprint).await?,
+                last_day: ctx.store.responses_since(&ctx.sprint, now - DAY).await?,
+                first: ctx.store.first_response(&ctx.sprint).await?,
+                hour: now / HOUR,
+            })
+        };
+        let fresh = self.fresh.fresh(answers, told).await?;
         if !self.tells_late() {
             return Ok(fresh);
         }
         let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((told, changes)) = *last
+        if let Some((told, changes)) = &*last
             && told.hour == fresh.hour
-            && annotate::stands(told.progress, fresh.progress, changes)
+            && annotate::stands(told.progress, fresh.progress, *changes)
         {
-            return Ok(told);
+            return Ok(Arc::clone(told));
         }
-        *last = Some((fresh, annotate::told_again_after()));
+        *last = Some((Arc::clone(&fresh), annotate::told_again_after()));
         Ok(fresh)
     }
 
-    /// Another number whenever there are more pairs, or fewer, than when everybody was told last.
-    pub(crate) fn line(&self) -> u32 {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner).1
-    }
-
-    /// The same, of what is counted.
+    /// How far the sprint is, as everybody may know it.
     pub(crate) async fn public_progress(&self, answers: u64) -> Result<Progress, Problem> {
-        Ok(self.told(answers).await?.progress)
+        Ok(match self.tells_late() {
+            true => self.told(answers).await?.progress,
+            false => *self.progress(answers).await?,
+        })
     }
 
-    /// The report as everybody may see it who may: no newer than what they are told.
+    /// Another number whenever there are more pairs, or fewer; the same on every server.
+    pub(crate) async fn line(&self, answers: u64) -> Result<u32, Problem> {
+        let mut hasher = DefaultHasher::new();
+        // Nobody knows the sprint's id: the number tells that there are others, not how many.
+        (self.ctx().sprint.as_str(), self.progress(answers).await?.pairs).hash(&mut hasher);
+        Ok(hasher.finish() as u32)
+    }
+
+    /// The report as everybody may see it who may. Where checks are mixed in it is made when it says no more than everybody
+    /// is told anyway, or when nobody can change the answers any more that it tells of.
     pub(crate) async fn public_report(&self, answers: u64) -> Result<Arc<Report>, Problem> {
         if !self.tells_late() {
             return self.report().await;
         }
-        let (ctx, told) = (self.ctx(), self.told(answers).await?);
-        let report = async { Ok(Arc::new(diptych_stages::results::report(&ctx).await?)) };
-        Ok(Arc::clone(&self.public_report.known_by(told, REPORT_AGE, report).await?.1))
-    }
-
-    /// How far each category is, and how fast it goes: no newer than what everybody is told.
-    pub(crate) async fn pace(&self, answers: u64) -> Result<Arc<(Told, Pace)>, Problem> {
-        let (ctx, told, now) = (self.ctx(), self.told(answers).await?, diptych_stages::ctx::now());
-        let pace = async {
-            Ok(Pace {
-                categories: ctx.store.progress_by_category(&ctx.sprint).await?,
-                last_day: ctx.store.responses_since(&ctx.sprint, now - DAY).await?,
-                first: ctx.store.first_response(&ctx.sprint).await?,
-            })
-        };
-        self.pace.known_by(told, Duration::ZERO, pace).await
+        let is_told = self.told(answers).await?.progress == *self.progress(answers).await?;
+        let age = if is_told { REPORT_AGE } else { Duration::from_millis(SECOND_THOUGHTS.unsigned_abs()) };
+        let ctx = self.ctx();
+        self.public_report.get(age, diptych_stages::results::report(&ctx)).await
     }
 
     /// How much each person has answered, as everybody may know it; at most some seconds old.
@@ -395,10 +393,7 @@ impl HostedSprint {
     /// Forgets what was made of answers, because others count now.
     pub(crate) async fn forget_figures(&self) {
         self.report.forget().await;
-        // Whoever shows their name or leaves must not learn of the last answers by it.
-        if !self.tells_late() {
-            self.pace.forget().await;
-        }
+        self.fresh.forget().await;
         self.figures.forget().await;
         self.progress.forget().await;
         self.counts.forget().await;

@@ -129,20 +129,6 @@ impl<T> Kept<T> {
     }
 }
 
-impl<K: Copy + PartialEq, T> Kept<(K, T)> {
-    /// What was made when `key` was what it is now, or is no older than `age`, or than [`serves_for`] says.
-    pub(crate) async fn known_by(
-        &self,
-        key: K,
-        age: Duration,
-        make: impl Future<Output = diptych_stages::Result<T>>,
-    ) -> Result<Arc<(K, T)>, Problem> {
-        let serves =
-            |made: &Made<(K, T)>| made.value.0 == key || made.at.elapsed() < age.max(serves_for(made.took));
-        self.get_if(serves, 0, async { Ok((key, make.await?)) }).await
-    }
-}
-
 /// Who has answered how much, as everybody may see it.
 pub(crate) struct Board {
     /// Those with the most answers.
@@ -151,22 +137,17 @@ pub(crate) struct Board {
     pub(crate) today: Vec<Place>,
 }
 
-/// How far a sprint was when everybody was told last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a sprint and each of its categories are, and how fast it goes.
 pub(crate) struct Told {
     pub(crate) progress: Progress,
-    /// Of which hour it is, since 1970: it is told anew in each.
-    pub(crate) hour: Millis,
-}
-
-/// How far each category of a sprint is, and how fast it goes.
-pub(crate) struct Pace {
     /// Each category's name, pairs, answers, and answers that are wanted.
     pub(crate) categories: Vec<(String, i64, i64, i64)>,
     /// Answers of the last 24 hours.
     pub(crate) last_day: i64,
     /// When the first answer was given.
     pub(crate) first: Option<Millis>,
+    /// Of which hour it is, since 1970.
+    pub(crate) hour: Millis,
 }
 
 /// What moves at this moment.

@@ -78,6 +78,7 @@ fn routes() -> Router<App> {
         .route("/language", get(texts::choose))
         .route("/s/{slug}", get(annotate::show))
         .route("/s/{slug}/plain", get(annotate::plain).post(annotate::answer_plainly))
+        .route("/privacy", get(me::privacy))
         .route("/me", get(me::show))
         .route("/me/name", post(me::name))
         .route("/me/ways", post(me::ways))
@@ -178,11 +179,14 @@ async fn refuse_large(request: Request, next: Next) -> Response {
     }
 }
 
-/// Ends a request that is sent, or answered, drop by drop.
+/// Ends a request whose body comes drop by drop. What only asks brings none, and a large table takes the time it takes.
 async fn within_time(request: Request, next: Next) -> Response {
-    tokio::time::timeout(LONGEST_REQUEST, next.run(request))
-        .await
-        .unwrap_or_else(|_| Problem::bad_request("The request took longer than two minutes.").into_response())
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let too_long = "The request took longer than two minutes: look whether it was done, and try again.";
+    let answered = tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await;
+    answered.unwrap_or_else(|_| Problem::unavailable(too_long).into_response())
 }
 
 /// The files of a certificate, both in PEM.

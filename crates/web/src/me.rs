@@ -97,6 +97,22 @@ async fn shown(
     page(&Me { frame, since: moment(own.known_since), sessions, proposals, own, sprints, message, tokens })
 }
 
+#[derive(Template)]
+#[template(path = "privacy.html")]
+struct Privacy {
+    frame: Frame,
+}
+
+/// What is kept of anybody, for who has not given a name yet.
+pub(crate) async fn privacy(
+    State(app): State<App>,
+    Visitor(person): Visitor,
+    reader: Reader,
+) -> Result<Html<String>, Problem> {
+    let frame = Frame::new(reader.t.say("privacy"), person.as_ref(), "privacy").for_reader(&reader);
+    page(&Privacy { frame: frame.for_moderators(&app, person.as_ref()).await? })
+}
+
 /// Everything that the server keeps of who asks, as a file to take along.
 #[utoipa::path(get, path = "/api/v1/me", security(("token" = []), ("session" = [])),
     responses((status = 200, description = "Name, providers, and of each sprint the pseudonym, the role, the terms agreed to, the answers, and what else was done"),

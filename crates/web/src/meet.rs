@@ -55,6 +55,7 @@ async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) ->
     }
     let peer = peer.ip().to_canonical();
     let client = Client::of(peer, request.headers(), app.trusted_proxies(), app.is_behind_a_proxy());
+    let is_known = client.is_some();
     let client = client.unwrap_or_else(|| {
         app.gates().unknown(Gate::RateLimit, &Phrase::new("why_forwarded"));
         Client { address: peer, https: false, behind_a_stranger: true, at_this_machine: false }
@@ -66,7 +67,9 @@ async fn let_in(app: App, peer: SocketAddr, mut request: Request, next: Next) ->
         refused.extensions_mut().insert(client);
         return refused;
     }
-    app.gates().count(Gate::RateLimit, Said::Passed);
+    if is_known {
+        app.gates().count(Gate::RateLimit, Said::Passed);
+    }
     let strictly = app.is_https(client) && !is_localhost(request.headers());
     request.extensions_mut().insert(client);
     let mut response = next.run(request).await;

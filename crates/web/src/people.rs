@@ -11,7 +11,6 @@ use diptych_stages::results::notes;
 use diptych_store::Millis;
 
 use crate::frame::{Frame, page};
-use crate::kept::Told;
 use crate::pages::{not_found, percent};
 use crate::problem::{Path, Problem};
 use crate::session::Visitor;
@@ -79,9 +78,9 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let Ok(sprint) = app.sprint(&slug) else { return Ok(not_found(&app, person.as_ref(), &reader).await) };
     let answers = app.pulse().changes();
-    let (board, told) = (sprint.board(answers).await?, sprint.pace(answers).await?);
-    let (t, (Told { progress, .. }, lately)) = (reader.t, &*told);
-    let categories = lately
+    let (board, told, t) = (sprint.board(answers).await?, sprint.told(answers).await?, reader.t);
+    let progress = told.progress;
+    let categories = told
         .categories
         .iter()
         .map(|(category, pairs, responses, wanted)| CategoryRow {
@@ -100,9 +99,9 @@ pub(crate) async fn show(
         .for_moderators(&app, person.as_ref())
         .await?;
     // Nobody answers while it is paused.
-    let begun = lately.first.filter(|_| sprint.state() == SprintState::Open).map(|first| now() - first);
+    let begun = told.first.filter(|_| sprint.state() == SprintState::Open).map(|first| now() - first);
     let more = sprint.counts().await?.people().saturating_sub(board.people.len()) as i64;
-    let mut pace = pace(t, progress.submitted, progress.wanted, lately.last_day, begun);
+    let mut pace = pace(t, progress.submitted, progress.wanted, told.last_day, begun);
     if sprint.tells_late() && progress.submitted < progress.wanted {
         pace = format!("{pace} {}", t.say("pace_late"));
     }

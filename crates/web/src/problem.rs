@@ -177,7 +177,9 @@ pub(crate) async fn as_page(State(app): State<App>, request: Request, next: Next
         _ => String::new(),
     };
     let text = [detail, &advice].join(" ");
+    // Where the server has too much to do, or cannot, it is asked for nothing more.
     let client = response.extensions().get::<Client>().copied();
+    let client = client.filter(|_| problem.status < 500 && problem.status != 429);
     let person = signed_in_on(&app, &headers, client).await;
     match message(&app, person.as_ref(), &reader, [t.say(&because), text.trim()], link).await {
         Ok(page) => {

@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     /// Whatever says words.
-    const PAGES: [&str; 36] = [
+    const PAGES: [&str; 37] = [
         ANNOTATE.texts[0],
         ANNOTATE.texts[1],
         REVIEW.texts[0],
@@ -313,6 +313,7 @@ mod tests {
         include_str!("../templates/organize.html"),
         include_str!("../templates/people.html"),
         include_str!("../templates/plain.html"),
+        include_str!("../templates/privacy.html"),
         include_str!("../templates/propose.html"),
         include_str!("../templates/results.html"),
         include_str!("../templates/review.html"),

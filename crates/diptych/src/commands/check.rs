@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
-use diptych_stages::StageError;
 use diptych_store::{Blobs, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::print;
-use crate::place::{self, Server};
+use crate::place::Server;
 use crate::table;
 
 /// Prints what works and what does not.
@@ -58,24 +57,12 @@ pub async fn run(folder: &Path) -> Result<()> {
     for (name, outcome) in diptych_stages::screen::probe(&sprint.config, &sprint.folder).await {
         rows.push(row("classifier", &name, outcome));
     }
-    if let Some(why) = broken_promise(folder).await? {
-        rows.push(row("open sprint", &sprint.config.sprint.slug, Err(why)));
-    }
     let bad = rows.iter().filter(|row| row[2] == "fails").count();
     print(&table::render(&["what", "which", "", "says"], &rows))?;
     if bad > 0 {
         anyhow::bail!("{bad} of {} checks fail", rows.len());
     }
     Ok(())
-}
-
-/// What the configuration changes that people have been promised; where the database cannot be asked, its own row says so.
-async fn broken_promise(folder: &Path) -> Result<Option<String>> {
-    let Ok(look) = place::look(folder).await else { return Ok(None) };
-    match diptych_stages::open::check(&look.ctx).await {
-        Err(StageError::Refused(why)) => Ok(Some(why)),
-        checked => Ok(checked.map(|()| None)?),
-    }
 }
 
 fn row(what: &str, which: &str, outcome: Result<String, String>) -> Vec<String> {

@@ -81,6 +81,11 @@ fn pages_for_everybody_speak_the_language_that_a_browser_wants() {
     assert!(terms.contains("Du gibst deine Antworten unter Apache-2.0"), "{terms}");
     assert!(terms.contains("You give your answers under Apache-2.0"), "the text that is kept: {terms}");
     assert!(ada.get("/me").text().contains("Was von dir gespeichert ist"));
+    for (who, says) in
+        [(&browser, "drawn for each sprint"), (&german, "für jeden Sprint gezogen"), (&ada, "für jeden")]
+    {
+        assert!(who.get("/privacy").text().contains(says), "before anybody gives a name: {says}");
+    }
     // What goes wrong is said in words, to who it is.
     let wrong =
         ada.clone().with("accept", "text/html").form(&format!("/s/{slug}/organize/state"), "state=open");

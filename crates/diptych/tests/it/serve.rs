@@ -96,15 +96,17 @@ fn requests_that_are_wrong_are_told_so() {
 #[test]
 fn the_servers_end_keeps_every_answer() {
     let (sprint, slug) = pairs(4);
-    let mut served = Served::start(&sprint);
-    let ada = served.person(&sprint, "Ada");
-    let taken = ada.take(&slug, 5);
-    for assignment in &taken {
-        assert_eq!(ada.answer(assignment, "right").status, 201);
+    for (with, status, given) in [("TERM", 0, 3), ("INT", 130, 5)] {
+        let mut served = Served::start(&sprint);
+        let ada = served.person(&sprint, "Ada");
+        let before = sprint.status().0["responses"]["submitted"].as_u64().unwrap();
+        for assignment in &ada.take(&slug, given - before as usize) {
+            assert_eq!(ada.answer(assignment, "right").status, 201);
+        }
+        signal(&served.child, with);
+        assert_eq!(served.child.wait().unwrap().code(), Some(status), "SIG{with}");
+        assert_eq!(sprint.status().0["responses"]["submitted"], given as u64);
     }
-    signal(&served.child, "TERM");
-    assert_eq!(served.child.wait().unwrap().code(), Some(0));
-    assert_eq!(sprint.status().0["responses"]["submitted"], 5);
 }
 
 /// Also those that come while it ends: what was acknowledged is there, and at most one of each person whose

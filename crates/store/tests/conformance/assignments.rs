@@ -116,11 +116,13 @@ pub async fn who_is_there_keeps_what_they_hold(store: &Store) {
 pub async fn what_was_held_while_the_clock_was_ahead_is_free_again(store: &Store) {
     let scene = Scene::new(store, 1, 1).await;
     let ahead = NOW + 2 * 24 * 60 * MINUTE;
-    let held = scene.take_one(&scene.ana, ahead).await;
-    assert_eq!(scene.take(&scene.ben, 1, NOW + 1).await.held.len(), 1, "nobody waits two days for it");
+    let held = scene.take_one(&scene.ana, NOW).await;
+    let renewed = scene.take_one(&scene.ana, ahead).await;
+    assert_eq!((&renewed.id, renewed.expires_at), (&held.id, ahead + LEASE));
+    let told = scene.take(&scene.ben, 1, NOW + 1).await;
+    assert_eq!((told.held.len(), told.free_at), (0, Some(NOW + 1 + LEASE)), "nobody waits two days for it");
     audit(store, &scene.sprint).await;
-    let answered = scene.respond(&scene.ana, &held, Choice::Left, NOW + 2).await;
-    assert!(matches!(answered, Responded::Gone | Responded::Recorded), "{answered:?}");
+    assert_eq!(scene.take(&scene.ben, 1, NOW + 2 + LEASE).await.held.len(), 1);
     audit(store, &scene.sprint).await;
 }
 

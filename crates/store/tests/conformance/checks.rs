@@ -92,6 +92,22 @@ pub async fn a_repeat_comes_with_its_sides_swapped_and_counts_nowhere(store: &St
     assert_eq!(counts().await, [], "what measures a person goes with them");
 }
 
+pub async fn nobody_is_measured_before_their_first_answers_of_a_day(store: &Store) {
+    let scene = Scene::new(store, 6, 1).await;
+    let first = scene.take_one(&scene.ana, NOW).await;
+    assert_eq!(scene.respond(&scene.ana, &first, Choice::Left, NOW).await, Responded::Recorded);
+    let measured = async |now, after| {
+        let draw = CheckDraw { after, ..draw(CheckKind::Repeat) };
+        let take = Take { checks: Checks::Now(draw), ..take(&scene.sprint, &scene.ana, 1, now) };
+        let held = store.take(take).await.unwrap().held.remove(0);
+        assert_eq!(scene.respond(&scene.ana, &held, Choice::Skip, now).await, Responded::Recorded);
+        held.prompt == first.prompt
+    };
+    assert!(!measured(LATER, 2).await, "one is not two");
+    assert!(!measured(LATER + 24 * 60 * MINUTE, 1).await, "yesterday's are not today's");
+    assert!(measured(LATER, 1).await);
+}
+
 pub async fn a_gold_check_shows_a_picture_of_another_prompt(store: &Store) {
     let scene = Scene::new(store, 0, 1).await;
     let category = |number: usize| if number.is_multiple_of(2) { "Animals" } else { "Food" };

@@ -137,6 +137,7 @@ conformance! {
         a_pseudonym_is_stable_and_tells_nothing;
     checks:
         a_repeat_comes_with_its_sides_swapped_and_counts_nowhere,
+        nobody_is_measured_before_their_first_answers_of_a_day,
         a_gold_check_shows_a_picture_of_another_prompt,
         who_has_nothing_more_to_do_is_not_measured,
         a_check_of_a_withdrawn_pair_is_gone;
