@@ -67,7 +67,7 @@ const WHO_MAY: &[(&str, &str, [u16; 4])] = &[
     ("GET", "/healthz", [200, 200, 200, 200]),
     ("GET", "/readyz", [200, 200, 200, 200]),
     ("GET", "/metrics", [200, 200, 200, 200]),
-    ("GET", "/privacy", [200; 3]),
+    ("GET", "/privacy", [200, 200, 200, 200]),
 ];
 
 fn reviewed_sprint() -> (Sprint, String, Served, [Client; 4]) {
