@@ -52,7 +52,8 @@ impl Drop for Filler {
 fn nothing_acknowledged_is_lost_on_a_full_disk() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let disk = small_disk();
-    let sprint = Sprint::below(&disk, 25);
+    let mut sprint = Sprint::below(&disk, 25);
+    sprint.set("DIPTYCH_LIMITS__PER_PERSON", "1000000");
 
     // No room at all, then a little more each time: the database, the queue and the pictures fill it.
     let mut rooms = (0..).map(|step| step * 64 * 1024);
@@ -113,6 +114,7 @@ fn nothing_acknowledged_is_lost_on_a_full_disk_of_postgresql() {
     let mut postgres = Postgres::start(&disk);
     let mut sprint = Sprint::new(6);
     sprint.set("DIPTYCH_STORAGE__DATABASE", &postgres.url());
+    sprint.set("DIPTYCH_LIMITS__PER_PERSON", "1000000");
     let slug = sprint.run().0["sprint"].as_str().unwrap().to_owned();
     let served = Served::start(&sprint);
     let ada = served.person(&sprint, "Ada");
