@@ -369,21 +369,6 @@ await visitor("Proposing Person", wide, async (page) => {
   await shown(page);
   await page.waitForTimeout(300);
   assert.ok(await page.isHidden("#told"));
-  // What a moderator rejects leaves the pages that hold it, by itself.
-  if (await page.isVisible("#coach")) await page.click("#coach button");
-  await page.waitForFunction(() => document.getElementById("coach").hidden);
-  await shown(page);
-  const prompt = await page.textContent("#prompt");
-  const texts = await (await page.request.get(base + "/api/v1/sprints/demo/review?kind=text&decision=all")).json();
-  const items = texts.items.filter((one) => one.text === prompt).map((one) => one.content);
-  assert.ok(items.length > 0, `${prompt} is among the texts`);
-  const rejected = await page.request.post(base + "/api/v1/sprints/demo/review", {
-    data: { kind: "text", items, verdict: "reject", reason: "violence" }, headers: { "sec-fetch-site": "same-origin" },
-  });
-  assert.ok(rejected.ok(), await rejected.text());
-  await page.waitForFunction((prompt) => document.getElementById("prompt").textContent !== prompt, prompt, { timeout: 30_000 });
-  await shown(page);
-  forgive(complaints, "the server responded with a status of 410");
   // Paused and open again, without a reload.
   const set = (state) => page.request.post(base + "/s/demo/organize/state", { form: { state }, headers: { "sec-fetch-site": "same-origin" } });
   await page.evaluate(() => {
