@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_sprint_with_checks_tells_of_no_single_answer() {
-        let of = |pairs, submitted| Progress { pairs, completed: 0, submitted, wanted: 3 * pairs };
+        let of = |pairs, submitted| Progress { pairs, completed: 0, submitted, wanted: 3 * pairs, mark: 0 };
         let told = of(24, 40);
         assert!((31..50).all(|submitted| stands(told, of(24, submitted), 10)), "neither forth nor back");
         assert!(!stands(told, of(24, 50), 10) && !stands(told, of(24, 30), 10));

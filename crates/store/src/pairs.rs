@@ -126,6 +126,8 @@ pub struct Progress {
     pub submitted: i64,
     /// Responses that are wanted in all.
     pub wanted: i64,
+    /// Tells the set of pairs from any other, as good as always: a sum over what was drawn for each.
+    pub mark: i64,
 }
 
 /// How long the logs of a sprint were when something was read, or planned.
@@ -352,7 +354,8 @@ impl Store {
             "SELECT COUNT(*) AS pairs, \
              CAST(COALESCE(SUM(CASE WHEN answered >= overlap THEN 1 ELSE 0 END), 0) AS BIGINT) AS completed, \
              CAST(COALESCE(SUM(answered), 0) AS BIGINT) AS submitted, \
-             CAST(COALESCE(SUM(overlap), 0) AS BIGINT) AS wanted FROM pairs WHERE sprint = $1 AND current",
+             CAST(COALESCE(SUM(overlap), 0) AS BIGINT) AS wanted, \
+             CAST(COALESCE(SUM(draw % 1000003 + 1), 0) AS BIGINT) AS mark FROM pairs WHERE sprint = $1 AND current",
         )
         .bind(sprint.as_str())
         .fetch_one(self.readers())

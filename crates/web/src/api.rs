@@ -178,7 +178,7 @@ pub(crate) struct Progress {
     completed: i64,
     responses: i64,
     wanted: i64,
-    /// Another one whenever there are more pairs, or fewer: whoever holds some looks whether they do still.
+    /// Another one whenever pairs were withdrawn, or came: whoever holds some looks whether they do still.
     line: u32,
     /// `open`, `paused`, `closed` or `archived`.
     state: &'static str,

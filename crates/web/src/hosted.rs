@@ -327,11 +327,11 @@ impl HostedSprint {
         })
     }
 
-    /// Another number whenever there are more pairs, or fewer; the same on every server.
+    /// Another number whenever pairs were withdrawn, or came; the same on every server.
     pub(crate) async fn line(&self, answers: u64) -> Result<u32, Problem> {
         let mut hasher = DefaultHasher::new();
-        // Nobody knows the sprint's id: the number tells that there are others, not how many.
-        (self.ctx().sprint.as_str(), self.progress(answers).await?.pairs).hash(&mut hasher);
+        // Nobody knows the sprint's id: the number tells that there are others, not which, and not how many.
+        (self.ctx().sprint.as_str(), self.progress(answers).await?.mark).hash(&mut hasher);
         Ok(hasher.finish() as u32)
     }
 

@@ -120,12 +120,18 @@ pub async fn progress_counts_what_counts(store: &Store) {
     }
     let held = scene.take_one(&scene.ana, NOW).await;
     scene.respond(&scene.ana, &held, Choice::BothBad, NOW).await;
-    let wanted = Progress { pairs: 3, completed: 1, submitted: 3, wanted: 6 };
-    assert_eq!(store.progress(&scene.sprint).await.unwrap(), wanted);
-    scene.pairs.remove(0);
+    let all = store.progress(&scene.sprint).await.unwrap();
+    assert_eq!(all, Progress { pairs: 3, completed: 1, submitted: 3, wanted: 6, ..all });
+    let first = scene.pairs.remove(0);
     scene.set_pairs(2, NOW + LEASE).await;
-    let wanted = Progress { pairs: 2, completed: 0, submitted: 1, wanted: 4 };
-    assert_eq!(store.progress(&scene.sprint).await.unwrap(), wanted);
+    let without = store.progress(&scene.sprint).await.unwrap();
+    assert_eq!(without, Progress { pairs: 2, completed: 0, submitted: 1, wanted: 4, ..without });
+    // As many, but others: whoever holds a pair notices.
+    scene.pairs[0] = first;
+    scene.set_pairs(2, NOW + LEASE).await;
+    let others = store.progress(&scene.sprint).await.unwrap();
+    assert_eq!(others.pairs, without.pairs);
+    assert!(others.mark != without.mark && without.mark != all.mark, "{all:?} {without:?} {others:?}");
 }
 
 /// A span of prompts gets its pairs, and those of all other prompts stay as they are.
