@@ -1,7 +1,7 @@
 // A visitor's way through the pages, in a real browser: `node journey.mjs http://127.0.0.1:PORT`.
 // The server serves a demo sprint. Every claim is asserted; screenshots stay beside this file.
 import assert from "node:assert/strict";
-import { base, browser, counts, forgive, mine, newcomer, shown, sources, visitor } from "./kit.mjs";
+import { base, browser, counts, forgive, mine, newcomer, passed, shown, sources, visitor } from "./kit.mjs";
 
 const showing = (page, wanted) => page.waitForFunction((wanted) => [...document.querySelectorAll("#pictures img")].map((one) => one.src).join() === wanted
   && !document.querySelector("[value=left]").disabled, wanted, { timeout: 20_000 });
@@ -284,4 +284,4 @@ await visitor("Moderator", { viewport: { width: 1280, height: 900 }, colorScheme
 });
 
 await browser.close();
-console.log("browser: 9 visitors passed");
+passed();

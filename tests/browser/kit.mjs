@@ -52,7 +52,12 @@ export async function newcomer(name, options, steps) {
   await steps(page, context, complaints, listen);
   assert.deepEqual(complaints, [], `${name}: the console is clean`);
   await context.close();
+  through += 1;
 }
+
+let through = 0;
+/// Says how many came through.
+export const passed = () => console.log(`browser: ${through} visitors passed`);
 
 /// The same, without the practice.
 export const visitor = (name, options, steps) => newcomer(name, options, async (page, ...more) => {

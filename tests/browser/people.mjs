@@ -1,10 +1,11 @@
 // People's ways through the pages: practice, touch, several tabs, no JavaScript, a second language, an organizer,
 // somebody who proposes a sprint, and whether everybody can read and use what they see (axe-core).
-// `node people.mjs http://127.0.0.1:PORT`, behind journey.mjs, on the same server.
+// `node people.mjs http://127.0.0.1:PORT INVITATION`, behind journey.mjs, on the same server; the invitation is the secret in
+// what `diptych users invite` prints.
 import assert from "node:assert/strict";
 import fs from "node:fs";
 import { createRequire } from "node:module";
-import { base, browser, counts, forgive, mine, newcomer, shown, sources, visitor } from "./kit.mjs";
+import { base, browser, counts, forgive, mine, newcomer, passed, shown, sources, visitor } from "./kit.mjs";
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -21,13 +22,15 @@ async function accessible(page, what) {
   }
 }
 
+const invitation = process.argv[3];
+assert.ok(invitation, "an invitation is named");
 const wide = { viewport: { width: 1280, height: 900 } };
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 // What somebody sees who is not in yet, and pages that say one thing.
 {
   const page = await (await browser.newContext(wide)).newPage();
-  for (const [path, what] of [["/enter", "sign in"], ["/nothing", "not found"], ["/invite/0", "an invitation that is over"], ["/s/demo/export/responses.csv", "a problem"]]) {
+  for (const [path, what] of [["/enter", "sign in"], ["/nothing", "not found"], ["/invite/0", "an invitation that is over"], ["/invite/" + invitation, "an invitation"], ["/s/demo/export/responses.csv", "a problem"]]) {
     await page.goto(base + path);
     await accessible(page, what);
   }
@@ -47,6 +50,21 @@ const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch:
   await accessible(page, "a problem without JavaScript");
   await page.goto(base + "/s/demo/organize");
   await accessible(page, "for organizers only");
+  await page.context().close();
+}
+
+// By an invitation, under a name of one's own.
+{
+  const page = await (await browser.newContext(phone)).newPage();
+  const complaints = [];
+  page.on("console", (message) => { if (message.type() === "error") complaints.push(message.text()) });
+  await page.goto(base + "/invite/" + invitation);
+  await page.screenshot({ path: "invitation-phone.png" });
+  await page.fill("#name", "Invited Person");
+  await page.click("form.enter button");
+  await page.waitForURL(base + "/s/demo");
+  assert.match(await page.textContent("header"), /Invited Person/);
+  assert.deepEqual(complaints, []);
   await page.context().close();
 }
 
@@ -177,9 +195,15 @@ await visitor("First Person", wide, async (page, context, complaints) => {
 await visitor("Hasty Leaver", wide, async (page, context, complaints) => {
   const alts = await page.$$eval("#pictures img", (all) => all.map((one) => one.alt));
   assert.deepEqual(alts, ["First image", "Second image"]);
-  await page.route("**/response", (route) => route.abort());
+  // A server that takes nothing says why; one that is away cannot.
+  const body = JSON.stringify({ type: "/problems/unavailable", title: "Unavailable", status: 503, detail: "The disk is full." });
+  await page.route("**/response", (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body }));
   await page.keyboard.press("1");
   await page.waitForSelector("#notice:not([hidden])");
+  assert.match(await page.textContent("#notice"), /safe\. The server cannot do that at the moment\. They are sent/);
+  await page.unroute("**/response");
+  await page.route("**/response", (route) => route.abort());
+  await page.waitForFunction(() => /cannot be reached/.test(document.getElementById("notice").textContent), null, { timeout: 20_000 });
   await page.goto(base + "/me");
   const kept = () => page.evaluate(() => [localStorage, sessionStorage].flatMap((one) => Object.keys(one)));
   const underWay = async () => (await kept()).filter((key) => key.startsWith("diptych outbox demo ")).length;
@@ -195,6 +219,22 @@ await visitor("Hasty Leaver", wide, async (page, context, complaints) => {
   await page.click("form[action='/me/leave'] button");
   await page.waitForSelector("body[data-forgotten]");
   await page.waitForFunction((id) => ![localStorage, sessionStorage].some((one) => Object.keys(one).some((key) => key.includes(id))), person);
+  forgive(complaints, "net::ERR_FAILED|.*503");
+});
+
+// A browser whose storage is full loses nothing as long as its page is there.
+await visitor("Full Browser", wide, async (page, context, complaints) => {
+  await page.evaluate(() => { Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError") } });
+  await page.route("**/response", (route) => route.abort());
+  await page.keyboard.press("1");
+  await page.waitForSelector("#notice:not([hidden])");
+  await shown(page);
+  await page.keyboard.press("2");
+  await page.unroute("**/response");
+  await counts(page, 2);
+  await shown(page);
+  await page.keyboard.press("z");
+  await counts(page, 1);
   forgive(complaints, "net::ERR_FAILED");
 });
 
@@ -369,6 +409,24 @@ await visitor("Proposing Person", wide, async (page) => {
   await shown(page);
   await page.waitForTimeout(300);
   assert.ok(await page.isHidden("#told"));
+  // What a moderator rejects leaves the pages that hold it, by itself; it may be the last that there is for them.
+  if (await page.isVisible("#coach")) await page.click("#coach button");
+  await page.waitForFunction(() => document.getElementById("coach").hidden);
+  await shown(page);
+  const prompt = await page.textContent("#prompt");
+  const texts = await (await page.request.get(base + "/api/v1/sprints/demo/review?kind=text&decision=all")).json();
+  const items = texts.items.filter((one) => one.text === prompt).map((one) => one.content);
+  assert.ok(items.length > 0, `${prompt} is among the texts`);
+  const review = async (verdict) => {
+    const data = { kind: "text", items, verdict, reason: verdict === "reject" ? "violence" : "" };
+    const said = await page.request.post(base + "/api/v1/sprints/demo/review", { data, headers: { "sec-fetch-site": "same-origin" } });
+    assert.ok(said.ok(), await said.text());
+  };
+  await review("reject");
+  await page.waitForFunction((prompt) => document.getElementById("prompt").textContent !== prompt, prompt, { timeout: 30_000 });
+  await review("undo");
+  await shown(page);
+  forgive(complaints, "the server responded with a status of 410");
   // Paused and open again, without a reload.
   const set = (state) => page.request.post(base + "/s/demo/organize/state", { form: { state }, headers: { "sec-fetch-site": "same-origin" } });
   await page.evaluate(() => {
@@ -393,4 +451,4 @@ await visitor("Proposing Person", wide, async (page) => {
 }
 
 await browser.close();
-console.log("browser: 11 people passed");
+passed();

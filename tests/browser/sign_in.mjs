@@ -36,7 +36,18 @@ let server = provider.listen(Number(port), "127.0.0.1");
 const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
-const fresh = async () => (await browser.newContext({ viewport: { width: 1000, height: 700 } })).newPage();
+const complaints = [];
+const fresh = async () => {
+  const page = await (await browser.newContext({ viewport: { width: 1000, height: 700 } })).newPage();
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    const { url } = message.location();
+    // Pages that refuse say so in their status, too, and of the provider's own pages nothing is asked here.
+    const refuses = url.startsWith(base + "/enter") && /status of (400|401|403|502|503) /.test(message.text());
+    if (message.type() === "error" && url.startsWith(base) && !refuses) complaints.push(`${url}: ${message.text()}`);
+  });
+  return page;
+};
 const heading = (page) => page.textContent("h1");
 
 /// At the provider: who one is, and that it may say so.
@@ -161,6 +172,7 @@ assert.equal(unlucky.url(), base + "/s/demo");
 const metrics = await (await unlucky.request.get(base + "/metrics")).text();
 assert.match(metrics, /gate="sign_in",said="unknown"} 3\n/);
 
+assert.deepEqual(complaints, [], "the console is clean");
 await browser.close();
 server.closeAllConnections();
 server.close();

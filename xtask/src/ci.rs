@@ -393,7 +393,8 @@ fn new_demo(program: &Path, place: &Path, prompts: &str) -> Result<()> {
 /// A whole sprint, published, and loaded with `datasets`.
 fn demo(folder: &Path, program: &Path, python: &Path) -> Result<()> {
     let place = folder.join("demo");
-    new_demo(program, &place, "24")?;
+    // As many as the journeys through the pages have answers for.
+    new_demo(program, &place, "36")?;
     let out = folder.join("published");
     fs::remove_dir_all(&out).ok();
     check(Command::new(program).arg("-C").arg(&place).args(["publish", "--to"]).arg(&out))?;
@@ -563,8 +564,9 @@ fn browser(root: &Path, folder: &Path, program: &Path) -> Result<()> {
     let _server = Running(server);
     wait_for(port, "the server")?;
     let address = format!("http://127.0.0.1:{port}");
-    for journey in ["journey.mjs", "people.mjs"] {
-        check(Command::new("node").current_dir(&place).args([journey, &address]))?;
-    }
+    check(Command::new("node").current_dir(&place).args(["journey.mjs", &address]))?;
+    let link = output(Command::new(program).arg("-C").arg(folder.join("demo")).args(["users", "invite"]))?;
+    let (_, invitation) = link.trim().rsplit_once("/invite/").context("`users invite` prints a link")?;
+    check(Command::new("node").current_dir(&place).args(["people.mjs", &address, invitation]))?;
     check(Command::new("node").current_dir(&place).args(["sign_in.mjs", &address, &provider.to_string()]))
 }

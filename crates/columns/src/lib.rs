@@ -105,7 +105,8 @@ pub fn rows(file: impl ChunkReader + 'static, path: &Path, column: &str) -> Resu
 
 const GAVE_UP: &str = "its reader gave up";
 
-/// Runs a reader that panics on some damaged files (arrow-ipc and parquet 59.3.2: `fuzz/corpus`); none where it did.
+/// Runs a reader that panics on some damaged files (arrow-ipc and parquet 59.3.2: `fuzz/corpus`); none where it did. Of
+/// pages in the encodings of differences it believes any count, and one that no memory has room for ends the program.
 fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
     // What a reader leaves half-done is dropped with it, or read no more.
     std::panic::catch_unwind(AssertUnwindSafe(read)).ok()

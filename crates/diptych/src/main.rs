@@ -31,7 +31,9 @@ fn main() -> ExitCode {
     if std::env::var("DIPTYCH_LOG_FORMAT").is_ok_and(|format| format == "json") {
         log.json().flatten_event(true).init();
     } else {
-        log.with_ansi(std::io::stderr().is_terminal()).without_time().with_target(false).init();
+        // <https://no-color.org>
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        log.with_ansi(colours && std::io::stderr().is_terminal()).without_time().with_target(false).init();
     }
     // What a defect says goes where everything else goes.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));

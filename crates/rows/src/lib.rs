@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 mod json;
 mod lines;
 mod manifest;
+mod pictures;
 mod rationed;
 mod separated;
 
@@ -15,6 +16,7 @@ mod separated;
 mod tests;
 
 pub use manifest::{Listed, manifest};
+pub use pictures::{PictureOf, pictures};
 
 /// A prompt as it stands in its source, or one word and one sentence that say why there is none.
 pub type Outcome = Result<String, (&'static str, String)>;

@@ -111,15 +111,14 @@ pub struct Given {
     pub comment: Option<String>,
 }
 
-/// Takes an answer in; it is on disk when this returns. In the sprints of `over`, which ask nobody any more, what comes
-/// after the lease is not taken.
+/// Takes an answer in; it is on disk when this returns. Where the sprint asks nobody any more, what comes after the lease
+/// is not taken.
 ///
 /// # Errors
 /// Where the store fails; the answer is not kept then.
 pub async fn respond(
     store: &Store,
     reporting: Reporting,
-    over: Vec<SprintId>,
     person: &PersonId,
     assignment: &AssignmentId,
     given: Given,
@@ -136,7 +135,6 @@ pub async fn respond(
         duration_ms: duration_ms.filter(|ms| *ms >= 0).map(|ms| ms.min(DAY)),
         comment,
         reporting,
-        over,
         now,
     };
     Ok(store.respond(respond).await?)

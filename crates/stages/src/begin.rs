@@ -49,6 +49,24 @@ pub fn write(folder: &Path, sprint_toml: &str) -> Result<()> {
     std::fs::write(&file, sprint_toml).map_err(at(&file))
 }
 
+/// The same with a file of prompts beside it; all of it is on the disk when this returns.
+///
+/// # Errors
+/// As for [`write`].
+pub fn write_with(folder: &Path, sprint_toml: &str, name: &str, prompts: &str) -> Result<()> {
+    write(folder, sprint_toml)?;
+    let list = folder.join(name);
+    let at = |path: &Path| {
+        let path = path.display().to_string();
+        move |source| StageError::File { path, source }
+    };
+    std::fs::write(&list, prompts).map_err(at(&list))?;
+    for file in [list, folder.join("sprint.toml"), folder.to_owned()] {
+        std::fs::File::open(&file).and_then(|file| file.sync_all()).map_err(at(&file))?;
+    }
+    Ok(())
+}
+
 /// What somebody would like to begin is looked at before it is kept: its words, and whether its file is what its
 /// name says. Gives it with its prompts counted, or what is wrong with it.
 ///

@@ -154,7 +154,6 @@ async fn respond(
 ) -> Result<Responded> {
     let respond = Respond {
         reporting: crate::annotate::reporting(&ctx.config),
-        over: Vec::new(),
         person: person.clone(),
         assignment: assignment.clone(),
         choice,

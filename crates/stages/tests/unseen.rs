@@ -224,17 +224,9 @@ impl Life {
                 let (person, hold) = &self.holds[hold % self.holds.len()];
                 let given = annotate::Given { choice: *choice, duration_ms: None, comment: None };
                 let who = &self.people[*person];
-                annotate::respond(
-                    &ctx.store,
-                    annotate::reporting(&ctx.config),
-                    Vec::new(),
-                    who,
-                    hold,
-                    given,
-                    now(),
-                )
-                .await
-                .unwrap();
+                annotate::respond(&ctx.store, annotate::reporting(&ctx.config), who, hold, given, now())
+                    .await
+                    .unwrap();
             }
             Step::TakeBack { hold } if !self.holds.is_empty() => {
                 let (person, hold) = &self.holds[hold % self.holds.len()];

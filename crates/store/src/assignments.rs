@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::checks::{self, Checks, NewCheck};
+use crate::clock::{AHEAD, shorten_leases};
 use crate::line::{Line, not_for};
 use crate::{
     Connection, Millis, Result, Store, TOGETHER, as_array, as_one, column_of_rows, padded, padded_rows,
@@ -427,28 +428,6 @@ pub(crate) async fn end_leases(connection: &mut Connection, sprint: &SprintId, n
         give_back(connection, &pair).await?;
     }
     sqlx::query(END_CHECKS).bind(sprint.as_str()).bind(now).execute(connection).await?;
-    Ok(())
-}
-
-/// How far the clocks of servers may be apart, in milliseconds: a lease that ends later than one of now and that was given,
-/// or renewed, while a clock was ahead.
-const AHEAD: Millis = 3600 * 1000;
-
-/// Has leases end in time that were given while the clock was ahead, and was set back since.
-async fn shorten_leases(
-    connection: &mut Connection,
-    sprint: &SprintId,
-    now: Millis,
-    lease: Millis,
-) -> Result<()> {
-    tracing::warn!("the clock was ahead and is back: leases of that time end as if they began now");
-    for table in ["assignments", "checks"] {
-        let query = format!(
-            "UPDATE {table} SET expires_at = $2 WHERE sprint = $1 AND state = 'open' AND expires_at > $3"
-        );
-        let query = sqlx::query(AssertSqlSafe(query)).bind(sprint.as_str()).bind(now + lease);
-        query.bind(now + lease + AHEAD).execute(&mut *connection).await?;
-    }
     Ok(())
 }
 

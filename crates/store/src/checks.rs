@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::assignments::{Held, Take};
 use crate::reports;
-use crate::responses::{Respond, Responded, SECOND_THOUGHTS, TakenBack};
+use crate::responses::{Respond, Responded, SECOND_THOUGHTS, TakenBack, is_over};
 use crate::{
     Connection, Millis, Result, Store, any, padded_rows, padded_with, places, rows_as_one, rows_at_once,
     rows_in, value_rows,
@@ -351,18 +351,24 @@ pub(crate) struct Check {
     /// Whether the person has a pseudonym in this sprint.
     #[serde(deserialize_with = "any")]
     named: bool,
+    /// Whether the sprint asks nobody any more.
+    #[serde(deserialize_with = "any")]
+    over: bool,
 }
 
 /// Asks for the checks `$1`, `$2` and so on, so many.
 pub(crate) fn rows(connection: &Connection, count: usize) -> String {
-    let columns = "checks.id, checks.person, checks.sprint, pair, other, side, state, answer, ended_at, checks.expires_at, \
+    let columns = format!(
+        "checks.id, checks.person, checks.sprint, pair, other, side, state, answer, ended_at, checks.expires_at, \
          CASE WHEN pairs.current AND others.current THEN 1 ELSE 0 END, \
          (SELECT COUNT(*) FROM exclusions e WHERE e.sprint = checks.sprint AND e.person = checks.person \
           AND e.ended_at IS NULL), \
-         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = checks.sprint AND p.person = checks.person)";
+         (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = checks.sprint AND p.person = checks.person), {}",
+        is_over("checks.sprint")
+    );
     let from = "checks JOIN pairs ON pairs.id = checks.pair JOIN pairs others ON others.id = checks.other \
          WHERE checks.id IN";
-    rows_as_one(connection, columns, "", &format!("{from} ({})", places(1, count)))
+    rows_as_one(connection, &columns, "", &format!("{from} ({})", places(1, count)))
 }
 
 /// The check, where it is this person's.
@@ -379,7 +385,7 @@ async fn find_one(
 impl Check {
     /// Whether a first answer to it is taken.
     fn takes(&self, respond: &Respond) -> bool {
-        self.current && !self.excluded && !respond.is_too_late(&self.sprint, self.expires_at)
+        self.current && !self.excluded && !(self.over && self.expires_at <= respond.now)
     }
 
     /// The pairs that it shows pictures of.
@@ -479,8 +485,7 @@ async fn record(connection: &mut Connection, respond: &Respond) -> Result<Respon
         }
         (AssignmentState::Skipped, None) => return Ok(Responded::Repeated),
         (AssignmentState::Answered, _)
-            if respond.now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS
-                || respond.over.contains(&check.sprint) =>
+            if respond.now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS || check.over =>
         {
             return Ok(Responded::Settled);
         }
@@ -526,7 +531,7 @@ pub(crate) async fn reopen(
     if !matches!(check.state, AssignmentState::Answered | AssignmentState::Skipped) {
         return Ok(TakenBack::Nothing);
     }
-    if now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
+    if now - check.ended_at.unwrap_or(0) > SECOND_THOUGHTS || check.over {
         return Ok(TakenBack::Settled);
     }
     check.take_report_back(connection, person, now).await?;

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod blobs;
 pub mod calls;
 pub mod checks;
+mod clock;
 pub mod database;
 pub mod exclusions;
 pub mod images;

@@ -220,15 +220,15 @@ impl Store {
         .await
     }
 
-    /// Deletes the sessions that are over.
+    /// Deletes the sessions that were over by then.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn forget_sessions(&self, now: Millis) -> Result<()> {
+    pub async fn forget_sessions(&self, then: Millis) -> Result<()> {
         self.write(move |connection| {
             Box::pin(async move {
                 sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
-                    .bind(now)
+                    .bind(then)
                     .execute(connection)
                     .await?;
                 Ok(())

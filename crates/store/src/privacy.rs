@@ -66,7 +66,7 @@ pub struct OwnSprint {
     pub excluded: Vec<OwnExclusion>,
     /// Their answers.
     pub responses: Vec<OwnResponse>,
-    /// What else they did.
+    /// What else they did, or were shown.
     pub deeds: Vec<OwnDeed>,
 }
 
@@ -84,7 +84,7 @@ pub struct OwnExclusion {
 /// What a person did but answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct OwnDeed {
-    /// `skip`, `report`, `announce` or `set`; of a review `approve`, `reject` or `undo`.
+    /// `shown` (and not answered), `skip`, `report`, `announce` or `set`; of a review `approve`, `reject` or `undo`.
     pub what: String,
     /// Of which prompt, content or setting.
     pub about: String,
@@ -162,12 +162,16 @@ fn own_response(row: &sqlx::any::AnyRow) -> Result<OwnResponse> {
     })
 }
 
-/// What the person `$2` did in the sprint `$1` but answer. A check that was skipped is a skip like any other; one that was
-/// reported is two reports, of which one is told before the sprint is over, also where it was taken back.
+/// What the person `$2` did in the sprint `$1` but answer, and what they were shown and did not answer. A check that was
+/// skipped is a skip like any other; one that was reported is two reports, of which one is told before the sprint is over, also where it was taken back.
 const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_at AS at FROM assignments \
     JOIN pairs ON pairs.id = assignments.pair WHERE assignments.sprint = $1 AND person = $2 AND state = 'skipped' \
     UNION ALL SELECT 'skip', prompt, '', ended_at FROM checks JOIN pairs ON pairs.id = checks.pair \
     WHERE checks.sprint = $1 AND person = $2 AND state = 'skipped' \
+    UNION ALL SELECT 'shown', prompt, '', assignments.created_at FROM pairs JOIN assignments ON assignments.pair = pairs.id \
+    AND assignments.person = $2 AND state IN ('open', 'expired', 'withdrawn') WHERE pairs.sprint = $1 \
+    UNION ALL SELECT 'shown', prompt, '', checks.created_at FROM checks JOIN pairs ON pairs.id = checks.pair \
+    WHERE checks.sprint = $1 AND person = $2 AND state IN ('open', 'expired', 'withdrawn') \
     UNION ALL SELECT 'report', prompt, state, reports.created_at FROM reports JOIN pairs ON pairs.id = reports.pair \
     WHERE reports.sprint = $1 AND person = $2 AND reports.kind = 'toxic' AND ((SELECT state FROM sprints WHERE id = $1) \
      IN ('closed', 'archived') OR NOT EXISTS (SELECT 1 FROM checks c WHERE c.sprint = $1 AND c.person = $2 \
@@ -178,15 +182,18 @@ const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_a
     UNION ALL SELECT 'set', what, was || ' → ' || became, changed_at FROM settings WHERE sprint = $1 AND person = $2 \
     UNION ALL SELECT 'announce', '', text, created_at FROM announcements WHERE sprint = $1 AND person = $2 ORDER BY at";
 
+/// The name of whoever had their data removed, till it is said in the reader's language.
+pub const LEFT: &str = "Somebody who left";
+
 /// The kind of people who had their data removed.
 const GONE: &str = "gone";
 
 impl Store {
-    /// Everything that is kept of this person.
+    /// Everything that is kept of this person by now.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn own_data(&self, person: &PersonId) -> Result<OwnData> {
+    pub async fn own_data(&self, person: &PersonId, now: Millis) -> Result<OwnData> {
         let who = person.as_str();
         let (name, known_since): (String, Millis) =
             sqlx::query_as("SELECT name, created_at FROM people WHERE id = $1")
@@ -197,10 +204,11 @@ impl Store {
             .bind(who)
             .fetch_all(self.readers())
             .await?;
-        let count =
-            async |query: &'static str| sqlx::query_scalar(query).bind(who).fetch_one(self.readers()).await;
-        let sessions = count("SELECT COUNT(*) FROM sessions WHERE person = $1").await?;
-        let tokens = count("SELECT COUNT(*) FROM tokens WHERE person = $1").await?;
+        let sessions =
+            sqlx::query_scalar("SELECT COUNT(*) FROM sessions WHERE person = $1 AND expires_at > $2");
+        let sessions = sessions.bind(who).bind(now).fetch_one(self.readers()).await?;
+        let tokens = sqlx::query_scalar("SELECT COUNT(*) FROM tokens WHERE person = $1");
+        let tokens = tokens.bind(who).fetch_one(self.readers()).await?;
         let mut sprints = Vec::new();
         for known in
             sqlx::query_as(AssertSqlSafe(sprints_of_person())).bind(who).fetch_all(self.readers()).await?
@@ -307,11 +315,12 @@ impl Store {
                 ] {
                     sqlx::query(query).bind(person.as_str()).execute(&mut *connection).await?;
                 }
-                // Longer than any name, so nobody can come and be them.
-                sqlx::query("UPDATE people SET name = 'Somebody who left', handle = $2, kind = $3 WHERE id = $1")
+                sqlx::query("UPDATE people SET name = $4, handle = $2, kind = $3 WHERE id = $1")
                     .bind(person.as_str())
+                    // Longer than any name, so nobody can come and be them.
                     .bind(format!("/gone/{}", uuid::Uuid::new_v4()))
                     .bind(GONE)
+                    .bind(LEFT)
                     .execute(connection)
                     .await?;
                 Ok(())

@@ -23,7 +23,7 @@ pub struct NewProposal {
     pub prompts: String,
     /// How many prompts stand in it.
     pub prompt_count: i64,
-    /// The engines that were chosen, each as `SLUG/KEY`.
+    /// The engines that were chosen, each by its key.
     pub models: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct Proposal {
     pub format: String,
     /// How many prompts there are.
     pub prompt_count: i64,
-    /// The engines, as a JSON array of `SLUG/KEY`.
+    /// The engines, as a JSON array of their keys.
     pub models: String,
     /// `waiting`, `accepted` or `declined`.
     pub state: String,
@@ -226,7 +226,8 @@ impl Store {
                 }
                 let proofs: i64 = sqlx::query_scalar(
                     "SELECT (SELECT COUNT(*) FROM identities WHERE person = $1) + \
-                     (SELECT COUNT(*) FROM tokens WHERE person = $1)",
+                     (SELECT COUNT(*) FROM tokens WHERE person = $1) + \
+                     (SELECT COUNT(*) FROM people WHERE id = $1 AND kind = 'invited')",
                 )
                 .bind(&proposal.person)
                 .fetch_one(&mut *connection)

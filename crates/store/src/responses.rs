@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use diptych_core::answer::PREFERENCE;
 use diptych_core::{
     Answer, AssignmentId, AssignmentState, Choice, PairId, PersonId, ResponseState, Side, SprintId,
+    SprintState,
 };
 use futures::TryStreamExt;
 use serde::Deserialize;
@@ -38,8 +39,6 @@ pub struct Respond {
     pub comment: Option<String>,
     /// When an answer `toxic_content` withdraws the pair.
     pub reporting: Reporting,
-    /// The sprints that ask nobody any more: there, what comes after the lease is not taken.
-    pub over: Vec<SprintId>,
     /// Now.
     pub now: Millis,
 }
@@ -53,7 +52,7 @@ pub enum Responded {
     Repeated,
     /// It has replaced another one.
     Replaced,
-    /// Another answer stands, and the time for second thoughts is over.
+    /// Another answer stands, and the time for second thoughts is over, or the sprint is.
     Settled,
     /// The lease has ended and the pair is filled, or it was withdrawn.
     Gone,
@@ -68,7 +67,7 @@ pub enum TakenBack {
     Open,
     /// There is no answer to take back.
     Nothing,
-    /// The time for second thoughts is over.
+    /// The time for second thoughts is over, or the sprint is.
     Settled,
     /// It was skipped, or did not count, and others have filled the pair; or the pair was withdrawn.
     Gone,
@@ -124,19 +123,25 @@ struct Assignment {
     /// Whether the pair's overlap follows from its responses.
     #[serde(deserialize_with = "any")]
     flexible: bool,
+    /// Whether the sprint asks nobody any more.
+    #[serde(deserialize_with = "any")]
+    over: bool,
 }
 
 impl Assignment {
+    /// Whether the sprint and the lease were over when this came.
     fn is_too_late(&self, respond: &Respond) -> bool {
-        respond.is_too_late(&self.sprint, self.expires_at)
+        self.over && self.expires_at <= respond.now
     }
 }
 
-impl Respond {
-    /// Whether the sprint and the lease were over when this came.
-    pub(crate) fn is_too_late(&self, sprint: &SprintId, expires_at: Millis) -> bool {
-        expires_at <= self.now && self.over.contains(sprint)
-    }
+/// Whether the sprint with this id asks nobody any more. The database says so, not the server: another one may just have
+/// closed it, and shown the results.
+pub(crate) fn is_over(sprint: &str) -> String {
+    let [closed, archived] = [SprintState::Closed, SprintState::Archived].map(SprintState::as_str);
+    format!(
+        "(SELECT COUNT(*) FROM sprints s WHERE s.id = {sprint} AND s.state IN ('{closed}', '{archived}'))"
+    )
 }
 
 /// What else decides about an assignment that is no plain hold.
@@ -281,12 +286,15 @@ pub(crate) async fn record_all(connection: &mut Connection, answers: &[&Respond]
 
 /// Asks for the assignments `$1`, `$2` and so on, so many.
 fn rows(connection: &Connection, count: usize) -> String {
-    let columns = "mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
+    let columns = format!(
+        "mine.id, mine.person, mine.sprint, mine.pair, mine.side, mine.state, mine.ended_at, \
          CASE WHEN pairs.current THEN 1 ELSE 0 END, mine.expires_at, \
          (SELECT COUNT(*) FROM pseudonyms p WHERE p.sprint = mine.sprint AND p.person = mine.person), \
-         pairs.most - pairs.least";
+         pairs.most - pairs.least, {}",
+        is_over("mine.sprint")
+    );
     let from = "assignments mine JOIN pairs ON pairs.id = mine.pair WHERE mine.id IN";
-    rows_as_one(connection, columns, "", &format!("{from} ({})", places(1, count)))
+    rows_as_one(connection, &columns, "", &format!("{from} ({})", places(1, count)))
 }
 
 /// What stands under these ids, whoever they are of: assignments and checks.
@@ -451,7 +459,7 @@ async fn replace(
         return Ok(Responded::Repeated);
     }
     // Where the sprint is over, results may be known by now.
-    if respond.now - created_at > SECOND_THOUGHTS || respond.over.contains(&mine.sprint) {
+    if respond.now - created_at > SECOND_THOUGHTS || mine.over {
         return Ok(Responded::Settled);
     }
     if answer == Answer::ToxicContent.as_str() {
@@ -580,7 +588,8 @@ async fn reopen(
     if !answered && mine.state != AssignmentState::Skipped {
         return Ok(TakenBack::Nothing);
     }
-    if now - mine.ended_at.unwrap_or(0) > SECOND_THOUGHTS {
+    // Where the sprint is over, results may be known by now.
+    if now - mine.ended_at.unwrap_or(0) > SECOND_THOUGHTS || mine.over {
         return Ok(TakenBack::Settled);
     }
     if standing(connection, assignment).await?.excluded {

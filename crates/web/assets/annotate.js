@@ -1,7 +1,7 @@
 // The annotate page: shows a pair, takes an answer, fetches the next pairs ahead.
 "use strict";
 
-import { isSignedIn, openOutbox } from "./outbox.js";
+import { isSignedIn, openOutbox, put } from "./outbox.js";
 import { practicePairs } from "./practice.js";
 
 const { sprint, person, folder } = document.body.dataset;
@@ -283,7 +283,7 @@ function undo() {
 /// It stays with this tab over a reload.
 function remember(pairs) {
   past = pairs.slice(-KEPT);
-  sessionStorage.setItem(pastKey, JSON.stringify(past.map(({ assignment, at }) => ({ assignment, at }))));
+  put(sessionStorage, pastKey, JSON.stringify(past.map(({ assignment, at }) => ({ assignment, at }))));
   button("undo").disabled = past.length === 0 || Boolean(current?.practice);
 }
 function forget(id) { remember(past.filter((pair) => pair.assignment.id !== id)) }
@@ -382,14 +382,14 @@ function announce(announcement) {
   $("told").firstElementChild.textContent = announcement.text;
 }
 $("told").lastElementChild.addEventListener("click", () => {
-  localStorage.setItem(`diptych told ${sprint}`, $("told").dataset.id);
+  put(localStorage, `diptych told ${sprint}`, $("told").dataset.id);
   $("told").hidden = true;
 });
 
 // ---- Practice
 
 const practiceKey = `diptych practised ${person}`;
-function practised() { localStorage.setItem(practiceKey, "yes") }
+function practised() { put(localStorage, practiceKey, "yes") }
 function practise() {
   if (current && !current.practice) waiting.unshift(current);
   waiting = [...practicePairs(folder, say).map(prepare), ...waiting.filter((pair) => !pair.practice)];

@@ -1,8 +1,14 @@
-// Answers on their way: each is in the browser's storage before anything else, and leaves it only when the server
-// has said that it is on disk. A lost connection or a reload loses nothing, and several tabs send nothing twice.
+// Answers on their way: each is in the browser's storage before anything else (where that is full, in the page, which asks
+// before it is left), and leaves it only when the server has said that it is on disk. A lost connection or a reload loses
+// nothing, and several tabs send nothing twice.
 "use strict";
 
 const HOLD = 10000; // ms for which a tab sends, where the browser has no locks; it asks for more in time
+
+/// Keeps it in the browser's storage; whether it does, which it does not where it is full.
+export function put(storage, key, value) {
+  try { storage.setItem(key, value); return true } catch { return false }
+}
 
 /// Whether this person is signed in still on this browser: not who has signed in on another tab. Null where nobody says.
 export async function isSignedIn(person) {
@@ -19,14 +25,19 @@ export async function isSignedIn(person) {
 export function openOutbox(name, isMe, heard) {
   // A key an entry, so that no tab writes what another has written; they sort as they were posted, also where the clock
   // was set back meanwhile.
-  const keys = () => Object.keys(localStorage).filter((key) => key.startsWith(name + " ")).sort();
+  const loose = new Map(); // what the storage has no room for waits with its page
+  const keys = () => [...Object.keys(localStorage), ...loose.keys()].filter((key) => key.startsWith(name + " ")).sort();
+  const read = (key) => JSON.parse(loose.get(key) ?? localStorage.getItem(key));
+  const remove = (key) => loose.delete(key) || localStorage.removeItem(key);
+  addEventListener("beforeunload", (event) => { if (loose.size) event.preventDefault() });
   let wake = () => {};
   let sending = false;
 
   function post(entry) {
     const last = Number(keys().at(-1)?.slice(name.length).split(" ")[1] ?? 0);
     const when = `${Math.max(Date.now(), last + 1)}`.padStart(15, "0");
-    localStorage.setItem(`${name} ${when} ${Math.random()}`, JSON.stringify(entry));
+    const [key, text] = [`${name} ${when} ${Math.random()}`, JSON.stringify(entry)];
+    if (!put(localStorage, key, text)) loose.set(key, text);
     send();
   }
 
@@ -46,11 +57,12 @@ export function openOutbox(name, isMe, heard) {
   async function holding(work) {
     const [place, me] = [`sender of ${name}`, `${Math.random()}`];
     const sender = () => JSON.parse(localStorage.getItem(place) || "null");
-    const claim = () => localStorage.setItem(place, JSON.stringify({ me, until: Date.now() + HOLD }));
+    const claim = () => put(localStorage, place, JSON.stringify({ me, until: Date.now() + HOLD }));
     for (;;) {
       const other = sender();
       if (!other || other.until < Date.now()) {
-        claim();
+        // Where there is no room to say so, two may send: the server takes it once.
+        if (!claim()) break;
         await sleep(50);
         if (sender()?.me === me) break;
       }
@@ -66,7 +78,7 @@ export function openOutbox(name, isMe, heard) {
   async function sendAll() {
     let pause = 1000;
     for (let [key] = keys(); key; [key] = keys()) {
-      const entry = JSON.parse(localStorage.getItem(key));
+      const entry = read(key);
       const reply = await ask(entry);
       // Somebody else who has signed in on this browser holds no such pair; it waits for who gave the answer.
       const mine = reply?.status === 404 ? await isMe() : true;
@@ -84,10 +96,10 @@ export function openOutbox(name, isMe, heard) {
       }
       if (!heard) {
         if (status >= 300) return false;
-        localStorage.removeItem(key);
+        remove(key);
         continue;
       }
-      localStorage.removeItem(key);
+      remove(key);
       heard.reachable();
       if (status === 201) heard.saved(entry);
       else if (status === 204) heard.takenBack(entry);
@@ -126,6 +138,6 @@ export function openOutbox(name, isMe, heard) {
 
   addEventListener("online", send);
   /// What is not sent yet, the oldest first.
-  const entries = () => keys().map((key) => JSON.parse(localStorage.getItem(key))).filter(Boolean);
+  const entries = () => keys().map(read).filter(Boolean);
   return { post, send, sent, entries, isEmpty: () => keys().length === 0 };
 }

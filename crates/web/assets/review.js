@@ -136,13 +136,16 @@ function make(place) {
   return li;
 }
 
+/// A person's name; whoever had their data removed has one that nobody gave.
+const name = (who) => (who === "Somebody who left" ? t("somebody_who_left") : who);
+
 /// A reason in words; a classifier's name stays as it is.
 const says = (word) => texts["reason_" + word] ?? word;
 
 function reason(item) {
   if (item.reported) return t(item.skipped ? "review_skipped" : "review_was_reported");
   if (item.words.length) {
-    const word = (one) => t(one.verdict === "approve" ? "review_says_approve" : "review_says_reject", { who: one.who, reason: says(one.reason) });
+    const word = (one) => t(one.verdict === "approve" ? "review_says_approve" : "review_says_reject", { who: name(one.who), reason: says(one.reason) });
     return t("review_disputed_by", { words: item.words.map(word).join(", ") });
   }
   // What a classifier could not say comes before what another one has said.

@@ -219,7 +219,7 @@ pub(crate) async fn visible(
     let mut hidden = Vec::new();
     for (slug, sprint) in sprints.iter().filter(|(_, sprint)| sprint.state() == SprintState::Archived) {
         let role = match person {
-            Some(person) => app.store().role(&sprint.ctx().sprint, &person.id).await?,
+            Some(person) => app.role(sprint, person).await?,
             None => Role::Annotator,
         };
         if role != Role::Organizer {
@@ -375,12 +375,7 @@ pub(crate) async fn answer(
     };
     let reporting =
         sprint.as_ref().map_or_else(Reporting::default, |sprint| annotate::reporting(&sprint.config()));
-    let (over, asking): (Vec<_>, Vec<_>) =
-        app.sprints().into_iter().map(|(_, sprint)| sprint).partition(|sprint| sprint.state().is_over());
-    let none_is_over = over.is_empty();
-    let over = over.iter().map(|sprint| sprint.ctx().sprint.clone()).collect();
-    let responded =
-        annotate::respond(app.store(), reporting, over, &person.id, assignment, given, now()).await?;
+    let responded = annotate::respond(app.store(), reporting, &person.id, assignment, given, now()).await?;
     app.pulse().change();
     // What is reported, or skipped too often, leaves the line where it stood: its category falls behind.
     if let Some(sprint) = &sprint
@@ -389,9 +384,9 @@ pub(crate) async fn answer(
         sprint.disorder();
     }
     if responded == Responded::Recorded && choice != Choice::Skip {
-        let of = match (sprint, asking.as_slice()) {
+        let of = match (sprint, app.sprints().as_slice()) {
             (Some(sprint), _) => Some(sprint),
-            (None, [only]) if none_is_over => Some(Arc::clone(only)),
+            (None, [(_, only)]) => Some(Arc::clone(only)),
             // It is on disk whatever the database says now.
             (None, _) => match app.store().sprint_of_assignment(assignment).await {
                 Ok(of) => app.sprint_of(of.as_ref()),
@@ -416,10 +411,6 @@ pub(crate) async fn undo(
 ) -> Result<TakenBack, Problem> {
     let of = app.store().sprint_of_assignment(assignment).await?;
     let Some(sprint) = app.sprint_of(of.as_ref()) else { return Ok(TakenBack::Unknown) };
-    // Results may be known by now.
-    if sprint.state().is_over() {
-        return Ok(TakenBack::Settled);
-    }
     let config = sprint.config();
     let withheld = app.store().is_withheld(assignment).await?;
     let taken_back =
@@ -517,7 +508,12 @@ pub(crate) async fn results_for(
     sprint: &HostedSprint,
     person: Option<&Person>,
 ) -> Result<Arc<Report>, Problem> {
-    may_see_results(app, sprint, person).await?;
+    if !may_see_results(app, sprint, person).await? {
+        app.gates().count(Gate::Role, Said::Refused);
+        return Err(Problem::forbidden(
+            "The results are shown when the sprint is closed, or when its organizer opens them.",
+        ));
+    }
     if organizes(app, sprint, person).await? {
         return sprint.report().await;
     }
@@ -526,22 +522,17 @@ pub(crate) async fn results_for(
 
 async fn organizes(app: &App, sprint: &HostedSprint, person: Option<&Person>) -> Result<bool, Problem> {
     let Some(person) = person else { return Ok(false) };
-    Ok(app.store().role(&sprint.ctx().sprint, &person.id).await? == Role::Organizer)
+    Ok(app.role(sprint, person).await? == Role::Organizer)
 }
 
-/// Refuses the results of a sprint that are not open to this person.
+/// Whether the results of a sprint are open to this person.
 pub(crate) async fn may_see_results(
     app: &App,
     sprint: &HostedSprint,
     person: Option<&Person>,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     let opened = sprint.config().annotate.public_results || sprint.state().is_over();
-    if opened || organizes(app, sprint, person).await? {
-        return Ok(());
-    }
-    Err(Problem::forbidden(
-        "The results are shown when the sprint is closed, or when its organizer opens them.",
-    ))
+    Ok(opened || organizes(app, sprint, person).await?)
 }
 
 /// The process is alive.

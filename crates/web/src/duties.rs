@@ -8,31 +8,46 @@ use std::time::{Duration, SystemTime};
 
 use diptych_core::SprintState;
 use diptych_stages::Ctx;
+use diptych_store::Millis;
 
 use crate::hosted::HostedSprint;
 use crate::problem::Problem;
+use crate::propose;
 use crate::state::App;
 
 /// How often each `sprint.toml` is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long sessions that are over are kept, in milliseconds: where a clock was ahead, they were not.
+const KEPT_OVER: Millis = 30 * 24 * 3600 * 1000;
+
 impl App {
-    /// Forgets, now and then, who has long not asked, and every hour the sessions that are over. Never ends.
+    /// Forgets, now and then, who has long not asked, and every hour the sessions that have long been over; mends what was
+    /// noted while the clock was ahead. Never ends.
     pub(crate) async fn forget(self) {
-        for minute in 0_u64.. {
-            if minute.is_multiple_of(60)
-                && let Err(error) = self.store().forget_sessions(diptych_stages::ctx::now()).await
-            {
-                tracing::error!(%error, "sessions that are over cannot be forgotten");
-            }
+        for minute in 1_u64.. {
             tokio::time::sleep(Duration::from_secs(60)).await;
             self.limits().forget();
+            // Not at the start: a machine's clock may be wrong until it has asked for the time.
+            if !minute.is_multiple_of(60) {
+                continue;
+            }
+            let now = diptych_stages::ctx::now();
+            if let Err(error) = self.store().forget_sessions(now - KEPT_OVER).await {
+                tracing::error!(%error, "sessions that are over cannot be forgotten");
+            }
+            if let Err(error) = self.store().set_back(now).await {
+                tracing::error!(%error, "what was noted while the clock was ahead cannot be mended");
+            }
         }
     }
 
     /// Takes up what changes in any `sprint.toml` while the server runs. Never ends.
     pub(crate) async fn watch(self) {
         let mut seen: BTreeMap<String, Option<SystemTime>> = BTreeMap::new();
+        if let Err(problem) = propose::finish_accepted(&self).await {
+            tracing::error!(?problem, "accepted proposals cannot be looked for");
+        }
         loop {
             if let Err(problem) = self.find_new_sprints().await {
                 tracing::error!(?problem, "new sprints cannot be looked for");

@@ -6,7 +6,7 @@
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::Name;
 use diptych_core::config::Names;
@@ -117,14 +117,21 @@ pub(crate) async fn enter(
 ) -> Result<Response, Problem> {
     only_from_here(&headers)?;
     let (next, t) = (local_path(&entry.next), reader.t);
-    let again_saying = |message: &str| {
-        app.gates().count(Gate::SignIn, Said::Refused);
+    let form_saying = |message: &str| {
         let frame = Frame::new(t.say("sign_in"), None, "").for_reader(&reader);
         shown(&app, client, &headers, frame, next, Some(message)).map(IntoResponse::into_response)
     };
+    let again_saying = |message: &str| {
+        app.gates().count(Gate::SignIn, Said::Refused);
+        form_saying(message)
+    };
     let again = |name: &str| again_saying(t.say(name));
     if let Err(wait) = app.limits().sign_in(client.address) {
-        return again_saying(&t.count("enter_busy", wait as i64));
+        app.gates().count(Gate::RateLimit, Said::Refused);
+        let mut form = form_saying(&t.count("enter_busy", wait as i64))?;
+        *form.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        form.headers_mut().insert(header::RETRY_AFTER, wait.into());
+        return Ok(form);
     }
     let asked = |person| app.gates().asked(Gate::SignIn, person);
     let is_so = |answer| app.gates().asked(Gate::SignIn, answer);
@@ -193,7 +200,7 @@ pub(crate) async fn away(
 ) -> Result<Response, Problem> {
     let Some(provider) = app.provider(&key) else { return not_a_provider(&app, &reader).await };
     if let Err(wait) = app.limits().sign_in(client.address) {
-        app.gates().count(Gate::SignIn, Said::Refused);
+        app.gates().count(Gate::RateLimit, Said::Refused);
         return Err(Problem::too_many("Many people sign in from your network at this moment.").after(wait));
     }
     let secret = new_secret();
@@ -373,7 +380,7 @@ pub(crate) async fn accept(
 ) -> Result<Response, Problem> {
     only_from_here(&headers)?;
     if let Err(wait) = app.limits().sign_in(client.address) {
-        app.gates().count(Gate::SignIn, Said::Refused);
+        app.gates().count(Gate::RateLimit, Said::Refused);
         return Err(Problem::too_many("Many people come in from your network at this moment.").after(wait));
     }
     let guest = match &person {

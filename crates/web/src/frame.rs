@@ -99,7 +99,7 @@ impl Frame {
         let Some(person) = person else { return Ok(self) };
         for (slug, sprint) in app.sprints() {
             let id = &sprint.ctx().sprint;
-            let role = app.store().role(id, &person.id).await?;
+            let role = app.role(&sprint, person).await?;
             if role == Role::Organizer {
                 if self.organize.is_none() {
                     self.proposals = app.store().waiting_proposals().await?.len();

@@ -133,7 +133,7 @@ fn around(routes: Router<App>, app: App) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(refuse_large))
         .layer(RequestBodyTimeoutLayer::new(PATIENCE))
-        .layer(middleware::from_fn(within_time))
+        .layer(middleware::from_fn_with_state(LONGEST_REQUEST, within_time))
         // Inside of what follows, so that this answer, too, is counted, and has an id and every header.
         .layer(CatchPanicLayer::custom(problem::of_panic))
         .layer(middleware::from_fn_with_state(app.clone(), meet::meet))
@@ -180,12 +180,12 @@ async fn refuse_large(request: Request, next: Next) -> Response {
 }
 
 /// Ends a request whose body comes drop by drop. What only asks brings none, and a large table takes the time it takes.
-async fn within_time(request: Request, next: Next) -> Response {
+async fn within_time(State(longest): State<Duration>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
     let too_long = "The request took longer than two minutes: look whether it was done, and try again.";
-    let answered = tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await;
+    let answered = tokio::time::timeout(longest, next.run(request)).await;
     answered.unwrap_or_else(|_| Problem::unavailable(too_long).into_response())
 }
 
@@ -330,6 +330,27 @@ mod tests {
         assert!(headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"), "{headers:?}");
         assert!(body.contains("<h1") && !body.contains("secret"), "{body}");
         assert_eq!(app.pulse().errors(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_has_its_time_and_what_only_asks_has_none() {
+        async fn slow() -> &'static str {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            "done"
+        }
+        let asked = async |method: Method, longest: u64| {
+            let longest = Duration::from_millis(longest);
+            let router =
+                Router::new().fallback(slow).layer(middleware::from_fn_with_state(longest, within_time));
+            let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
+            let response = router.oneshot(request).await.unwrap();
+            (response.status(), to_bytes(response.into_body(), 1 << 20).await.unwrap())
+        };
+        assert_eq!(asked(Method::GET, 1).await, (StatusCode::OK, "done".into()));
+        assert_eq!(asked(Method::PUT, 60_000).await, (StatusCode::OK, "done".into()));
+        let (status, body) = asked(Method::PUT, 1).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(String::from_utf8_lossy(&body).contains("try again"), "{body:?}");
     }
 
     /// What `rcgen` and the like make; of the black-box tests.

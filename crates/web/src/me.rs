@@ -27,8 +27,12 @@ struct Kept {
     named: bool,
     answers: i64,
     agreed: String,
-    /// Whether an organizer has left the answers out.
-    excluded: bool,
+    /// Why an organizer has left the answers out, where one has.
+    excluded: Option<String>,
+    /// `moderator` or `organizer`, where they are one.
+    role: Option<String>,
+    /// How much else they did: skips, reports, decisions.
+    deeds: i64,
     /// Whether leaving removes the answers.
     removes: bool,
 }
@@ -69,7 +73,7 @@ async fn shown(
     message: Option<String>,
 ) -> Result<Html<String>, Problem> {
     let person = person.ok_or_else(|| Problem::sign_in("Sign in at /enter."))?;
-    let mut own = app.store().own_data(&person.id).await?;
+    let mut own = app.store().own_data(&person.id, now()).await?;
     let kept = std::mem::take(&mut own.sprints).into_iter().map(|sprint| {
         let hosted = app.sprint_of(Some(&sprint.id));
         let hosted = hosted.as_deref();
@@ -80,7 +84,9 @@ async fn shown(
             pseudonym: sprint.pseudonym.unwrap_or_default(),
             named: sprint.named,
             answers: sprint.responses.iter().filter(|response| response.state != "taken_back").count() as i64,
-            excluded: sprint.responses.iter().any(|response| response.state == "excluded"),
+            excluded: sprint.excluded.into_iter().find(|one| one.until.is_none()).map(|one| one.reason),
+            role: sprint.role,
+            deeds: sprint.deeds.iter().filter(|deed| deed.what != "shown").count() as i64,
             agreed: sprint.agreed.last().map_or_else(String::new, |(_, at)| moment(*at)),
             slug: sprint.sprint,
         }
@@ -121,7 +127,7 @@ pub(crate) async fn download(
     State(app): State<App>,
     SignedIn(person): SignedIn,
 ) -> Result<Response, Problem> {
-    let own = app.store().own_data(&person.id).await?;
+    let own = app.store().own_data(&person.id, now()).await?;
     let name = [(header::CONTENT_DISPOSITION, "attachment; filename=\"diptych-my-data.json\"")];
     Ok((name, Json(own)).into_response())
 }
@@ -182,7 +188,7 @@ pub(crate) async fn ways(
                 return Err(Problem::forbidden("You came in by a name alone; it brings you in again."));
             }
             let token = format!("{OWN}{}", new_secret());
-            if app.store().own_data(&person.id).await?.tokens >= MOST_TOKENS {
+            if app.store().own_data(&person.id, now()).await?.tokens >= MOST_TOKENS {
                 return Err(Problem::forbidden(format!(
                     "You have {MOST_TOKENS} tokens already: end your other ways in first."
                 )));

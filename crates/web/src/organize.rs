@@ -58,7 +58,7 @@ impl PersonRow {
         let share = |share: Share| t.share(share.value().zip(share.interval()));
         let remarks: Vec<String> = figures.remarks.iter().map(|remark| said(*remark, t)).collect();
         Self {
-            name: figures.who.name.clone(),
+            name: t.name(&figures.who.name).to_owned(),
             pseudonym: figures.who.pseudonym.clone(),
             simulated: figures.who.simulated,
             excluded: figures.who.excluded.clone(),
@@ -86,11 +86,10 @@ struct LeftOut {
 }
 
 impl LeftOut {
-    fn of(exclusion: Exclusion) -> Self {
-        let Exclusion { name, reason, excluded_at, ended_at } = exclusion;
-        Self {
-            name, reason, from: moment(excluded_at), to: ended_at.map_or_else(|| "–".to_owned(), moment)
-        }
+    fn of(exclusion: Exclusion, t: &Texts) -> Self {
+        let to = exclusion.ended_at.map_or_else(|| "–".to_owned(), moment);
+        let (name, from) = (t.name(&exclusion.name).to_owned(), moment(exclusion.excluded_at));
+        Self { name, reason: exclusion.reason, from, to }
     }
 }
 
@@ -209,7 +208,13 @@ pub(crate) async fn show(
         before: (from > 0).then(|| from.saturating_sub(MOST_PEOPLE)),
         after: (figures.len() > from + MOST_PEOPLE).then_some(from + MOST_PEOPLE),
         all: t.count("organize_all", figures.len() as i64),
-        left_out: app.store().exclusions(&sprint.ctx().sprint).await?.into_iter().map(LeftOut::of).collect(),
+        left_out: app
+            .store()
+            .exclusions(&sprint.ctx().sprint)
+            .await?
+            .into_iter()
+            .map(|one| LeftOut::of(one, reader.t))
+            .collect(),
     };
     Ok(page(&organize)?.into_response())
 }

@@ -126,7 +126,7 @@ pub(crate) async fn home(
             percent,
             answered: t.fill("home_answered", [("percent", share.as_str()), ("count", &count)]),
             notes: t.notes(&notes(&sprint.config())),
-            results: may_see_results(&app, &sprint, person.as_ref()).await.is_ok(),
+            results: may_see_results(&app, &sprint, person.as_ref()).await?,
             paused: sprint.state() == SprintState::Paused,
             has_cover: sprint.cover().await.is_some(),
             practice: screens_images(&sprint.config()).then_some(covers.next().unwrap_or(1)),
@@ -241,8 +241,8 @@ impl ShownLine {
                 .collect::<Vec<_>>()
                 .join(": "),
             who: match line.organizer {
-                true => t.fill("log_organizer", [("who", line.who.as_str())]),
-                false => line.who,
+                true => t.fill("log_organizer", [("who", t.name(&line.who))]),
+                false => t.name(&line.who).to_owned(),
             },
             content: match line.content.strip_prefix(THRESHOLD_OF).filter(|_| line.kind == "setting") {
                 Some(classifier) => t.fill("log_threshold", [("classifier", classifier)]),

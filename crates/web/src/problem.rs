@@ -150,7 +150,8 @@ impl IntoResponse for Problem {
 /// no page, get it as it is.
 pub(crate) async fn as_page(State(app): State<App>, request: Request, next: Next) -> Response {
     let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if !accepted.is_some_and(|accepted| accepted.contains("text/html")) {
+    let for_programs = request.uri().path().starts_with("/api/");
+    if for_programs || !accepted.is_some_and(|accepted| accepted.contains("text/html")) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();

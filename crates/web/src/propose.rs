@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use diptych_core::Role;
 use diptych_core::config::{ModelConfig, Overrides, SprintConfig, is_name, template};
-use diptych_stages::StageError;
 use diptych_stages::begin::{self, LARGEST_FILE};
 use diptych_stages::ctx::now;
 use diptych_stages::phrase::Phrase;
@@ -18,6 +17,7 @@ use diptych_store::proposals::{MOST_OF_ONE, NewProposal, Proposal, Proposed};
 use serde::Deserialize;
 
 use crate::frame::{Frame, message, page};
+use crate::gates::{Gate, Said};
 use crate::problem::{Form, Path, Problem, to_the_end};
 use crate::session::{SignedIn, Visitor, only_from_here};
 use crate::state::App;
@@ -66,7 +66,7 @@ struct Page {
 fn engines(app: &App) -> BTreeMap<String, ModelConfig> {
     let of_server = app.engines();
     let rehearsals = || {
-        let text = template::sprint_toml("any", "Any", &[]);
+        let text = template::sprint_toml("any", "Any", &["any.txt".to_owned()]);
         SprintConfig::parse("sprint.toml", &text, &Overrides::none())
             .map_or_else(|_| Vec::new(), |config| config.models)
     };
@@ -91,11 +91,20 @@ fn shown(t: &Texts, proposals: Vec<Proposal>) -> Vec<Shown> {
 /// Whether this person organizes any sprint of the server.
 async fn organizes(app: &App, person: &Person) -> Result<bool, Problem> {
     for (_, sprint) in app.sprints() {
-        if app.store().role(&sprint.ctx().sprint, &person.id).await? == Role::Organizer {
+        if app.role(&sprint, person).await? == Role::Organizer {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Refuses whoever organizes none.
+async fn only_organizers(app: &App, person: &Person) -> Result<(), Problem> {
+    if organizes(app, person).await? {
+        return Ok(());
+    }
+    app.gates().count(Gate::Role, Said::Refused);
+    Err(Problem::forbidden("This is for organizers."))
 }
 
 async fn form(
@@ -250,9 +259,7 @@ pub(crate) async fn prompts(
     SignedIn(person): SignedIn,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    if !organizes(&app, &person).await? {
-        return Err(Problem::forbidden("This is for organizers."));
-    }
+    only_organizers(&app, &person).await?;
     let proposal = app.store().proposal(&id).await?.filter(|proposal| proposal.state == "waiting");
     let proposal = proposal.ok_or_else(|| Problem::not_found("No such proposal waits any more."))?;
     let text = app.store().prompts_of_proposal(&proposal.id).await?;
@@ -276,9 +283,7 @@ pub(crate) async fn decide(
     Form(decided): Form<Decided>,
 ) -> Result<Redirect, Problem> {
     only_from_here(&headers)?;
-    if !organizes(&app, &person).await? {
-        return Err(Problem::forbidden("This is for organizers."));
-    }
+    only_organizers(&app, &person).await?;
     let proposal = app.store().proposal(&id).await?.filter(|proposal| proposal.state == "waiting");
     let proposal = proposal.ok_or_else(|| Problem::not_found("No such proposal waits any more."))?;
     let note: String = decided.note.trim().chars().filter(|c| !c.is_control()).take(500).collect();
@@ -320,12 +325,8 @@ async fn accept(app: &App, organizer: &Person, proposal: &Proposal, note: &str) 
     let file = format!("prompts.{}", proposal.format);
     let build = {
         let part = part.clone();
-        tokio::task::spawn_blocking(move || {
-            begin::write(&part, &text)?;
-            let file = part.join(file);
-            std::fs::write(&file, prompts)
-                .map_err(|source| StageError::File { path: file.display().to_string(), source })
-        })
+        // On the disk before the row says that it is accepted, which keeps the prompts no longer.
+        tokio::task::spawn_blocking(move || begin::write_with(&part, &text, &file, &prompts))
     };
     let built = build.await.map_err(|_| Problem::internal("The sprint's folder cannot be written."))?;
     let accepted = match built {
@@ -341,11 +342,41 @@ async fn accept(app: &App, organizer: &Person, proposal: &Proposal, note: &str) 
             app.store().proposal(&proposal.id).await?.is_some_and(|proposal| proposal.state == "waiting");
         return Err(if waits { taken() } else { Problem::not_found("No such proposal waits any more.") });
     }
-    if let Err(error) = tokio::fs::rename(&part, &folder).await {
+    if let Err(error) = tokio::fs::rename(&part, &folder).await
+        && !tokio::fs::try_exists(folder.join("sprint.toml")).await.unwrap_or(false)
+    {
         tracing::error!(%error, from = %part.display(), to = %folder.display(), "rename this folder by hand");
         return Err(Problem::internal(
             "It is accepted, and its folder is not in its place: see the server's log.",
         ));
     }
     app.find_new_sprints().await
+}
+
+/// Puts the folders of accepted proposals in their places that were not when a server was stopped between the row and the
+/// folder. Where another server has just done so, it is done.
+pub(crate) async fn finish_accepted(app: &App) -> Result<(), Problem> {
+    let Some(server) = app.folder() else { return Ok(()) };
+    let unreadable = |error: std::io::Error| {
+        tracing::error!(%error, "the server's folder cannot be read");
+        Problem::internal("The server's folder cannot be read.")
+    };
+    let mut entries = tokio::fs::read_dir(server).await.map_err(unreadable)?;
+    while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let id = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
+        let Some((id, _)) = id.and_then(|id| id.rsplit_once('-')) else { continue };
+        let Some(proposal) = app.store().proposal(id).await? else { continue };
+        let (part, folder) = (entry.path(), server.join(&proposal.slug));
+        if proposal.state != "accepted" || tokio::fs::try_exists(&folder).await.unwrap_or(true) {
+            continue;
+        }
+        match tokio::fs::rename(&part, &folder).await {
+            Ok(()) => tracing::warn!(slug = proposal.slug, "an accepted proposal got its folder late"),
+            Err(error) => {
+                tracing::error!(%error, from = %part.display(), to = %folder.display(), "rename this folder by hand");
+            }
+        }
+    }
+    Ok(())
 }

@@ -38,8 +38,7 @@ const MOST: usize = 20_000;
 
 /// Lets moderators and organizers of the sprint in, and nobody else.
 pub(crate) async fn reviewer(app: &App, sprint: &HostedSprint, person: &Person) -> Result<Reviewer, Problem> {
-    let role = app.store().role(&sprint.ctx().sprint, &person.id).await;
-    let role = app.gates().asked(Gate::Role, role)?;
+    let role = app.role(sprint, person).await?;
     match role {
         Role::Moderator | Role::Organizer => {
             app.gates().count(Gate::Role, Said::Passed);

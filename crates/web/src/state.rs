@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 use diptych_core::config::{ModelConfig, Names, ServerConfig};
-use diptych_core::{PersonId, SprintId};
+use diptych_core::{PersonId, Role, SprintId};
 use diptych_headers::Client;
+use diptych_store::people::Person;
 use diptych_store::{Blobs, Store};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::gates::Gates;
+use crate::gates::{Gate, Gates};
 use crate::hosted::HostedSprint;
 use crate::kept::Kept;
 use crate::limits::Limits;
@@ -137,6 +138,12 @@ impl App {
 
     pub(crate) fn gates(&self) -> &Gates {
         &self.inner.gates
+    }
+
+    /// What this person is in the sprint; where the database cannot say, that is no refusal.
+    pub(crate) async fn role(&self, sprint: &HostedSprint, person: &Person) -> Result<Role, Problem> {
+        let role = self.store().role(&sprint.ctx().sprint, &person.id).await;
+        self.gates().asked(Gate::Role, role)
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -14,6 +14,7 @@ use diptych_headers::{Client, best, cookie, local_path};
 use diptych_stages::alerts::Alert;
 use diptych_stages::phrase::Phrase;
 use diptych_stages::results::Note;
+use diptych_store::privacy::LEFT;
 use serde::Deserialize;
 
 use crate::gates::Alarm;
@@ -183,6 +184,16 @@ impl Texts {
         };
         let why = self.phrase(why);
         self.fill("alarm", [("times", times.to_string().as_str()), ("ago", &ago), ("why", &why)])
+    }
+
+    /// What somebody is in a sprint, to them.
+    pub(crate) fn role(&self, role: &str) -> &str {
+        self.words.get(&format!("me_is_{role}")).map_or("", String::as_str)
+    }
+
+    /// A person's name as the page shows it.
+    pub(crate) fn name<'a>(&'a self, name: &'a str) -> &'a str {
+        if name == LEFT { self.say("somebody_who_left") } else { name }
     }
 
     /// Why something is rejected, or waits; a classifier's name stays as it is.
@@ -379,6 +390,7 @@ mod tests {
         // Said by this file, or put together.
         let own = [
             "me_proposed_",
+            "me_is_",
             "thousands_mark",
             "decimal_mark",
             "usual_question",

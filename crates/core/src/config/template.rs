@@ -5,11 +5,9 @@ const TEMPLATE: &str = include_str!("template.toml");
 
 /// The text of a new `sprint.toml`.
 ///
-/// `sources` are the files named on the command line; where there are none, the line names
-/// `prompts.jsonl`.
+/// `sources` are the files of prompts, one at least.
 pub fn sprint_toml(slug: &str, title: &str, sources: &[String]) -> String {
-    let sources = if sources.is_empty() { vec!["prompts.jsonl".to_owned()] } else { sources.to_vec() };
-    let list = toml_list(&sources);
+    let list = toml_list(sources);
     TEMPLATE.replace("{{slug}}", slug).replace("{{title}}", &toml_text(title)).replace("{{sources}}", &list)
 }
 

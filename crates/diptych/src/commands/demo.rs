@@ -8,16 +8,16 @@ use anyhow::{Context as _, Result};
 use diptych_core::Stage;
 use diptych_core::config::template;
 use diptych_stages::ctx::Progress;
-use diptych_stages::demo;
+use diptych_stages::{StageError, demo};
 
-use super::print;
+use super::{print, stop_on_interrupt};
 use crate::{Usage, place};
 
 /// By this slug a sprint is known as a demo.
 const SLUG: &str = "demo";
 
 /// Sixty real prompts, chosen for variety.
-const PROMPTS: &str = include_str!("../../data/demo-prompts.txt");
+pub(super) const PROMPTS: &str = include_str!("../../data/demo-prompts.txt");
 
 /// Makes the sprint where there is none, runs it, adds simulated votes, and serves it.
 pub async fn run(
@@ -62,12 +62,7 @@ pub async fn run(
     {
         let ctx = place::open(folder, Arc::clone(&progress)).await?;
         let _lock = place::RunLock::take(&ctx.folder)?;
-        let stop = ctx.stop.clone();
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.cancel();
-            }
-        });
+        let waits = stop_on_interrupt(&ctx.stop);
         diptych_stages::run(&ctx, Stage::ALL).await?;
         let simulated = demo::simulate(&ctx).await?;
         let (first, second) = (&ctx.config.models[0].key, &ctx.config.models[1].key);
@@ -88,6 +83,11 @@ pub async fn run(
         text.push('\n');
         print(&text)?;
         ctx.store.close().await;
+        // Whoever serves hears of the next one.
+        waits.abort();
+        if ctx.stop.is_cancelled() {
+            return Err(StageError::Interrupted.into());
+        }
     }
     if no_serve { Ok(()) } else { super::serve::run(folder, addr, progress).await }
 }

@@ -18,6 +18,8 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::{Args, Command};
 use crate::progress;
@@ -56,6 +58,21 @@ pub async fn run(args: Args) -> Result<()> {
         Command::Restore { file } => backup::read(folder, &file).await,
         Command::Users { what } => users::run(folder, what).await,
     }
+}
+
+/// The first Ctrl-C finishes what is in flight; the second stops at once. Gives who waits for them.
+#[allow(clippy::print_stderr)]
+fn stop_on_interrupt(stop: &CancellationToken) -> JoinHandle<()> {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("finishing what is in flight; press Ctrl-C again to stop at once");
+            stop.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    })
 }
 
 /// Writes to standard output; a reader that has gone is an error like any other.

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use diptych_core::config::template;
 use diptych_stages::begin;
 
+use super::demo::PROMPTS;
 use super::print;
 use crate::Usage;
 use crate::args::Template;
@@ -30,6 +31,16 @@ pub fn run(folder: &Path, prompts: &[PathBuf], template: Template) -> Result<()>
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let sources: Vec<String> =
         prompts.iter().map(|prompts| source(prompts, folder)).collect::<Result<_>>()?;
+    let own = ["prompts.jsonl", "prompts.txt"].into_iter().find(|name| folder.join(name).exists());
+    let (sources, examples) = match (sources.is_empty(), own) {
+        (false, _) => (sources, false),
+        (true, Some(own)) => (vec![own.to_owned()], false),
+        (true, None) => (vec!["prompts.txt".to_owned()], true),
+    };
+    if examples {
+        let list = folder.join("prompts.txt");
+        std::fs::write(&list, PROMPTS).with_context(|| format!("{} cannot be written", list.display()))?;
+    }
     let plain = template::sprint_toml(&slug, &title, &sources);
     let text = match template {
         Template::Plain => plain,
@@ -38,13 +49,18 @@ pub fn run(folder: &Path, prompts: &[PathBuf], template: Template) -> Result<()>
     begin::write(folder, &text)?;
     let folder = folder.display();
     print(&format!(
-        "{} is written; {}.\nNext:\n  diptych run -C {folder} --first 10    # and look at the contact sheet\n  diptych run -C {folder}\n  diptych serve -C {folder}\n",
+        "{} is written; {}.\n{}Next:\n  diptych run -C {folder} --first 10    # and look at the contact sheet\n  diptych run -C {folder}\n  diptych serve -C {folder}\n",
         file.display(),
         match template {
             Template::Plain => "it runs as it is",
             Template::Screened =>
                 "bring its classifiers with `diptych models fetch nsfw-prompt-detector open-nsfw adamcodd-nsfw`",
-        }
+        },
+        if examples {
+            "Its prompts.txt holds prompts to try it with: put yours in their place.\n"
+        } else {
+            ""
+        },
     ))
 }
 

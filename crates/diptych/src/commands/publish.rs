@@ -7,7 +7,7 @@ use anyhow::Result;
 use diptych_stages::ctx::Progress;
 use diptych_stages::publish::{self, Dataset};
 
-use super::print;
+use super::{print, stop_on_interrupt};
 use crate::{Usage, place};
 
 /// Writes the datasets.
@@ -34,6 +34,7 @@ pub async fn run(folder: &Path, to: &str, only: &[String], progress: Arc<dyn Pro
         }
         return Err(Usage(format!("{to}: publishing to a Hub does not exist yet; name a folder")).into());
     }
+    stop_on_interrupt(&ctx.stop);
     for published in publish::to_folder(&ctx, Path::new(to), &datasets).await? {
         let (name, files) = (published.dataset.as_str(), published.shards);
         let to = to.trim_end_matches('/');

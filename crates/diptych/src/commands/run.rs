@@ -8,7 +8,7 @@ use diptych_core::Stage;
 use diptych_stages::ctx::Progress;
 use diptych_stages::{Flow, contact_sheet};
 
-use super::print;
+use super::{print, stop_on_interrupt};
 use crate::{Usage, place, table};
 
 /// The stages that the command line names, in their order.
@@ -50,7 +50,7 @@ pub async fn run(
     let _lock = place::RunLock::take(&ctx.folder)?;
     ctx.first = first;
     ctx.retry_failed = retry_failed;
-    stop_on_interrupt(&ctx);
+    stop_on_interrupt(&ctx.stop);
     for warning in diptych_stages::spending::unpriced(&ctx.config) {
         ctx.progress.note(&warning);
     }
@@ -98,21 +98,6 @@ async fn run_stages(folder: &Path, ctx: &diptych_stages::Ctx, stages: &[Stage]) 
         );
     }
     Ok(diptych_stages::run(ctx, &pair).await?)
-}
-
-/// The first Ctrl-C finishes what is in flight; the second stops at once.
-#[allow(clippy::print_stderr)]
-fn stop_on_interrupt(ctx: &diptych_stages::Ctx) {
-    let stop = ctx.stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("finishing what is in flight; press Ctrl-C again to stop at once");
-            stop.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(130);
-        }
-    });
 }
 
 /// Prints what each stage would take.

@@ -1,11 +1,11 @@
 //! A server in one file, taken while it serves, and back.
 
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::kit::{Client, Served, Sprint};
+use crate::kit::{Client, Served, Sprint, until};
 
 fn again(served: &Served, person: &Client) -> Client {
     Client { address: served.address.clone(), ..person.clone() }
@@ -33,17 +33,21 @@ fn there_and_back(sprint: &Sprint, other: &Sprint) {
     for held in &before {
         assert_eq!(ada.answer(held, "left").status, 201);
     }
-    let done = AtomicBool::new(false);
+    let (done, taken_in) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 for held in ben.take(&slug, 10) {
-                    ben.answer(&held, "right");
+                    assert_eq!(ben.answer(&held, "right").status, 201);
+                    taken_in.fetch_add(1, Ordering::Relaxed);
                     ben.delete(&format!("/api/v1/assignments/{}/response", held["id"].as_str().unwrap()));
                 }
             }
         });
+        until("people answer", || taken_in.load(Ordering::Relaxed) > 0);
+        let before = taken_in.load(Ordering::Relaxed);
         let said = sprint.ok(&["backup", file]);
+        assert!(taken_in.load(Ordering::Relaxed) > before, "answers came in meanwhile");
         done.store(true, Ordering::Relaxed);
         assert!(said.contains("1 sprints") && said.contains("images"), "{said}");
     });
@@ -56,6 +60,8 @@ fn there_and_back(sprint: &Sprint, other: &Sprint) {
     assert_eq!(status.0["stages"], was.0["stages"]);
     assert_eq!(status.pairs(), was.pairs());
     assert!(status.0["responses"]["submitted"].as_u64().unwrap() >= before.len() as u64);
+    let twice = "SELECT COUNT(*) AS twice FROM (SELECT pair_id, pseudonym FROM responses GROUP BY 1, 2 HAVING COUNT(*) > 1)";
+    assert!(other.ok(&["sql", twice, "--format", "csv"]).contains("\n0\n"), "nobody stands twice on a pair");
     let tables = |sprint: &Sprint| {
         let query =
             "SELECT prompt, category, style_prompt, image_quality_dev FROM preferences ORDER BY prompt";

@@ -420,4 +420,13 @@ fn somebody_proposes_a_sprint_and_an_organizer_accepts_it() {
     let listed = String::from_utf8(command(&["users", "list"]).stdout).unwrap();
     assert!(listed.contains("organizer") && listed.contains("moderator"), "{listed}");
     assert_eq!(ada.take("birds", 1).len(), 1);
+
+    // Stopped between the row and the folder, the next start puts it in its place.
+    assert_eq!(organizer.form(&format!("/proposals/{}", ids[2]), "decision=accept").status, 303);
+    drop(served);
+    let (part, place) = (root.path().join(format!(".{}-0badcafe.part", ids[2])), root.path().join("cranes"));
+    std::fs::rename(&place, &part).unwrap();
+    let served = Served::start(&sprint);
+    until("it stands in its place", || !part.exists() && place.join("prompts.csv").exists());
+    until("it is hosted", || served.client().get("/s/cranes/people").status == 200);
 }

@@ -201,7 +201,9 @@ fn a_role_is_of_one_sprint() {
 /// What went wrong is a page where a person reads it, in their language, and a problem where a program does.
 #[test]
 fn problems_are_pages_for_people() {
-    let (_sprint, slug, served, _) = reviewed_sprint();
+    let (_sprint, slug, served, [.., organizer]) = reviewed_sprint();
+    let twice = format!("/api/v1/sprints/{slug}/review?kind=text&kind=image");
+    assert_eq!(organizer.get(&twice).problem(400), "/problems/bad-request");
     let path = format!("/s/{slug}/export/responses.csv");
     assert_eq!(served.client().get(&path).problem(401), "/problems/sign-in");
     let browser = served.client().with("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
@@ -212,6 +214,7 @@ fn problems_are_pages_for_people() {
     let german = browser.clone().with("accept-language", "de").get(&path).text();
     assert!(german.contains("<html lang=\"de\">") && german.contains("Du bist nicht angemeldet"), "{german}");
     assert!(!german.contains("Sign in at"), "details are for programs: {german}");
+    assert_eq!(browser.get("/api/v1/me").problem(401), "/problems/sign-in", "calls are for programs");
 }
 
 fn pictures(assignment: &Value) -> [String; 2] {

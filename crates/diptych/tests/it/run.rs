@@ -22,6 +22,14 @@ fn new_writes_a_sprint_once() {
     assert!(error.contains("sprint.toml exists already"), "{error}");
     assert_eq!(std::fs::read_to_string(folder.join("sprint.toml")).unwrap(), text);
 
+    // Without a file of prompts there are some to try it with, where there is none of one's own.
+    assert!(sprint.ok(&["new", "a-trial"]).contains("prompts.txt holds prompts to try it with"));
+    assert!(sprint.ok(&["-C", "a-trial", "run", "collect", "clean"]).contains("60"));
+    std::fs::create_dir(sprint.path("mine")).unwrap();
+    std::fs::write(sprint.path("mine/prompts.txt"), "a heron\n").unwrap();
+    assert!(!sprint.ok(&["new", "mine"]).contains("to try it with"));
+    assert_eq!(std::fs::read_to_string(sprint.path("mine/prompts.txt")).unwrap(), "a heron\n");
+
     let error = sprint.fails(&["new", "another", "--prompts", "nowhere.txt"], 2);
     assert!(error.contains("nowhere.txt") && error.contains("no such file"), "{error}");
     assert!(!sprint.path("another").exists());

@@ -382,7 +382,7 @@ fn a_pair_that_nobody_wants_goes_to_the_moderators() {
 #[test]
 fn the_log_knows_requests_by_an_id_and_keeps_secrets() {
     let (mut sprint, slug) = pairs(1);
-    sprint.set("DIPTYCH_LOG", "info,sqlx=error");
+    sprint.set("DIPTYCH_LOG", "info");
     sprint.set("DIPTYCH_LOG_FORMAT", "json");
     let invitation = sprint.ok(&["users", "invite"]);
     let secret = invitation.trim().split("/invite/").nth(1).unwrap().to_owned();

@@ -133,8 +133,15 @@ fn nobody_asks_for_more_than_their_share() {
     std::thread::sleep(Duration::from_secs(wait));
     assert_eq!(take(&ada).status, 200, "and nobody is kept out");
     let browser = browser(&served);
-    let tries: Vec<String> = (0..8).map(|_| browser.form("/enter", "token=guess").text()).collect();
-    assert!(tries[0].contains("not known") && tries[7].contains("Try again in"), "{}", tries[7]);
+    let tries: Vec<Answer> = (0..8).map(|_| browser.form("/enter", "token=guess")).collect();
+    assert!(tries[0].text().contains("not known") && tries[7].text().contains("Try again in"), "{tries:?}");
+    let wait: u64 = tries[7].header("retry-after").parse().unwrap();
+    assert!(tries[7].status == 429 && (1..=60).contains(&wait), "{tries:?}");
+    let metrics = browser.get("/metrics").text();
+    assert!(
+        metrics.contains("{gate=\"sign_in\",said=\"refused\"} 5\n"),
+        "the others are kept apart: {metrics}"
+    );
 }
 
 #[test]

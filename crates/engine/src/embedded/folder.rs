@@ -7,10 +7,10 @@
 //! manifest, names mean nothing. EXT is jpg, jpeg, png, webp or gif.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use diptych_rows::{Listed, PictureOf, pictures};
 use tokio::sync::OnceCell;
 
 use crate::{EngineError, ImageMaker, ImageRequest, ImageSettings, MadeImage, made};
@@ -26,15 +26,7 @@ pub(crate) struct Folder {
     index: OnceCell<Index>,
 }
 
-/// What a file can be asked for by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Variant(i64, String),
-    Prompt(i64),
-    Text(String),
-}
-
-type Index = HashMap<Key, PathBuf>;
+type Index = HashMap<PictureOf, PathBuf>;
 
 impl Folder {
     /// Takes the path; looks at it at the first call.
@@ -66,9 +58,9 @@ impl ImageMaker for Folder {
     async fn make(&self, request: &ImageRequest) -> Result<MadeImage, EngineError> {
         let index = self.index().await?;
         let keys = [
-            Key::Variant(request.prompt_index, request.evolution.clone()),
-            Key::Prompt(request.prompt_index),
-            Key::Text(request.prompt.trim().to_owned()),
+            PictureOf::Variant(request.prompt_index, request.evolution.clone()),
+            PictureOf::Prompt(request.prompt_index),
+            PictureOf::Text(request.prompt.trim().to_owned()),
         ];
         let Some(file) = keys.iter().find_map(|key| index.get(key)) else {
             // Somebody may still bring it: `--retry-failed` looks again.
@@ -104,10 +96,10 @@ async fn read_bounded(file: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn read_folder(folder: &Path) -> Result<Index, String> {
-    for (name, read) in [("manifest.csv", read_csv as fn(&Path) -> _), ("manifest.jsonl", read_jsonl)] {
+    for (name, listed) in [("manifest.csv", Listed::Separated(b',')), ("manifest.jsonl", Listed::JsonLines)] {
         let manifest = folder.join(name);
         if manifest.is_file() {
-            return index_of_manifest(folder, &manifest, read(&manifest)?);
+            return index_of_manifest(folder, &manifest, listed);
         }
     }
     let said = |error: std::io::Error| format!("the folder {} cannot be read: {error}", folder.display());
@@ -127,7 +119,7 @@ fn read_folder(folder: &Path) -> Result<Index, String> {
     Ok(index)
 }
 
-fn add(index: &mut Index, key: Key, file: PathBuf) -> Result<(), String> {
+fn add(index: &mut Index, key: PictureOf, file: PathBuf) -> Result<(), String> {
     match index.get(&key) {
         Some(other) if *other != file => {
             Err(format!("{} and {} are both for {key:?}; keep one", other.display(), file.display()))
@@ -139,83 +131,24 @@ fn add(index: &mut Index, key: Key, file: PathBuf) -> Result<(), String> {
     }
 }
 
-fn key_of_name(file: &Path) -> Option<Key> {
+fn key_of_name(file: &Path) -> Option<PictureOf> {
     let ending = file.extension()?.to_str()?.to_ascii_lowercase();
     let stem = file.file_stem()?.to_str()?;
     if !ENDINGS.contains(&ending.as_str()) {
         return None;
     }
     match stem.split_once('-') {
-        None => Some(Key::Prompt(stem.parse().ok()?)),
-        Some((index, evolution)) => Some(Key::Variant(index.parse().ok()?, evolution.to_owned())),
+        None => Some(PictureOf::Prompt(stem.parse().ok()?)),
+        Some((index, evolution)) => Some(PictureOf::Variant(index.parse().ok()?, evolution.to_owned())),
     }
 }
 
-/// A row of a manifest, with the line that it stands on.
-#[derive(Deserialize)]
-struct Row {
-    file: String,
-    #[serde(default)]
-    prompt_index: Option<i64>,
-    #[serde(default)]
-    evolution: Option<String>,
-    #[serde(default)]
-    prompt: Option<String>,
-}
-
-fn read_csv(manifest: &Path) -> Result<Vec<(u64, Row)>, String> {
-    let said = |error: csv::Error| format!("{}: {error}", manifest.display());
-    let mut reader = csv::Reader::from_path(manifest).map_err(said)?;
-    let headers = reader.headers().map_err(said)?.clone();
-    if !headers.iter().any(|name| name == "file") {
-        let names: Vec<_> = headers.iter().collect();
-        return Err(format!("{} has no column `file` (it has: {})", manifest.display(), names.join(", ")));
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(said)?;
-        let line = record.position().map_or(0, csv::Position::line);
-        rows.push((line, record.deserialize(Some(&headers)).map_err(said)?));
-    }
-    Ok(rows)
-}
-
-fn read_jsonl(manifest: &Path) -> Result<Vec<(u64, Row)>, String> {
-    let text =
-        std::fs::read_to_string(manifest).map_err(|error| format!("{}: {error}", manifest.display()))?;
-    let mut rows = Vec::new();
-    for (line, text) in (1..).zip(text.lines()) {
-        if !text.trim().is_empty() {
-            let row = serde_json::from_str(text)
-                .map_err(|error| format!("{} line {line}: {error}", manifest.display()))?;
-            rows.push((line, row));
-        }
-    }
-    Ok(rows)
-}
-
-fn index_of_manifest(folder: &Path, manifest: &Path, rows: Vec<(u64, Row)>) -> Result<Index, String> {
+fn index_of_manifest(folder: &Path, manifest: &Path, listed: Listed) -> Result<Index, String> {
+    let said = |what: String| format!("{}: {what}", manifest.display());
+    let text = std::fs::read_to_string(manifest).map_err(|error| said(error.to_string()))?;
     let mut index = Index::new();
-    for (line, row) in rows {
-        let place = format!("{} line {line}", manifest.display());
-        let file = Path::new(&row.file);
-        if row.file.is_empty()
-            || !file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-        {
-            return Err(format!("{place}: `{}` is not a path inside the folder", row.file));
-        }
-        let filled =
-            |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let key = match (row.prompt_index, filled(row.evolution), filled(row.prompt)) {
-            (Some(prompt), Some(evolution), _) => Key::Variant(prompt, evolution),
-            (Some(prompt), None, _) => Key::Prompt(prompt),
-            (None, _, Some(text)) => Key::Text(text),
-            (None, _, None) => return Err(format!("{place}: give `prompt_index` or `prompt`")),
-        };
-        add(&mut index, key, folder.join(file)).map_err(|what| format!("{place}: {what}"))?;
-    }
-    if index.is_empty() {
-        return Err(format!("{} has no rows", manifest.display()));
+    for (line, of, file) in pictures(&text, listed).map_err(said)? {
+        add(&mut index, of, folder.join(file)).map_err(|what| said(format!("line {line}: {what}")))?;
     }
     Ok(index)
 }

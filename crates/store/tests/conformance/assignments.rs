@@ -126,6 +126,18 @@ pub async fn what_was_held_while_the_clock_was_ahead_is_free_again(store: &Store
     audit(store, &scene.sprint).await;
 }
 
+pub async fn what_was_skipped_while_the_clock_was_ahead_cools_down(store: &Store) {
+    let scene = Scene::new(store, 1, 1).await;
+    let ahead = NOW + 2 * 24 * 60 * MINUTE;
+    let held = scene.take_one(&scene.ana, ahead).await;
+    assert_eq!(scene.respond(&scene.ana, &held, Choice::Skip, ahead).await, Responded::Recorded);
+    let later = NOW + COOLDOWN;
+    assert_eq!(scene.take(&scene.ana, 1, later).await.held, []);
+    store.set_back(NOW).await.unwrap();
+    assert_eq!(scene.take(&scene.ana, 1, later - 1).await.held, []);
+    assert_eq!(scene.take(&scene.ana, 1, later).await.held.len(), 1);
+}
+
 pub async fn another_servers_clock_may_be_some_minutes_ahead(store: &Store) {
     let scene = Scene::new(store, 1, 1).await;
     scene.take_one(&scene.ana, NOW + 5 * MINUTE).await;

@@ -73,12 +73,15 @@ pub async fn a_repeat_comes_with_its_sides_swapped_and_counts_nowhere(store: &St
         "it is in her count"
     );
     let states = async || {
-        let own = store.own_data(&scene.ana).await.unwrap().sprints.remove(0).responses;
+        let own = store.own_data(&scene.ana, NOW).await.unwrap().sprints.remove(0).responses;
         own.into_iter().map(|one| one.state).collect::<Vec<_>>()
     };
     assert_eq!(states().await, ["submitted", "submitted"], "nothing tells them apart while people are asked");
     store.set_sprint_state(&scene.sprint, SprintState::Closed).await.unwrap();
     assert_eq!(states().await, ["submitted", "check"]);
+    assert_eq!(answer(Choice::Left, LATER + MINUTE).await, Responded::Settled, "as with any answer");
+    assert_eq!(scene.take_back(&scene.ana, check, LATER + MINUTE).await, TakenBack::Settled);
+    store.set_sprint_state(&scene.sprint, SprintState::Open).await.unwrap();
 
     assert_eq!(scene.take_back(&scene.ana, check, LATER + MINUTE).await, TakenBack::Open);
     assert_eq!(scene.take_back(&scene.ana, check, LATER + MINUTE).await, TakenBack::Nothing);

@@ -119,6 +119,7 @@ conformance! {
         who_is_there_keeps_what_they_hold,
         a_lease_ends_and_its_place_is_free,
         what_was_held_while_the_clock_was_ahead_is_free_again,
+        what_was_skipped_while_the_clock_was_ahead_cools_down,
         another_servers_clock_may_be_some_minutes_ahead,
         a_skipped_pair_stays_away_until_it_has_cooled_down,
         who_gets_nothing_hears_when_to_come_back,

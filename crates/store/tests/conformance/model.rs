@@ -23,9 +23,29 @@ use crate::sample::{LEASE, MINUTE, NOW, audit, named, pair, respond, take};
 const PEOPLE: usize = 4;
 const PAIRS: usize = 4;
 
-/// One thing that happens. Indexes are taken modulo what there is.
+/// One thing that somebody does to what is there. Indexes are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Deed {
+    Respond { assignment: usize, choice: Choice },
+    TakeBack { assignment: usize },
+    Exclude { person: usize, back: bool },
+    SetPairs { wanted: [bool; PAIRS], overlap: Overlap },
+}
+
+/// What a server said of it.
+enum Said {
+    Responded(Responded),
+    TakenBack(TakenBack),
+    Changed(bool),
+    Set,
+}
+
+/// One thing that happens.
 #[derive(Debug, Clone)]
 enum Step {
+    Do(Deed),
+    /// At two servers at the same time.
+    Together(Deed, Deed),
     Take {
         person: usize,
         count: usize,
@@ -41,13 +61,6 @@ enum Step {
         people: [usize; 2],
         count: usize,
     },
-    Respond {
-        assignment: usize,
-        choice: Choice,
-    },
-    TakeBack {
-        assignment: usize,
-    },
     RespondToCheck {
         check: usize,
         choice: Choice,
@@ -59,18 +72,22 @@ enum Step {
     Wait {
         minutes: i64,
     },
-    Exclude {
-        person: usize,
-        back: bool,
-    },
-    SetPairs {
-        wanted: [bool; PAIRS],
-        overlap: Overlap,
-    },
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let choice = prop::sample::select(Choice::ALL);
+    prop_oneof![
+        6 => (any::<usize>(), choice).prop_map(|(assignment, choice)| Deed::Respond { assignment, choice }),
+        2 => any::<usize>().prop_map(|assignment| Deed::TakeBack { assignment }),
+        1 => (0..PEOPLE, any::<bool>()).prop_map(|(person, back)| Deed::Exclude { person, back }),
+        1 => (any::<[bool; PAIRS]>(), 1..=3_u32, 0..=2_u32).prop_map(|(wanted, min, more)| {
+            Deed::SetPairs { wanted, overlap: Overlap { min, max: min + more } }
+        }),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let choice = || prop::sample::select(Choice::ALL);
+    let choice = prop::sample::select(Choice::ALL);
     let kind = prop::sample::select(vec![CheckKind::Repeat, CheckKind::Gold]);
     let check = (kind, any::<u64>(), any::<[u128; 2]>()).prop_map(|(kind, lot, pictures)| CheckDraw {
         kind,
@@ -84,15 +101,11 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..PEOPLE, 1..=PAIRS, any::<bool>()).prop_map(|(person, count, right)| Step::Take { person, count, right }),
         2 => (0..PEOPLE, check).prop_map(|(person, check)| Step::Measure { person, check }),
         2 => ([0..PEOPLE, 0..PEOPLE], 1..=PAIRS).prop_map(|(people, count)| Step::TakeTogether { people, count }),
-        6 => (any::<usize>(), choice()).prop_map(|(assignment, choice)| Step::Respond { assignment, choice }),
-        2 => (any::<usize>(), choice()).prop_map(|(check, choice)| Step::RespondToCheck { check, choice }),
+        10 => deed().prop_map(Step::Do),
+        3 => (deed(), deed()).prop_map(|(one, other)| Step::Together(one, other)),
+        2 => (any::<usize>(), choice).prop_map(|(check, choice)| Step::RespondToCheck { check, choice }),
         1 => any::<usize>().prop_map(|check| Step::TakeCheckBack { check }),
-        2 => any::<usize>().prop_map(|assignment| Step::TakeBack { assignment }),
         3 => prop::sample::select(vec![3, 3, 9, 11, 31, 61, -1, -45, 600_000, -600_000]).prop_map(|minutes| Step::Wait { minutes }),
-        1 => (0..PEOPLE, any::<bool>()).prop_map(|(person, back)| Step::Exclude { person, back }),
-        1 => (any::<[bool; PAIRS]>(), 1..=3_u32, 0..=2_u32).prop_map(|(wanted, min, more)| {
-            Step::SetPairs { wanted, overlap: Overlap { min, max: min + more } }
-        }),
     ]
 }
 
@@ -134,32 +147,34 @@ impl Life<'_> {
         self.servers.swap(0, 1);
         self.store = self.servers[0];
         match *step {
-            Step::Exclude { person, back } => {
-                let who = &self.people[person];
-                let changed = match back {
-                    true => self.store.include(&self.sprint, who, self.now).await.unwrap(),
-                    false => self.store.exclude(&self.sprint, who, "a test", self.now).await.unwrap(),
-                };
-                assert_eq!(changed, self.excluded[person] == back, "said once");
-                self.excluded[person] = !back;
+            Step::Do(ref deed) => {
+                let said = self.ask(self.store, deed).await;
+                self.said(deed, said);
+            }
+            Step::Together(ref one, ref other) if self.are_apart(one, other) => {
+                let (first, second) =
+                    tokio::join!(self.ask(self.servers[0], one), self.ask(self.servers[1], other));
+                self.said(one, first);
+                self.said(other, second);
+            }
+            // What came of it depends on which was first.
+            Step::Together(ref one, ref other) => {
+                for deed in [one, other] {
+                    let said = self.ask(self.store, deed).await;
+                    self.said(deed, said);
+                }
             }
             Step::Wait { minutes } => {
                 self.now += minutes * MINUTE;
                 self.latest = self.latest.max(self.now);
             }
-            Step::SetPairs { wanted, overlap } => {
-                let pairs = self.pairs.iter().zip(wanted).filter(|(_, wanted)| *wanted);
-                let pairs = pairs.map(|(pair, _)| pair.clone()).collect();
-                self.store
-                    .set_pairs(&self.sprint, EVERY_PROMPT, pairs, overlap, Logs::default(), self.now)
-                    .await
-                    .unwrap();
-            }
             Step::Take { person, count, right } => self.take(person, count, right, Checks::NotNow).await,
             Step::Measure { person, check } => {
                 self.take(person, 1, false, Checks::NotNow).await;
-                if let Some(last) = self.known.iter().rposition(|known| known.person == person) {
-                    self.respond(last, Choice::Left).await;
+                if let Some(assignment) = self.known.iter().rposition(|known| known.person == person) {
+                    let deed = Deed::Respond { assignment, choice: Choice::Left };
+                    let said = self.ask(self.store, &deed).await;
+                    self.said(&deed, said);
                 }
                 self.now += REPEAT_AFTER;
                 self.latest = self.latest.max(self.now);
@@ -173,22 +188,13 @@ impl Life<'_> {
                 self.taken(people[0], count, one.unwrap());
                 self.taken(people[1], count, other.unwrap());
             }
-            Step::Respond { assignment, choice } if !self.known.is_empty() => {
-                self.respond(assignment % self.known.len(), choice).await;
-            }
-            Step::TakeBack { assignment } if !self.known.is_empty() => {
-                self.take_back(assignment % self.known.len()).await;
-            }
             Step::RespondToCheck { check, choice } if !self.checks.is_empty() => {
                 self.respond_to_check(check % self.checks.len(), choice).await;
             }
             Step::TakeCheckBack { check } if !self.checks.is_empty() => {
                 self.take_check_back(check % self.checks.len()).await;
             }
-            Step::Respond { .. }
-            | Step::TakeBack { .. }
-            | Step::RespondToCheck { .. }
-            | Step::TakeCheckBack { .. } => {}
+            Step::RespondToCheck { .. } | Step::TakeCheckBack { .. } => {}
         }
         self.check().await;
     }
@@ -231,13 +237,80 @@ impl Life<'_> {
         }
     }
 
-    async fn respond(&mut self, assignment: usize, choice: Choice) {
-        let Known { id, person, pair, side } = &self.known[assignment];
+    /// The hold that a deed is about, where there is any.
+    fn known(&self, assignment: usize) -> Option<&Known> {
+        self.known.get(assignment.checked_rem(self.known.len())?)
+    }
+
+    /// Whether it is the same whichever is first.
+    fn are_apart(&self, one: &Deed, other: &Deed) -> bool {
+        let place = |deed: &Deed| match *deed {
+            Deed::Respond { assignment, .. } | Deed::TakeBack { assignment } => {
+                self.known(assignment).map(|known| (known.person, known.pair.clone()))
+            }
+            Deed::Exclude { person, .. } => Some((person, String::new())),
+            Deed::SetPairs { .. } => None,
+        };
+        place(one) != place(other)
+    }
+
+    async fn ask(&self, server: &Store, deed: &Deed) -> Option<Said> {
+        Some(match *deed {
+            Deed::Respond { assignment, choice } => {
+                let Known { id, person, .. } = self.known(assignment)?;
+                let responded = server.respond(respond(&self.people[*person], id, choice, self.now)).await;
+                Said::Responded(responded.unwrap())
+            }
+            Deed::TakeBack { assignment } => {
+                let Known { id, person, .. } = self.known(assignment)?;
+                let taken_back = server.take_back(&self.people[*person], id, self.now, LEASE).await;
+                Said::TakenBack(taken_back.unwrap())
+            }
+            Deed::Exclude { person, back } => {
+                let who = &self.people[person];
+                let changed = match back {
+                    true => server.include(&self.sprint, who, self.now).await,
+                    false => server.exclude(&self.sprint, who, "a test", self.now).await,
+                };
+                Said::Changed(changed.unwrap())
+            }
+            Deed::SetPairs { wanted, overlap } => {
+                let pairs = self.pairs.iter().zip(wanted).filter(|(_, wanted)| *wanted);
+                let pairs = pairs.map(|(pair, _)| pair.clone()).collect();
+                let (sprint, now) = (&self.sprint, self.now);
+                server.set_pairs(sprint, EVERY_PROMPT, pairs, overlap, Logs::default(), now).await.unwrap();
+                Said::Set
+            }
+        })
+    }
+
+    /// Compares what a server said with what is known, and notes it.
+    fn said(&mut self, deed: &Deed, said: Option<Said>) {
+        match (deed, said) {
+            (Deed::Respond { assignment, choice }, Some(Said::Responded(said))) => {
+                self.responded(*assignment, *choice, said);
+            }
+            (Deed::TakeBack { assignment }, Some(Said::TakenBack(said))) => {
+                assert_ne!(said, TakenBack::Unknown);
+                if said == TakenBack::Open
+                    && let Some(Known { person, pair, .. }) = self.known(*assignment)
+                {
+                    self.answers.remove(&(*person, pair.clone()));
+                }
+            }
+            (Deed::Exclude { person, back }, Some(Said::Changed(changed))) => {
+                assert_eq!(changed, self.excluded[*person] == *back, "said once");
+                self.excluded[*person] = !back;
+            }
+            _ => {}
+        }
+    }
+
+    fn responded(&mut self, assignment: usize, choice: Choice, responded: Responded) {
+        let Some(Known { person, pair, side, .. }) = self.known(assignment) else { return };
         let place = (*person, pair.clone());
         let answer = choice.answer(*side);
         let before = self.answers.get(&place).copied();
-        let responded =
-            self.store.respond(respond(&self.people[*person], id, choice, self.now)).await.unwrap();
         match responded {
             // A skip may also be noted on an old hold of a pair that was answered through a later one.
             Responded::Recorded => {
@@ -257,15 +330,6 @@ impl Life<'_> {
                 self.answers.remove(&place);
             }
             _ => {}
-        }
-    }
-
-    async fn take_back(&mut self, assignment: usize) {
-        let Known { id, person, pair, .. } = &self.known[assignment];
-        let taken_back = self.store.take_back(&self.people[*person], id, self.now, LEASE).await.unwrap();
-        assert_ne!(taken_back, TakenBack::Unknown);
-        if taken_back == TakenBack::Open {
-            self.answers.remove(&(*person, pair.clone()));
         }
     }
 

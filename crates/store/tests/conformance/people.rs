@@ -67,8 +67,14 @@ pub async fn other_ways_in_end_at_ones_wish(store: &Store) {
     for (who, token) in [(&ana, "anas"), (&ben, "bens"), (&ben, "bens second")] {
         store.add_token(&who.id, token, NOW).await.unwrap();
     }
+    assert_eq!(store.own_data(&ana.id, NOW).await.unwrap().sessions, 2, "one is over");
+    assert_eq!(
+        store.own_data(&ana.id, NOW - 1).await.unwrap().sessions,
+        3,
+        "it was not, and may not be by another clock"
+    );
     store.forget_sessions(NOW).await.unwrap();
-    assert_eq!(store.own_data(&ana.id).await.unwrap().sessions, 2, "one is over");
+    assert_eq!(store.own_data(&ana.id, NOW - 1).await.unwrap().sessions, 2);
     assert!(store.person_of_session("there", NOW).await.unwrap().is_some());
     store.end_other_ways_in(&ana.id, "here").await.unwrap();
     assert_eq!(store.person_of_session("here", NOW).await.unwrap(), Some(ana));

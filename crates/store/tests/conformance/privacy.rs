@@ -17,7 +17,7 @@ pub async fn a_person_sees_all_that_is_kept_of_them(store: &Store) {
     let held = scene.take(&ana, 2, NOW).await.held;
     scene.respond(&ana, &held[0], Choice::Right, NOW).await;
     scene.respond(&scene.ben, &scene.take(&scene.ben, 1, NOW).await.held[0], Choice::Left, NOW).await;
-    let own = store.own_data(&ana).await.unwrap();
+    let own = store.own_data(&ana, NOW).await.unwrap();
     assert_eq!(
         (own.name.as_str(), own.tokens, own.providers.as_slice()),
         ("Anna", 1, &["https://one".to_owned()][..])
@@ -57,23 +57,24 @@ const LOOKED_AT: [&str; 16] = [
 pub async fn nothing_about_a_person_is_kept_from_them(store: &Store) {
     let scene = Scene::new(store, 4, 3).await;
     let ana = &scene.ana;
-    let held = scene.take(ana, 3, NOW).await.held;
+    let held = scene.take(ana, 4, NOW).await.held;
     scene.respond(ana, &held[0], Choice::Left, NOW).await;
     scene.respond(ana, &held[1], Choice::Skip, NOW + 1).await;
     scene.respond(ana, &held[2], Choice::ToxicContent, NOW + 2).await;
     store.set_role(&scene.sprint, ana, Role::Moderator).await.unwrap();
     store.announce(&scene.sprint, ana, "Half way", NOW + 3).await.unwrap();
     store.exclude(&scene.sprint, ana, "a bot", NOW + 4).await.unwrap();
-    let own = store.own_data(ana).await.unwrap();
+    let own = store.own_data(ana, NOW).await.unwrap();
     let [sprint] = &own.sprints[..] else { panic!("{own:?}") };
     assert_eq!(sprint.role.as_deref(), Some("moderator"));
     assert_eq!((sprint.excluded.len(), sprint.excluded[0].reason.as_str()), (1, "a bot"));
     let deeds: Vec<&str> = sprint.deeds.iter().map(|deed| deed.what.as_str()).collect();
-    assert_eq!(deeds, ["skip", "report", "announce"]);
-    assert_eq!((sprint.deeds[1].says.as_str(), sprint.deeds[2].says.as_str()), ("open", "Half way"));
+    assert_eq!(deeds, ["shown", "skip", "report", "announce"]);
+    assert_eq!(sprint.deeds[0].about, held[3].prompt);
+    assert_eq!((sprint.deeds[2].says.as_str(), sprint.deeds[3].says.as_str()), ("open", "Half way"));
     // Whoever has only a role here sees that, too.
     store.set_role(&scene.sprint, &scene.cem, Role::Organizer).await.unwrap();
-    assert_eq!(store.own_data(&scene.cem).await.unwrap().sprints.len(), 1);
+    assert_eq!(store.own_data(&scene.cem, NOW).await.unwrap().sprints.len(), 1);
     store.forget(ana, &[], NOW).await.unwrap();
     assert!(!everything_in(store, "SELECT reason FROM exclusions").await.contains("bot"));
 

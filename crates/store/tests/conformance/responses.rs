@@ -1,13 +1,13 @@
 //! Responses: what is kept of an answer, and of one that comes late, twice or from somebody else.
 
-use diptych_core::{Answer, AssignmentId, Choice, Side};
+use diptych_core::{Answer, AssignmentId, Choice, Side, SprintState};
 use diptych_store::EVERY_PROMPT;
 use diptych_store::Store;
 use diptych_store::assignments::{Held, Take};
 use diptych_store::pairs::Logs;
 use diptych_store::people::{PersonKind, PersonSummary};
 use diptych_store::reports::Reporting;
-use diptych_store::responses::{Respond, Responded, ResponseRow};
+use diptych_store::responses::{Respond, Responded, ResponseRow, TakenBack};
 use diptych_store::standings::Standing;
 
 use crate::sample::{LEASE, MINUTE, NOW, Scene, audit, everything_in, named, respond, take};
@@ -89,9 +89,9 @@ pub async fn what_comes_after_the_sprint_and_the_lease_is_gone(store: &Store) {
     let scene = Scene::new(store, 3, 2).await;
     let held = scene.take(&scene.ana, 2, NOW).await.held;
     let answer = async |held: &Held, choice: Choice, over: bool, now: i64| {
-        let over = if over { vec![scene.sprint.clone()] } else { Vec::new() };
-        let respond = Respond { over, ..respond(&scene.ana, &held.id, choice, now) };
-        store.respond(respond).await.unwrap()
+        let state = if over { SprintState::Closed } else { SprintState::Open };
+        store.set_sprint_state(&scene.sprint, state).await.unwrap();
+        scene.respond(&scene.ana, held, choice, now).await
     };
     assert_eq!(answer(&held[0], Choice::Left, true, NOW + LEASE - 1).await, Responded::Recorded, "in time");
     for choice in [Choice::Left, Choice::Skip, Choice::ToxicContent] {
@@ -106,6 +106,11 @@ pub async fn what_comes_after_the_sprint_and_the_lease_is_gone(store: &Store) {
     assert_eq!(answer(&held[0], Choice::Right, true, NOW + 1).await, Responded::Settled);
     assert_eq!(answer(&held[0], Choice::Skip, true, NOW + 1).await, Responded::Settled);
     assert_eq!(answer(&held[0], Choice::Left, true, NOW + 1).await, Responded::Repeated);
+    assert_eq!(scene.take_back(&scene.ana, &held[0], NOW + 1).await, TakenBack::Settled);
+    store.set_sprint_state(&scene.sprint, SprintState::Archived).await.unwrap();
+    assert_eq!(scene.take_back(&scene.ana, &held[0], NOW + 1).await, TakenBack::Settled);
+    store.set_sprint_state(&scene.sprint, SprintState::Paused).await.unwrap();
+    assert_eq!(scene.take_back(&scene.ana, &held[0], NOW + 1).await, TakenBack::Open);
 }
 
 pub async fn a_late_answer_to_a_filled_pair_is_gone(store: &Store) {

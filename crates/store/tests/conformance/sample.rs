@@ -134,7 +134,6 @@ pub fn respond(person: &PersonId, assignment: &AssignmentId, choice: Choice, now
         duration_ms: Some(1500),
         comment: None,
         reporting: diptych_store::reports::Reporting::default(),
-        over: Vec::new(),
         now,
     }
 }

@@ -1,6 +1,6 @@
 //! Sprints and stage marks.
 
-use diptych_core::Stage;
+use diptych_core::{Name, PersonId, Stage};
 use diptych_store::Store;
 use diptych_store::people::PersonKind;
 use diptych_store::proposals::{MOST, MOST_OF_ONE, NewProposal, Proposed};
@@ -18,11 +18,9 @@ pub async fn a_sprint_is_found_by_its_slug(store: &Store) {
 }
 
 pub async fn so_many_proposals_wait_and_no_more(store: &Store) {
-    let propose = async |person: i64, number: i64| {
-        let person =
-            store.person(&named(&format!("Person {person}")), PersonKind::Person, NOW).await.unwrap();
+    let propose_as = async |person: PersonId, number: i64| {
         let proposal = NewProposal {
-            person: person.id,
+            person,
             slug: format!("sprint-{number}"),
             title: "Birds".to_owned(),
             question: "Which bird?".to_owned(),
@@ -34,6 +32,13 @@ pub async fn so_many_proposals_wait_and_no_more(store: &Store) {
         };
         store.propose(proposal, NOW).await.unwrap()
     };
+    let propose = async |person: i64, number: i64| {
+        let person =
+            store.person(&named(&format!("Person {person}")), PersonKind::Person, NOW).await.unwrap();
+        propose_as(person.id, number).await
+    };
+    let guest = store.new_guest(&Name::guest(), NOW).await.unwrap();
+    assert_eq!(propose_as(guest.id, 0).await, Proposed::Guest, "one person may be many");
     for number in 0..MOST {
         assert_eq!(propose(number / MOST_OF_ONE, number).await, Proposed::Waiting);
     }

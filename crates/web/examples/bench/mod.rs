@@ -32,7 +32,7 @@ pub struct Visitor {
 /// The sprint of this slug, with checks on.
 pub async fn sprint(url: &str, folder: &Path, slug: &str) -> Result<Ctx, Failure> {
     let store = Store::open(url, folder).await?;
-    let toml = template::sprint_toml(slug, "Votes", &[])
+    let toml = template::sprint_toml(slug, "Votes", &["prompts.txt".to_owned()])
         .replace("repeats = 0.0 ", "repeats = 0.05 ")
         .replace("gold = 0.0 ", "gold = 0.05 ");
     let none = Overrides::from_variables(std::iter::empty::<(String, String)>());

@@ -106,7 +106,10 @@ async fn folders_that_cannot_serve_stop_the_run() {
     for (files, words) in [
         (vec![("notes.txt", Some("hello"))], "neither a manifest nor images"),
         (vec![("1.png", None), ("1.jpg", Some("x"))], "are both for"),
-        (vec![("manifest.csv", Some("path,prompt\na.png,cat\n"))], "no column `file` (it has: path, prompt)"),
+        (
+            vec![("manifest.csv", Some("path,prompt\na.png,cat\n"))],
+            "manifest.csv: it has no column `file` (it has: path, prompt)",
+        ),
         (vec![("manifest.csv", Some("file,prompt_index\na.png,twelve\n"))], "manifest.csv"),
         (
             vec![("manifest.csv", Some("file,prompt\n../../etc/passwd,cat\n"))],
