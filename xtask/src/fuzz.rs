@@ -43,7 +43,7 @@ pub fn run(root: &Path, seconds: u64, only: Option<&str>) -> Result<()> {
             .arg(format!("-max_total_time={seconds}"))
             .args([
                 // A list of a thousand million nothings, in a few bytes, keeps the reader of Parquet busy for ten seconds.
-                "-timeout=60",
+                "-timeout=120",
                 "-rss_limit_mb=2048",
                 "-max_len=65536",
                 "-verbosity=0",

@@ -231,7 +231,8 @@ pub(crate) async fn visible(
 }
 
 /// The sprints that this person may see.
-#[utoipa::path(get, path = "/api/v1/sprints", responses((status = 200, body = Sprints)))]
+#[utoipa::path(get, path = "/api/v1/sprints", security((), ("token" = []), ("session" = [])),
+    responses((status = 200, body = Sprints), (status = 401, body = Problem)))]
 pub(crate) async fn sprints(
     State(app): State<App>,
     Visitor(person): Visitor,
@@ -259,7 +260,7 @@ pub(crate) async fn sprints(
     security(("token" = []), ("session" = [])), request_body = TakeBody,
     responses((status = 200, body = Assignments), (status = 400, body = Problem),
     (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
-    (status = 413, body = Problem), (status = 503, body = Problem)))]
+    (status = 413, body = Problem)))]
 pub(crate) async fn take(
     State(app): State<App>,
     SignedIn(person): SignedIn,
@@ -320,7 +321,7 @@ pub(crate) async fn take_for(
     security(("token" = []), ("session" = [])), request_body = ResponseBody,
     responses((status = 201, body = Saved), (status = 200, body = Saved), (status = 400, body = Problem),
     (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 410, body = Problem),
-    (status = 413, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    (status = 413, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn respond(
     State(app): State<App>,
     Extension(client): Extension<Client>,
@@ -427,7 +428,7 @@ pub(crate) async fn undo(
 #[utoipa::path(delete, path = "/api/v1/assignments/{id}/response", params(("id" = String, Path)),
     security(("token" = []), ("session" = [])), responses((status = 204), (status = 401, body = Problem),
     (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
-    (status = 410, body = Problem), (status = 503, body = Problem)))]
+    (status = 410, body = Problem)))]
 pub(crate) async fn take_back(
     State(app): State<App>,
     SignedIn(person): SignedIn,
@@ -459,7 +460,8 @@ pub(crate) async fn leaderboard(
 
 /// How far a sprint is.
 #[utoipa::path(get, path = "/api/v1/sprints/{slug}/progress", params(("slug" = String, Path)),
-    responses((status = 200, body = Progress), (status = 404, body = Problem)))]
+    security((), ("token" = []), ("session" = [])), responses((status = 200, body = Progress),
+    (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn progress(
     State(app): State<App>,
     Visitor(person): Visitor,
@@ -490,8 +492,9 @@ pub(crate) async fn progress(
 
 /// The report: for everybody where the organizer opened it or the sprint is closed, else for organizers.
 #[utoipa::path(get, path = "/api/v1/sprints/{slug}/results", params(("slug" = String, Path)),
+    security((), ("token" = []), ("session" = [])),
     responses((status = 200, description = "The report, as `diptych report --json` prints it"),
-    (status = 403, body = Problem), (status = 404, body = Problem)))]
+    (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn results(
     State(app): State<App>,
     Visitor(person): Visitor,

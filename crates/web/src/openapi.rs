@@ -51,18 +51,22 @@ impl Modify for Proofs {
     }
 }
 
-/// Problems have a media type of their own (RFC 9457); and whatever is asked may be asked too often.
+/// Problems have a media type of their own (RFC 9457); whatever is asked may be asked too often, and a call of the API when
+/// its database is away.
 struct Problems;
 
 impl Modify for Problems {
     fn modify(&self, document: &mut OpenApi) {
-        for item in document.paths.paths.values_mut() {
+        for (path, item) in &mut document.paths.paths {
             let mut calls = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
             for call in calls.iter_mut().filter_map(|call| call.as_mut()) {
-                let problem = Ref::from_schema_name("Problem");
-                let content = Content::new(Some(RefOr::Ref(problem)));
-                let too_many = ResponseBuilder::new().content("application/json", content).build();
-                call.responses.responses.entry("429".to_owned()).or_insert(RefOr::T(too_many));
+                let statuses: &[&str] = if path.starts_with("/api/") { &["429", "503"] } else { &["429"] };
+                for status in statuses {
+                    let problem = Ref::from_schema_name("Problem");
+                    let content = Content::new(Some(RefOr::Ref(problem)));
+                    let response = ResponseBuilder::new().content("application/json", content).build();
+                    call.responses.responses.entry((*status).to_owned()).or_insert(RefOr::T(response));
+                }
             }
             for response in calls.into_iter().flatten().flat_map(|call| call.responses.responses.iter_mut()) {
                 if response.0.as_str() < "400" {

@@ -267,7 +267,7 @@ pub(crate) struct ReviewBody {
 #[utoipa::path(post, path = "/api/v1/sprints/{slug}/review", params(("slug" = String, Path)),
     security(("token" = []), ("session" = [])), request_body = ReviewBody, responses((status = 204),
     (status = 400, body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
-    (status = 404, body = Problem), (status = 413, body = Problem), (status = 503, body = Problem)))]
+    (status = 404, body = Problem), (status = 413, body = Problem)))]
 pub(crate) async fn decide(
     State(app): State<App>,
     SignedIn(person): SignedIn,

@@ -131,6 +131,13 @@ fn pictures_may_be_delivered_from_elsewhere_and_the_hub_may_show_the_pages() {
     let held = ada.take(&slug, 1).remove(0);
     let path = held["left"]["url"].as_str().unwrap().strip_prefix("https://cdn.example.org").unwrap();
     assert_eq!(ada.get(path).header("cache-control"), "public, max-age=60, s-maxage=60");
+    assert_eq!(ada.answer(&held, "toxic_content").status, 201);
+    let gone = ada.get(path);
+    assert_eq!(
+        (gone.status, gone.header("cache-control")),
+        (410, "no-store"),
+        "and nobody keeps that it is gone"
+    );
     let policy = ada.get("/").header("content-security-policy").to_owned();
     assert!(policy.contains("img-src 'self' data: https://cdn.example.org;"), "{policy}");
     assert!(policy.contains("frame-ancestors https://huggingface.co;"), "{policy}");
