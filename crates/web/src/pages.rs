@@ -1,5 +1,6 @@
 //! The pages: home, review, classifiers. Each is a template and the plain data that it shows.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use askama::Template;
@@ -290,8 +291,20 @@ pub(crate) async fn review_log(
     let mut all = crate::review::lines(&app, &sprint).await?;
     all.retain(|line| of.content.is_empty() || line.content == of.content);
     let total = all.len() as i64;
-    let shown = total.min(MOST as i64);
-    let lines = all.into_iter().take(MOST).map(|line| ShownLine::of(line, t)).collect();
+    all.truncate(MOST);
+    let shown = all.len() as i64;
+    // A text is known by its hash, which tells nobody what it says.
+    if all.iter().any(|line| line.kind == "text") {
+        let items = diptych_stages::review::items(&sprint.ctx(), None).await?;
+        let texts = items.into_iter().filter(|item| item.kind == "text");
+        let texts: HashMap<String, String> = texts.map(|item| (item.content, item.text)).collect();
+        for line in all.iter_mut().filter(|line| line.kind == "text") {
+            if let Some(text) = texts.get(&line.content) {
+                line.content.clone_from(text);
+            }
+        }
+    }
+    let lines = all.into_iter().map(|line| ShownLine::of(line, t)).collect();
     let title = format!("{} · {}", t.say("log"), sprint.config().sprint.title);
     let frame = Frame::new(title, person.as_ref(), "review").for_reader(&reader);
     let frame = frame.for_moderators(&app, person.as_ref()).await?;

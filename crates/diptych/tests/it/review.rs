@@ -583,6 +583,13 @@ fn so_many_look_at_every_image_and_each_sees_what_is_left_for_them() {
     assert_eq!(decide(&mia, &["f".repeat(64)], "reject", "broken").problem(404), "/problems/not-found");
     let text = json!({"kind": "text", "items": ["nothing"], "verdict": "approve"});
     assert_eq!(mia.post(&path, &text).problem(404), "/problems/not-found");
+    let texts = mia.get(&format!("{path}?kind=text&decision=all")).json();
+    let text = &texts["items"][0];
+    let verdict = json!({"kind": "text", "items": [text["content"]], "verdict": "approve"});
+    assert_eq!(mia.post(&path, &verdict).status, 204);
+    let log = mia.get(&format!("/s/{slug}/review/log")).text();
+    let begins: String = text["text"].as_str().unwrap().chars().take_while(|c| c.is_alphanumeric()).collect();
+    assert!(!begins.is_empty() && log.contains(&format!("approved {begins}")), "not by its hash: {log}");
     for query in ["decision=bogus", "kind=film", "least=abc"] {
         assert_eq!(mia.get(&format!("{path}?{query}")).problem(400), "/problems/bad-request");
     }
