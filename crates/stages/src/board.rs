@@ -65,6 +65,13 @@ pub fn board(sprint: &SprintId, standings: Vec<Standing>) -> (Vec<Place>, Vec<Pl
     (all, of_today)
 }
 
+/// The first so many of final standings, and behind them whoever asks for their name to be shown: thanks are for them, too.
+pub fn to_be_thanked(mut people: Vec<Place>, most: usize) -> Vec<Place> {
+    let behind = people.split_off(most.min(people.len()));
+    people.extend(behind.into_iter().filter(|one| matches!(one.who, Who::Name(_))));
+    people
+}
+
 /// What is shown of each of these counts: rounded down to tens, and then so far that [`ALIKE`] people share it. Those who
 /// are left over at the low end stand with the ones above; where there are fewer people in all, nothing is shown.
 fn shown(counts: &[i64]) -> Vec<Option<i64>> {
@@ -118,6 +125,18 @@ mod tests {
         assert_eq!(all(&[500, 480, 450, 12]), [10; 4]);
         assert_eq!(shown(&[500, 480]), [None, None], "of two, one could be told");
         assert_eq!(shown(&[]), []);
+    }
+
+    #[test]
+    fn who_asks_for_it_is_thanked_by_name() {
+        let names = [Some("Ana"), None, None, None, Some("Ben"), None];
+        let standings = names.iter().zip(0..).map(|(name, place)| standing(*name, 500 - 50 * place, 0));
+        let (people, _) = board(&SprintId::new(), standings.collect());
+        let thanked = to_be_thanked(people.clone(), 2);
+        assert_eq!(thanked.len(), 3);
+        assert_eq!((&thanked[..2], thanked[2].who.clone()), (&people[..2], Who::Name("Ben".to_owned())));
+        assert_eq!(to_be_thanked(people.clone(), 6), people);
+        assert_eq!(to_be_thanked(people.clone(), 10), people);
     }
 
     proptest::proptest! {

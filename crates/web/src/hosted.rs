@@ -11,10 +11,11 @@ use diptych_core::config::{Overrides, SprintConfig};
 use diptych_core::{PersonId, SprintState};
 use diptych_stages::alerts::Alert;
 use diptych_stages::annotators::Figures;
+use diptych_stages::board::to_be_thanked;
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
 use diptych_stages::terms::Terms;
-use diptych_stages::{Ctx, StageError, annotate, open, review, safety};
+use diptych_stages::{Ctx, StageError, annotate, board, open, review, safety};
 use diptych_store::Millis;
 use diptych_store::pairs::Progress;
 use diptych_store::responses::SECOND_THOUGHTS;
@@ -360,13 +361,15 @@ impl HostedSprint {
         let board = async {
             // Who had answered to the end keeps their days in a row.
             let last = if over { ctx.store.last_response(&ctx.sprint).await? } else { None };
-            let most = if over { MOST_FINAL } else { MOST_PLACES };
             let standings = ctx.store.standings(&ctx.sprint, last.unwrap_or(now)).await?;
-            let (mut people, mut today) = diptych_stages::board::board(&ctx.sprint, standings);
-            people.truncate(most);
-            today.truncate(if over { 0 } else { MOST_PLACES });
+            let (mut people, mut today) = board::board(&ctx.sprint, standings);
             if over {
+                people = to_be_thanked(people, MOST_FINAL);
                 people.iter_mut().for_each(|place| place.today = None);
+                today.clear();
+            } else {
+                people.truncate(MOST_PLACES);
+                today.truncate(MOST_PLACES);
             }
             Ok(Board { people, today })
         };
