@@ -9,7 +9,7 @@ address=${DIPTYCH_ADDR:-0.0.0.0:7860}
 if [ "${1:-}" = healthy ]; then
     exec 3<> "/dev/tcp/127.0.0.1/${address##*:}"
     # Over HTTPS of its own this shell cannot ask: that somebody is there has to do.
-    if grep -qs '^ *tls_certificate' diptych.toml sprint.toml; then exit; fi
+    if [ -n "${DIPTYCH_SERVE__TLS_CERTIFICATE:-}" ] || grep -qs '^ *tls_certificate' diptych.toml sprint.toml; then exit; fi
     printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3
     grep -q '^ready' <&3
     exit

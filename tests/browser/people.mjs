@@ -230,6 +230,11 @@ await visitor("Full Browser", wide, async (page, context, complaints) => {
   await page.waitForSelector("#notice:not([hidden])");
   await shown(page);
   await page.keyboard.press("2");
+  // It asks before the page is left.
+  let asked = "";
+  page.once("dialog", (dialog) => { asked = dialog.type(); dialog.dismiss() });
+  await page.goto(base + "/me").catch(() => {});
+  assert.equal(asked, "beforeunload");
   await page.unroute("**/response");
   await counts(page, 2);
   await shown(page);

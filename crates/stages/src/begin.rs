@@ -54,17 +54,29 @@ pub fn write(folder: &Path, sprint_toml: &str) -> Result<()> {
 /// # Errors
 /// As for [`write`].
 pub fn write_with(folder: &Path, sprint_toml: &str, name: &str, prompts: &str) -> Result<()> {
-    write(folder, sprint_toml)?;
     let list = folder.join(name);
-    let at = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| StageError::File { path, source }
-    };
-    std::fs::write(&list, prompts).map_err(at(&list))?;
-    for file in [list, folder.join("sprint.toml"), folder.to_owned()] {
-        std::fs::File::open(&file).and_then(|file| file.sync_all()).map_err(at(&file))?;
+    let file = |path: &Path, source| StageError::File { path: path.display().to_string(), source };
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&list, prompts))
+        .map_err(|source| file(&list, source))?;
+    write(folder, sprint_toml)?;
+    let above = folder.parent().unwrap_or(folder);
+    sync_below(folder)
+        .and_then(|()| std::fs::File::open(above)?.sync_all())
+        .map_err(|source| file(folder, source))
+}
+
+/// What the file of a proposal's prompts is called, by its format.
+pub fn name_of_prompts(format: &str) -> String {
+    format!("prompts.{format}")
+}
+
+fn sync_below(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { sync_below(&path)? } else { std::fs::File::open(&path)?.sync_all()? }
     }
-    Ok(())
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// What somebody would like to begin is looked at before it is kept: its words, and whether its file is what its
@@ -138,7 +150,7 @@ fn flaw_of_words(proposal: &NewProposal) -> Option<Phrase> {
 /// # Errors
 /// [`StageError::Refused`] where what comes of it is no configuration.
 pub fn sprint_toml(proposal: &Proposal, models: &[ModelConfig]) -> Result<String> {
-    let source = format!("prompts.{}", proposal.format);
+    let source = name_of_prompts(&proposal.format);
     let plain = template::sprint_toml(&proposal.slug, "TITLE", &[source]);
     let words = [proposal.title.as_str(), &proposal.question, &proposal.about];
     let text =

@@ -27,8 +27,9 @@ pub(crate) async fn shorten_leases(
 }
 
 impl Store {
-    /// Has skips and reports that were noted while the clock was ahead be of now: a skip would else keep its pair from that
-    /// person, and a report that was ended keep the pair from the moderators, until then.
+    /// Has skips, reports and reviews that were noted while the clock was ahead be of now: a skip would else keep its pair
+    /// from that person, and a report that was ended keep the pair from the moderators, until then. Reviews and ends come
+    /// before what is open, so that somebody looks once more rather than not at all.
     ///
     /// # Errors
     /// Where the database fails.
@@ -37,8 +38,9 @@ impl Store {
             Box::pin(async move {
                 for query in [
                     "UPDATE assignments SET ended_at = $1 WHERE state = 'skipped' AND ended_at > $2",
-                    "UPDATE reports SET ended_at = $1 WHERE ended_at > $2",
+                    "UPDATE reports SET ended_at = $1 - 1 WHERE ended_at > $2",
                     "UPDATE reports SET created_at = $1 WHERE created_at > $2",
+                    "UPDATE reviews SET created_at = $1 - 1 WHERE created_at > $2",
                 ] {
                     sqlx::query(query).bind(now).bind(now + AHEAD).execute(&mut *connection).await?;
                 }

@@ -124,17 +124,24 @@ struct KnownIn {
 
 /// The sprints in which there is something of the person `$1`.
 fn sprints_of_person() -> String {
-    // Answers have a pseudonym, and reports came as answers. Of assignments only those that an index finds.
+    // Answers have a pseudonym, and reports came as answers. Of assignments those that an index finds, each by its own.
     let tables =
         ["pseudonyms", "consents", "roles", "checks", "exclusions", "reviews", "settings", "announcements"];
     let names =
         |table| format!("EXISTS (SELECT 1 FROM {table} t WHERE t.sprint = sprints.id AND t.person = $1) OR ");
+    let shown = |states| {
+        format!(
+            "EXISTS (SELECT 1 FROM assignments t WHERE t.sprint = sprints.id AND t.person = $1 AND {states})"
+        )
+    };
     format!(
         "SELECT sprints.id, slug, pseudonym, named, role FROM sprints LEFT JOIN pseudonyms \
          ON pseudonyms.sprint = sprints.id AND pseudonyms.person = $1 \
-         LEFT JOIN roles ON roles.sprint = sprints.id AND roles.person = $1 WHERE {}EXISTS (SELECT 1 FROM assignments t \
-         WHERE t.sprint = sprints.id AND t.person = $1 AND t.state = 'skipped') ORDER BY slug",
-        tables.map(names).concat()
+         LEFT JOIN roles ON roles.sprint = sprints.id AND roles.person = $1 WHERE {}{} ORDER BY slug",
+        tables.map(names).concat(),
+        ["t.state = 'skipped'", "t.state = 'open'", "t.state IN ('expired', 'withdrawn')"]
+            .map(shown)
+            .join(" OR ")
     )
 }
 
@@ -163,13 +170,16 @@ fn own_response(row: &sqlx::any::AnyRow) -> Result<OwnResponse> {
 }
 
 /// What the person `$2` did in the sprint `$1` but answer, and what they were shown and did not answer. A check that was
-/// skipped is a skip like any other; one that was reported is two reports, of which one is told before the sprint is over, also where it was taken back.
+/// skipped is a skip like any other; one that was reported is two reports, of which one is told before the sprint is over,
+/// also where it was taken back.
 const DEEDS: &str = "SELECT 'skip' AS what, prompt AS about, '' AS says, ended_at AS at FROM assignments \
     JOIN pairs ON pairs.id = assignments.pair WHERE assignments.sprint = $1 AND person = $2 AND state = 'skipped' \
     UNION ALL SELECT 'skip', prompt, '', ended_at FROM checks JOIN pairs ON pairs.id = checks.pair \
     WHERE checks.sprint = $1 AND person = $2 AND state = 'skipped' \
-    UNION ALL SELECT 'shown', prompt, '', assignments.created_at FROM pairs JOIN assignments ON assignments.pair = pairs.id \
-    AND assignments.person = $2 AND state IN ('open', 'expired', 'withdrawn') WHERE pairs.sprint = $1 \
+    UNION ALL SELECT 'shown', prompt, '', assignments.created_at FROM assignments JOIN pairs ON pairs.id = assignments.pair \
+    WHERE assignments.sprint = $1 AND person = $2 AND state = 'open' \
+    UNION ALL SELECT 'shown', prompt, '', assignments.created_at FROM assignments JOIN pairs ON pairs.id = assignments.pair \
+    WHERE assignments.sprint = $1 AND person = $2 AND state IN ('expired', 'withdrawn') \
     UNION ALL SELECT 'shown', prompt, '', checks.created_at FROM checks JOIN pairs ON pairs.id = checks.pair \
     WHERE checks.sprint = $1 AND person = $2 AND state IN ('open', 'expired', 'withdrawn') \
     UNION ALL SELECT 'report', prompt, state, reports.created_at FROM reports JOIN pairs ON pairs.id = reports.pair \

@@ -224,18 +224,21 @@ impl Store {
                 if made.rows_affected() == 0 || !decide(connection, &proposal.id, "accepted", &note, now).await? {
                     return Ok(None);
                 }
-                let proofs: i64 = sqlx::query_scalar(
+                let (proofs, invited): (i64, i64) = sqlx::query_as(
                     "SELECT (SELECT COUNT(*) FROM identities WHERE person = $1) + \
-                     (SELECT COUNT(*) FROM tokens WHERE person = $1) + \
+                     (SELECT COUNT(*) FROM tokens WHERE person = $1), \
                      (SELECT COUNT(*) FROM people WHERE id = $1 AND kind = 'invited')",
                 )
                 .bind(&proposal.person)
                 .fetch_one(&mut *connection)
                 .await?;
                 let mut roles = vec![(organizer.as_str(), "organizer")];
-                if proofs > 0 && proposal.person != organizer.as_str() {
+                if proofs + invited > 0 && proposal.person != organizer.as_str() {
                     roles.push((&proposal.person, "moderator"));
-                    crate::people::sign_out(&mut *connection, &proposal.person, "").await?;
+                    // A name alone may have begun a session of theirs, but where they were invited: that is their only one.
+                    if invited == 0 {
+                        crate::people::sign_out(&mut *connection, &proposal.person, "").await?;
+                    }
                 }
                 for (person, role) in roles {
                     sqlx::query("INSERT INTO roles (person, sprint, role) VALUES ($1, $2, $3)")

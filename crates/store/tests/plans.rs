@@ -236,6 +236,18 @@ async fn nobody_waits_for_a_walk_through_a_sprint() {
     }
     assert!(walks.is_empty(), "{walks:#?}");
 
+    // Nor does who asks what is kept of them.
+    statements.taken();
+    store.own_data(ana, now).await.unwrap();
+    for statement in statements.taken().iter().filter(|seen| seen.starts_with("SELECT")) {
+        for step in plan(folder.path(), statement).await {
+            let of_crowds =
+                ["pairs", "assignments", "responses", "checks"].iter().any(|table| step.contains(table));
+            let walks = !goes_by_keys(&step) || step.contains("pairs_of_prompt");
+            assert!(!of_crowds || !walks, "{step}, for {statement}");
+        }
+    }
+
     statements.taken();
     store.answer_counts(sprint).await.unwrap();
     store.given_since(sprint, [NOW; 3]).await.unwrap();

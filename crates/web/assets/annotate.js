@@ -283,7 +283,9 @@ function undo() {
 /// It stays with this tab over a reload.
 function remember(pairs) {
   past = pairs.slice(-KEPT);
-  put(sessionStorage, pastKey, JSON.stringify(past.map(({ assignment, at }) => ({ assignment, at }))));
+  const text = JSON.stringify(past.map(({ assignment, at }) => ({ assignment, at })));
+  // Rather none than an older one.
+  if (!put(sessionStorage, pastKey, text)) sessionStorage.removeItem(pastKey);
   button("undo").disabled = past.length === 0 || Boolean(current?.practice);
 }
 function forget(id) { remember(past.filter((pair) => pair.assignment.id !== id)) }

@@ -61,7 +61,7 @@ export function openOutbox(name, isMe, heard) {
     for (;;) {
       const other = sender();
       if (!other || other.until < Date.now()) {
-        // Where there is no room to say so, two may send: the server takes it once.
+        // Where there is no room to say so, two tabs may send: the server takes the same answer once.
         if (!claim()) break;
         await sleep(50);
         if (sender()?.me === me) break;
@@ -69,7 +69,7 @@ export function openOutbox(name, isMe, heard) {
       await sleep(200);
     }
     const more = setInterval(claim, HOLD / 3);
-    try { return await work() } finally { clearInterval(more); localStorage.removeItem(place) }
+    try { return await work() } finally { clearInterval(more); if (sender()?.me === me) localStorage.removeItem(place) }
   }
 
   const sleep = (ms) => new Promise((resume) => { setTimeout(resume, ms); wake = resume });

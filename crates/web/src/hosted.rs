@@ -11,7 +11,6 @@ use diptych_core::config::{Overrides, SprintConfig};
 use diptych_core::{PersonId, SprintState};
 use diptych_stages::alerts::Alert;
 use diptych_stages::annotators::Figures;
-use diptych_stages::board::to_be_thanked;
 use diptych_stages::results::Report;
 use diptych_stages::review::{Reviewer, Word};
 use diptych_stages::terms::Terms;
@@ -364,7 +363,7 @@ impl HostedSprint {
             let standings = ctx.store.standings(&ctx.sprint, last.unwrap_or(now)).await?;
             let (mut people, mut today) = board::board(&ctx.sprint, standings);
             if over {
-                people = to_be_thanked(people, MOST_FINAL);
+                people = board::to_be_thanked(people, MOST_FINAL);
                 people.iter_mut().for_each(|place| place.today = None);
                 today.clear();
             } else {

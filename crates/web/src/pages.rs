@@ -224,6 +224,14 @@ struct ShownLine {
     why: String,
 }
 
+/// So many characters of a text say which one it is.
+const BEGINNING: usize = 60;
+
+fn beginning(text: &str) -> String {
+    let begins: String = text.chars().take(BEGINNING).collect();
+    if begins.len() < text.len() { format!("{begins}…") } else { begins }
+}
+
 impl ShownLine {
     fn of(line: LogLine, t: &'static Texts) -> Self {
         let reason = t.reason(&line.reason).to_owned();
@@ -247,6 +255,7 @@ impl ShownLine {
             },
             content: match line.content.strip_prefix(THRESHOLD_OF).filter(|_| line.kind == "setting") {
                 Some(classifier) => t.fill("log_threshold", [("classifier", classifier)]),
+                None if line.kind == "text" => beginning(&line.content),
                 None => line.content,
             },
         }

@@ -322,7 +322,7 @@ async fn accept(app: &App, organizer: &Person, proposal: &Proposal, note: &str) 
     let prompts = app.store().prompts_of_proposal(&proposal.id).await?;
     // Of this attempt alone: somebody else may be accepting it at the same moment.
     let part = server.join(format!(".{}-{:08x}.part", proposal.id, rand::random::<u32>()));
-    let file = format!("prompts.{}", proposal.format);
+    let file = begin::name_of_prompts(&proposal.format);
     let build = {
         let part = part.clone();
         // On the disk before the row says that it is accepted, which keeps the prompts no longer.
@@ -343,7 +343,8 @@ async fn accept(app: &App, organizer: &Person, proposal: &Proposal, note: &str) 
         return Err(if waits { taken() } else { Problem::not_found("No such proposal waits any more.") });
     }
     if let Err(error) = tokio::fs::rename(&part, &folder).await
-        && !tokio::fs::try_exists(folder.join("sprint.toml")).await.unwrap_or(false)
+        // Another server that was just started may have done so.
+        && tokio::fs::try_exists(&part).await.unwrap_or(true)
     {
         tracing::error!(%error, from = %part.display(), to = %folder.display(), "rename this folder by hand");
         return Err(Problem::internal(
@@ -368,10 +369,13 @@ pub(crate) async fn finish_accepted(app: &App) -> Result<(), Problem> {
         let Some((id, _)) = id.and_then(|id| id.rsplit_once('-')) else { continue };
         let Some(proposal) = app.store().proposal(id).await? else { continue };
         let (part, folder) = (entry.path(), server.join(&proposal.slug));
-        if proposal.state != "accepted" || tokio::fs::try_exists(&folder).await.unwrap_or(true) {
+        let is_whole = part.join("sprint.toml").is_file()
+            && part.join(begin::name_of_prompts(&proposal.format)).is_file();
+        if proposal.state != "accepted" || !is_whole || tokio::fs::try_exists(&folder).await.unwrap_or(true) {
             continue;
         }
         match tokio::fs::rename(&part, &folder).await {
+            Err(_) if !tokio::fs::try_exists(&part).await.unwrap_or(true) => {}
             Ok(()) => tracing::warn!(slug = proposal.slug, "an accepted proposal got its folder late"),
             Err(error) => {
                 tracing::error!(%error, from = %part.display(), to = %folder.display(), "rename this folder by hand");

@@ -400,6 +400,7 @@ mod tests {
             "overlap_range",
         ];
         let built = [ANNOTATE.built, REVIEW.built, &own].concat();
+        assert!(REVIEW.texts[0].contains(&format!("\"{LEFT}\"")), "who left is known by that name");
         for name in languages()[0].words.keys() {
             let is_built = built.iter().any(|start| name.starts_with(start));
             assert!(used.contains(name.as_str()) || is_built, "nothing says {name}");

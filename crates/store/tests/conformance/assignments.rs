@@ -3,11 +3,11 @@
 use diptych_core::{Choice, Side};
 use diptych_store::assignments::{Held, Take, Taken};
 use diptych_store::pairs::Logs;
-use diptych_store::responses::Responded;
+use diptych_store::responses::{Responded, TakenBack};
 use diptych_store::{EVERY_PROMPT, Millis, Store};
 use futures::future::join_all;
 
-use crate::sample::{COOLDOWN, LEASE, MINUTE, NOW, Scene, audit, pair, respond, take};
+use crate::sample::{COOLDOWN, LEASE, MINUTE, NOW, Scene, audit, everything_in, pair, respond, take};
 
 fn prompts(held: &[Held]) -> Vec<&str> {
     held.iter().map(|held| held.prompt.as_str()).collect()
@@ -133,7 +133,15 @@ pub async fn what_was_skipped_while_the_clock_was_ahead_cools_down(store: &Store
     assert_eq!(scene.respond(&scene.ana, &held, Choice::Skip, ahead).await, Responded::Recorded);
     let later = NOW + COOLDOWN;
     assert_eq!(scene.take(&scene.ana, 1, later).await.held, []);
+    let bens = scene.take_one(&scene.ben, ahead).await;
+    assert_eq!(scene.respond(&scene.ben, &bens, Choice::ToxicContent, ahead).await, Responded::Recorded);
     store.set_back(NOW).await.unwrap();
+    assert_eq!(
+        everything_in(store, "SELECT CAST(created_at AS TEXT) FROM reports").await.trim(),
+        NOW.to_string()
+    );
+    assert_eq!(scene.take_back(&scene.ben, &bens, ahead).await, TakenBack::Open);
+    assert_eq!(scene.respond(&scene.ben, &bens, Choice::Skip, NOW).await, Responded::Recorded);
     assert_eq!(scene.take(&scene.ana, 1, later - 1).await.held, []);
     assert_eq!(scene.take(&scene.ana, 1, later).await.held.len(), 1);
 }

@@ -73,7 +73,8 @@ conformance! {
     sprints:
         a_sprint_is_found_by_its_slug,
         a_stage_mark_is_replaced_by_the_next,
-        so_many_proposals_wait_and_no_more;
+        so_many_proposals_wait_and_no_more,
+        an_invited_author_moderates_and_stays;
     prompts:
         an_index_is_given_once,
         a_changed_text_is_to_be_cleaned_again,

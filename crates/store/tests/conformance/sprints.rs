@@ -1,6 +1,6 @@
 //! Sprints and stage marks.
 
-use diptych_core::{Name, PersonId, Stage};
+use diptych_core::{Name, PersonId, Role, Stage};
 use diptych_store::Store;
 use diptych_store::people::PersonKind;
 use diptych_store::proposals::{MOST, MOST_OF_ONE, NewProposal, Proposed};
@@ -48,6 +48,35 @@ pub async fn so_many_proposals_wait_and_no_more(store: &Store) {
     assert!(store.decline_proposal(&first.id, "", NOW).await.unwrap());
     assert_eq!(propose(1000, 1).await, Proposed::SlugWaits);
     assert_eq!(propose(1000, 1000).await, Proposed::Waiting);
+}
+
+pub async fn an_invited_author_moderates_and_stays(store: &Store) {
+    let person = async |name: &str, kind| store.person(&named(name), kind, NOW).await.unwrap().id;
+    let organizer = person("Org", PersonKind::Person).await;
+    for (name, kind, is_moderator) in [("Ina", PersonKind::Invited, true), ("Ned", PersonKind::Person, false)]
+    {
+        let author = person(name, kind).await;
+        store.add_session(&author, name, NOW + 1000).await.unwrap();
+        let slug = name.to_lowercase();
+        let proposal = NewProposal {
+            person: author.clone(),
+            slug: slug.clone(),
+            title: "Birds".to_owned(),
+            question: "Which bird?".to_owned(),
+            about: String::new(),
+            format: "txt".to_owned(),
+            prompts: "a heron".to_owned(),
+            prompt_count: 1,
+            models: Vec::new(),
+        };
+        assert_eq!(store.propose(proposal, NOW).await.unwrap(), Proposed::Waiting);
+        let waiting = store.waiting_proposals().await.unwrap().remove(0);
+        let sprint = store.accept_proposal(&waiting, &organizer, "", NOW).await.unwrap().unwrap();
+        let role = store.role(&sprint, &author).await.unwrap();
+        assert_eq!(role == Role::Moderator, is_moderator, "{name}");
+        let still = store.person_of_session(name, NOW).await.unwrap();
+        assert_eq!(still.map(|person| person.id), Some(author), "it is the only way in that there is");
+    }
 }
 
 pub async fn a_stage_mark_is_replaced_by_the_next(store: &Store) {
