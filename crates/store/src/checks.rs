@@ -15,6 +15,7 @@ use sqlx::AssertSqlSafe;
 use crate::assignments::{Held, Take};
 use crate::reports;
 use crate::responses::{Respond, Responded, SECOND_THOUGHTS, TakenBack, is_over};
+use crate::standings::COUNTS;
 use crate::{
     Connection, Millis, Result, Store, any, padded_rows, padded_with, places, rows_as_one, rows_at_once,
     rows_in, value_rows,
@@ -109,9 +110,12 @@ pub(crate) async fn draw<'t>(
     draw: CheckDraw,
     id: &AssignmentId,
 ) -> Result<Option<NewCheck<'t>>> {
-    let query = "SELECT COUNT(*) FROM (SELECT id FROM responses WHERE sprint = $1 AND person = $2 \
-                 AND state = 'submitted' AND created_at >= $3 LIMIT $4) AS given";
-    let query = sqlx::query_scalar(query).bind(take.sprint.as_str()).bind(take.person.as_str());
+    let query = format!(
+        "SELECT COUNT(*) FROM (SELECT id FROM responses WHERE sprint = $1 AND person = $2 \
+         AND {COUNTS} AND created_at >= $3 LIMIT $4) AS given"
+    );
+    let query =
+        sqlx::query_scalar(AssertSqlSafe(query)).bind(take.sprint.as_str()).bind(take.person.as_str());
     let today = take.now - take.now.rem_euclid(DAY);
     let answers: i64 = query.bind(today).bind(draw.after).fetch_one(&mut *connection).await?;
     if answers < draw.after {

@@ -5,6 +5,7 @@ use diptych_core::{Name, PersonId, Role, SprintId};
 use sha2::{Digest, Sha256};
 use sqlx::AssertSqlSafe;
 
+use crate::standings::COUNTS;
 use crate::{Connection, Millis, Result, Store, StoreError, TOGETHER, padded_rows, padded_with};
 
 /// A person.
@@ -268,12 +269,12 @@ impl Store {
     /// # Errors
     /// Where the database fails.
     pub async fn people(&self, sprint: &SprintId) -> Result<Vec<PersonSummary>> {
-        Ok(sqlx::query_as(
+        Ok(sqlx::query_as(AssertSqlSafe(format!(
             "SELECT name, kind, \
              COALESCE((SELECT role FROM roles WHERE person = people.id AND sprint = $1), 'annotator') AS role, \
-             (SELECT COUNT(*) FROM responses WHERE person = people.id AND sprint = $1 AND state = 'submitted') \
-             AS responses FROM people WHERE kind <> 'gone' ORDER BY handle",
-        )
+             (SELECT COUNT(*) FROM responses WHERE person = people.id AND sprint = $1 AND {COUNTS}) \
+             AS responses FROM people WHERE kind <> 'gone' ORDER BY handle"
+        )))
         .bind(sprint.as_str())
         .fetch_all(self.readers())
         .await?)
