@@ -41,14 +41,8 @@ pub fn run(root: &Path, seconds: u64, only: Option<&str>) -> Result<()> {
             .arg(root.join("fuzz").join("corpus").join(name))
             .arg(format!("-artifact_prefix={}/{name}-", failures.display()))
             .arg(format!("-max_total_time={seconds}"))
-            .args([
-                // A list of a thousand million nothings, in a few bytes, keeps the reader of Parquet busy for ten seconds.
-                "-timeout=120",
-                "-rss_limit_mb=2048",
-                "-max_len=65536",
-                "-verbosity=0",
-                "-print_final_stats=1",
-            ]);
+            .args(limits(name))
+            .args(["-max_len=65536", "-verbosity=0", "-print_final_stats=1"]);
         let output =
             fuzz.stdin(Stdio::null()).output().with_context(|| format!("{fuzz:?} cannot be started"))?;
         // What libFuzzer tells on the way is long.
@@ -70,6 +64,15 @@ pub fn run(root: &Path, seconds: u64, only: Option<&str>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// How long one input may take, and how much memory. The reader of Parquet believes what a few bytes say: a list of a
+/// thousand million nothings keeps it busy for ten seconds, and it makes room of some gigabytes for what is not there.
+fn limits(target: &str) -> [&'static str; 2] {
+    match target {
+        "columns" => ["-timeout=120", "-rss_limit_mb=6144"],
+        _ => ["-timeout=10", "-rss_limit_mb=2048"],
+    }
 }
 
 /// The platform that this is built on, as rustc names it.
