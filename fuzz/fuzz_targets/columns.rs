@@ -4,13 +4,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use diptych_columns::rows;
 use libfuzzer_sys::fuzz_target;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Encoding;
+use parquet::column::page::PageReader;
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::SerializedPageReader;
 
 /// A small file can say that it has as many rows as it likes, all of them nothing; more of them show nothing new.
 const MOST: usize = 100_000;
@@ -32,11 +35,12 @@ fn forgive_readers() {
 /// 49955). These are left out here.
 fn ends_programs(bytes: Bytes) -> bool {
     let look = || -> Result<bool, ParquetError> {
-        let file = SerializedFileReader::new(bytes)?;
-        for group in 0..file.num_row_groups() {
-            let group = file.get_row_group(group)?;
-            for column in 0..group.num_columns() {
-                let mut pages = group.get_column_page_reader(column)?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let file = ArrowReaderMetadata::load(&bytes, options)?;
+        for group in file.metadata().row_groups() {
+            for column in group.columns() {
+                let (bytes, rows) = (Arc::new(bytes.clone()), group.num_rows() as usize);
+                let Ok(mut pages) = SerializedPageReader::new(bytes, column, rows, None) else { continue };
                 while let Ok(Some(page)) = pages.get_next_page() {
                     if matches!(
                         page.encoding(),
