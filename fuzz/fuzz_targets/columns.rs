@@ -30,10 +30,10 @@ fn forgive_readers() {
     }));
 }
 
-/// Whether a page has an encoding whose decoder makes room for as many values as the page says, which may be more than any
-/// memory has: that ends a program at once, and nobody can catch it (parquet 59.3.2; Arrow in C++ has the same, its issue
-/// 49955). These are left out here.
-fn ends_programs(bytes: Bytes) -> bool {
+/// Whether a page costs more than it can show. Of some encodings the decoder makes room for as many values as the page says,
+/// which may be more than any memory has: that ends a program at once, and nobody can catch it (parquet 59.3.2; Arrow in
+/// C++ has the same, its issue 49955). Of others a page of a few bytes may say that it has thousands of millions.
+fn costs_too_much(bytes: Bytes) -> bool {
     let look = || -> Result<bool, ParquetError> {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let file = ArrowReaderMetadata::load(&bytes, options)?;
@@ -57,7 +57,7 @@ fn ends_programs(bytes: Bytes) -> bool {
 }
 
 fuzz_target!(init: forgive_readers(), |bytes: &[u8]| {
-    if ends_programs(Bytes::copy_from_slice(bytes)) {
+    if costs_too_much(Bytes::copy_from_slice(bytes)) {
         return;
     }
     let rows = match rows(Bytes::copy_from_slice(bytes), Path::new("file.parquet"), "prompt") {
