@@ -2,9 +2,12 @@
 //!
 //! A crate of its own, so that it can be fuzzed without all that queries need.
 
+mod bounds;
+
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, StringArray};
@@ -12,10 +15,10 @@ use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{ArrowError, DataType};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::reader::ChunkReader;
+use parquet::file::reader::{ChunkReader, Length};
 
 /// Why a column could not be read. The messages name the column, the caller names the file in front.
 #[derive(Debug, thiserror::Error)]
@@ -82,9 +85,11 @@ pub fn rows(file: impl ChunkReader + 'static, path: &Path, column: &str) -> Resu
     let broken = |source| SourceError::Broken { path: path.to_owned(), source };
     // What Arrow adds tells no more than the schema of Parquet itself: any text is read as text.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let builder = guarded(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
-        .unwrap_or_else(|| Err(ParquetError::General(GAVE_UP.to_owned())))
-        .map_err(broken)?;
+    let file = Arc::new(file);
+    let load =
+        || bounds::footer(file.as_ref()).and_then(|()| ArrowReaderMetadata::load(file.as_ref(), options));
+    let metadata = guarded(load).unwrap_or_else(gave_up).map_err(broken)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Shared(Arc::clone(&file)), metadata);
     let Ok(place) = builder.schema().index_of(column) else {
         let there = builder.schema().fields().iter().map(|field| format!("`{}`", field.name()));
         return Err(SourceError::NoColumn {
@@ -97,16 +102,44 @@ pub fn rows(file: impl ChunkReader + 'static, path: &Path, column: &str) -> Resu
         return Err(SourceError::NotText { column: column.to_owned(), kind });
     }
     let mask = ProjectionMask::roots(builder.parquet_schema(), [place]);
+    let leaf =
+        (0..builder.parquet_schema().num_columns()).find(|leaf| mask.leaf_included(*leaf)).unwrap_or(0);
+    let looked_at = guarded(|| bounds::pages(&file, builder.metadata(), leaf)).unwrap_or_else(gave_up);
+    looked_at.map_err(broken)?;
     let reader = guarded(|| builder.with_projection(mask).with_batch_size(BATCH).build())
-        .unwrap_or_else(|| Err(ParquetError::General(GAVE_UP.to_owned())))
+        .unwrap_or_else(gave_up)
         .map_err(broken)?;
     Ok(ColumnRows { path: path.to_owned(), reader, batch: None, next: 0, row: 0, ended: false })
 }
 
 const GAVE_UP: &str = "its reader gave up";
 
-/// Runs a reader that panics on some damaged files (arrow-ipc and parquet 59.3.2: `fuzz/corpus`); none where it did. Of
-/// pages in the encodings of differences it believes any count, and one that no memory has room for ends the program.
+fn gave_up<T>() -> Result<T, ParquetError> {
+    Err(ParquetError::General(GAVE_UP.to_owned()))
+}
+
+/// A file that is looked through first, and then read.
+struct Shared<R>(Arc<R>);
+
+impl<R: ChunkReader> Length for Shared<R> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl<R: ChunkReader> ChunkReader for Shared<R> {
+    type T = R::T;
+
+    fn get_read(&self, start: u64) -> Result<R::T, ParquetError> {
+        self.0.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// Runs a reader that panics on some damaged files (arrow-ipc and parquet 59.3.2: `fuzz/corpus`); none where it did.
 fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
     // What a reader leaves half-done is dropped with it, or read no more.
     std::panic::catch_unwind(AssertUnwindSafe(read)).ok()
