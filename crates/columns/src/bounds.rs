@@ -230,3 +230,71 @@ impl<'b> Thrift<'b> {
 fn zigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{RecordBatch, StringArray};
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::{WriterProperties, WriterVersion};
+
+    use super::*;
+
+    /// A file of one column `prompt`, in this encoding.
+    fn file(texts: &StringArray, encoding: Encoding, version: WriterVersion) -> Bytes {
+        let batch = RecordBatch::try_from_iter([("prompt", Arc::new(texts.clone()) as _)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_writer_version(version)
+            .set_dictionary_enabled(false)
+            .set_encoding(encoding)
+            .set_data_page_row_count_limit(300);
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties.build())).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes.into()
+    }
+
+    #[test]
+    fn whole_files_claim_no_more_than_there_is_in_whatever_encoding() {
+        let some =
+            |row: usize| (row % 7 != 3).then(|| format!("{} a heron, {row}", "very ".repeat(row % 40)));
+        for count in [0, 1, 2, 129, 5000] {
+            let texts: StringArray = (0..count).map(some).collect();
+            for encoding in [Encoding::PLAIN, Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY] {
+                for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+                    let file = file(&texts, encoding, version);
+                    let rows = crate::rows(file, std::path::Path::new("f.parquet"), "prompt").unwrap();
+                    let rows: Vec<Option<String>> = rows.map(|row| row.unwrap().1).collect();
+                    assert_eq!(
+                        rows,
+                        (0..count).map(some).collect::<Vec<_>>(),
+                        "{count} {encoding} {version:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_is_held_against_what_there_is() {
+        // A block of 128 in 4 parts, 3 values, the first one 5; the second and third differ by nothing.
+        let three = [128, 1, 4, 3, 10, 0, 0, 0, 0, 0];
+        assert_eq!(Thrift(&three).differences(3), Some(()));
+        assert_eq!(Thrift(&three).differences(2), None, "more than the page says");
+        assert_eq!(Thrift(&three[..7]).differences(3), None, "its data break off");
+        for (header, fits) in [
+            // Field 1, a list of two structs of nothing; of three, which are not there.
+            (&[0x19, 0x2c, 0, 0, 0][..], true),
+            (&[0x19, 0x3c, 0, 0, 0], false),
+            // A list of many truths; a text that is longer than the rest.
+            (&[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0], false),
+            (&[0x18, 0x7f, b'a', 0], false),
+            (&[0x18, 0x01, b'a', 0], true),
+        ] {
+            assert_eq!(Thrift(header).structure(DEPTH, &mut |_, _| ()).is_some(), fits, "{header:?}");
+        }
+        let deep = [[0x1c; 40], [0; 40]].concat();
+        assert_eq!(Thrift(&deep).structure(DEPTH, &mut |_, _| ()), None);
+    }
+}
