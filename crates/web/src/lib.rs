@@ -332,23 +332,23 @@ mod tests {
         assert_eq!(app.pulse().errors(), 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_changes_something_has_its_time_and_what_only_asks_has_none() {
         async fn slow() -> &'static str {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(LONGEST_REQUEST).await;
             "done"
         }
-        let asked = async |method: Method, longest: u64| {
-            let longest = Duration::from_millis(longest);
+        let asked = async |method: Method, longest: Duration| {
             let router =
                 Router::new().fallback(slow).layer(middleware::from_fn_with_state(longest, within_time));
             let request = Request::builder().method(method).uri("/").body(Body::empty()).unwrap();
             let response = router.oneshot(request).await.unwrap();
             (response.status(), to_bytes(response.into_body(), 1 << 20).await.unwrap())
         };
-        assert_eq!(asked(Method::GET, 1).await, (StatusCode::OK, "done".into()));
-        assert_eq!(asked(Method::PUT, 60_000).await, (StatusCode::OK, "done".into()));
-        let (status, body) = asked(Method::PUT, 1).await;
+        let (less, more) = (LONGEST_REQUEST / 2, LONGEST_REQUEST * 2);
+        assert_eq!(asked(Method::GET, less).await, (StatusCode::OK, "done".into()));
+        assert_eq!(asked(Method::PUT, more).await, (StatusCode::OK, "done".into()));
+        let (status, body) = asked(Method::PUT, less).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(String::from_utf8_lossy(&body).contains("try again"), "{body:?}");
     }

@@ -29,17 +29,16 @@ pub fn run(folder: &Path, prompts: &[PathBuf], template: Template) -> Result<()>
     let slug = slug_of(&name);
     let title = title_of(&slug);
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let sources: Vec<String> =
+    let mut sources: Vec<String> =
         prompts.iter().map(|prompts| source(prompts, folder)).collect::<Result<_>>()?;
     let own = ["prompts.jsonl", "prompts.txt"].into_iter().find(|name| folder.join(name).exists());
-    let (sources, examples) = match (sources.is_empty(), own) {
-        (false, _) => (sources, false),
-        (true, Some(own)) => (vec![own.to_owned()], false),
-        (true, None) => (vec!["prompts.txt".to_owned()], true),
-    };
+    let examples = sources.is_empty() && own.is_none();
     if examples {
         let list = folder.join("prompts.txt");
         std::fs::write(&list, PROMPTS).with_context(|| format!("{} cannot be written", list.display()))?;
+    }
+    if sources.is_empty() {
+        sources.push(own.unwrap_or("prompts.txt").to_owned());
     }
     let plain = template::sprint_toml(&slug, &title, &sources);
     let text = match template {

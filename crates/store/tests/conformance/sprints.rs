@@ -17,20 +17,23 @@ pub async fn a_sprint_is_found_by_its_slug(store: &Store) {
     assert_ne!(store.sprint("fish", NOW).await.unwrap(), one);
 }
 
+fn proposal(person: PersonId, slug: &str) -> NewProposal {
+    NewProposal {
+        person,
+        slug: slug.to_owned(),
+        title: "Birds".to_owned(),
+        question: "Which bird?".to_owned(),
+        about: String::new(),
+        format: "txt".to_owned(),
+        prompts: "a heron".to_owned(),
+        prompt_count: 1,
+        models: Vec::new(),
+    }
+}
+
 pub async fn so_many_proposals_wait_and_no_more(store: &Store) {
     let propose_as = async |person: PersonId, number: i64| {
-        let proposal = NewProposal {
-            person,
-            slug: format!("sprint-{number}"),
-            title: "Birds".to_owned(),
-            question: "Which bird?".to_owned(),
-            about: String::new(),
-            format: "txt".to_owned(),
-            prompts: "a heron".to_owned(),
-            prompt_count: 1,
-            models: Vec::new(),
-        };
-        store.propose(proposal, NOW).await.unwrap()
+        store.propose(proposal(person, &format!("sprint-{number}")), NOW).await.unwrap()
     };
     let propose = async |person: i64, number: i64| {
         let person =
@@ -57,18 +60,7 @@ pub async fn an_invited_author_moderates_and_stays(store: &Store) {
     {
         let author = person(name, kind).await;
         store.add_session(&author, name, NOW + 1000).await.unwrap();
-        let slug = name.to_lowercase();
-        let proposal = NewProposal {
-            person: author.clone(),
-            slug: slug.clone(),
-            title: "Birds".to_owned(),
-            question: "Which bird?".to_owned(),
-            about: String::new(),
-            format: "txt".to_owned(),
-            prompts: "a heron".to_owned(),
-            prompt_count: 1,
-            models: Vec::new(),
-        };
+        let proposal = proposal(author.clone(), &name.to_lowercase());
         assert_eq!(store.propose(proposal, NOW).await.unwrap(), Proposed::Waiting);
         let waiting = store.waiting_proposals().await.unwrap().remove(0);
         let sprint = store.accept_proposal(&waiting, &organizer, "", NOW).await.unwrap().unwrap();
