@@ -27,7 +27,7 @@ pub(crate) fn footer(file: &impl ChunkReader) -> Result<()> {
     let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
     let Some(start) = end.checked_sub(length) else { return Ok(()) };
     let footer = file.get_bytes(start, length as usize)?;
-    Thrift(&footer).structure(DEPTH, &mut |_, _| ()).ok_or_else(|| claims("its footer"))
+    Thrift(&footer).structure(&[], DEPTH, &mut |_, _| ()).ok_or_else(|| claims("its footer"))
 }
 
 /// Looks through the pages of one column, which has no levels of repetition.
@@ -68,7 +68,7 @@ fn headers(file: &impl ChunkReader, chunk: &ColumnChunkMetaData) -> Result<()> {
         let (mut unpacked, mut packed) = (0, 0);
         let mut thrift = Thrift(&header);
         thrift
-            .structure(DEPTH, &mut |field, number| match field {
+            .structure(PAGE_HEADER, DEPTH, &mut |field, number| match field {
                 2 => unpacked = number,
                 3 => packed = number,
                 _ => {}
@@ -106,6 +106,24 @@ fn values_fit(page: &Page, levels: bool) -> bool {
     }
 }
 
+/// What a field of a struct is, by its place from 1.
+enum Field {
+    Number,
+    Truth,
+    Text,
+    Of(&'static [Field]),
+}
+
+use Field::{Number, Of, Text, Truth};
+
+/// `PageHeader` of parquet.thrift, and what stands in it.
+const PAGE_HEADER: &[Field] =
+    &[Number, Number, Number, Number, Of(DATA_PAGE), Of(&[]), Of(DICTIONARY_PAGE), Of(DATA_PAGE_2)];
+const DATA_PAGE: &[Field] = &[Number, Number, Number, Number, Of(STATISTICS)];
+const DICTIONARY_PAGE: &[Field] = &[Number, Number, Truth];
+const DATA_PAGE_2: &[Field] = &[Number, Number, Number, Number, Number, Number, Truth, Of(STATISTICS)];
+const STATISTICS: &[Field] = &[Text, Text, Number, Number, Text, Text, Truth, Truth];
+
 /// So deep does no header go.
 const DEPTH: u8 = 32;
 
@@ -136,24 +154,30 @@ impl<'b> Thrift<'b> {
         None
     }
 
-    /// Walks through a struct; `number` is told each field of its own that is a number.
-    fn structure(&mut self, depth: u8, number: &mut dyn FnMut(u64, i64)) -> Option<()> {
-        let mut field = 0_u64;
+    /// Walks through a struct of these fields, and others behind them; `number` is told each field of its own that is a number.
+    fn structure(&mut self, fields: &[Field], depth: u8, number: &mut dyn FnMut(i64, i64)) -> Option<()> {
+        let mut id = 0_i64;
         loop {
             let header = self.byte()?;
             let kind = header & 0xf;
             if kind == 0 {
                 return Some(());
             }
-            field = match header >> 4 {
-                0 => zigzag(self.varint()?).unsigned_abs(),
-                more => field.checked_add(u64::from(more))?,
+            id = match header >> 4 {
+                0 => zigzag(self.varint()?),
+                more => id + i64::from(more),
             };
-            match kind {
-                4..=6 => number(field, zigzag(self.varint()?)),
+            let place = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+            match (place.and_then(|place| fields.get(place)), kind) {
+                (None | Some(Number), 4..=6) => number(id, zigzag(self.varint()?)),
                 // A field that is true or false says so by its kind.
-                1 | 2 => {}
-                _ => self.value(kind, depth)?,
+                (None | Some(Truth), 1 | 2) => {}
+                (Some(Of(fields)), 12) => {
+                    self.structure(fields, depth.checked_sub(1)?, &mut |_, _| ())?;
+                }
+                (None, _) | (Some(Text), 8) => self.value(kind, depth)?,
+                // The library reads what it expects there, whatever kind that says it is.
+                _ => return None,
             }
         }
     }
@@ -183,7 +207,7 @@ impl<'b> Thrift<'b> {
                     self.values(count, &[kinds >> 4, kinds & 0xf], depth)
                 }
             },
-            12 => self.structure(depth, &mut |_, _| ()),
+            12 => self.structure(&[], depth, &mut |_, _| ()),
             13 => self.take(16).map(drop),
             _ => None,
         }
@@ -292,9 +316,9 @@ mod tests {
             (&[0x18, 0x7f, b'a', 0], false),
             (&[0x18, 0x01, b'a', 0], true),
         ] {
-            assert_eq!(Thrift(header).structure(DEPTH, &mut |_, _| ()).is_some(), fits, "{header:?}");
+            assert_eq!(Thrift(header).structure(&[], DEPTH, &mut |_, _| ()).is_some(), fits, "{header:?}");
         }
         let deep = [[0x1c; 40], [0; 40]].concat();
-        assert_eq!(Thrift(&deep).structure(DEPTH, &mut |_, _| ()), None);
+        assert_eq!(Thrift(&deep).structure(&[], DEPTH, &mut |_, _| ()), None);
     }
 }
