@@ -73,18 +73,22 @@ fn headers(file: &impl ChunkReader, chunk: &ColumnChunkMetaData) -> Result<()> {
                 3 => packed = number,
                 _ => {}
             })
-            .ok_or_else(|| claims("the header of a page"))?;
+            .ok_or_else(|| claims(&format!("the header of the page at byte {at}")))?;
         if !(0..=LARGEST_PAGE).contains(&unpacked) || !(0..=i64::from(i32::MAX)).contains(&packed) {
-            return Err(claims("the header of a page"));
+            return Err(claims(&format!("the header of the page at byte {at}")));
         }
         at += (header.len() - thrift.0.len()) as u64 + packed.unsigned_abs();
     }
     Ok(())
 }
 
-/// Whether a page has no more values than it says, where its decoder makes room for as many as stand in its data.
+/// Whether a page has no more values than it says, and of a dictionary no more than it has bytes, where its decoder makes
+/// room for as many as are claimed.
 fn values_fit(page: &Page, levels: bool) -> bool {
     let data = page.buffer();
+    if page.is_dictionary_page() && page.num_values() as usize > data.len() {
+        return false;
+    }
     let values = match page {
         // Four bytes say how long the levels are.
         Page::DataPage { .. } if levels => data
