@@ -3,6 +3,7 @@
 //! A crate of its own, so that it can be fuzzed without all that queries need.
 
 mod bounds;
+mod thrift;
 
 use std::fs::File;
 use std::panic::AssertUnwindSafe;
@@ -104,9 +105,9 @@ pub fn rows(file: impl ChunkReader + 'static, path: &Path, column: &str) -> Resu
     let mask = ProjectionMask::roots(builder.parquet_schema(), [place]);
     let leaf =
         (0..builder.parquet_schema().num_columns()).find(|leaf| mask.leaf_included(*leaf)).unwrap_or(0);
-    let looked_at = guarded(|| bounds::pages(&file, builder.metadata(), leaf)).unwrap_or_else(gave_up);
-    looked_at.map_err(broken)?;
-    let reader = guarded(|| builder.with_projection(mask).with_batch_size(BATCH).build())
+    let largest = guarded(|| bounds::pages(&file, builder.metadata(), leaf)).unwrap_or_else(gave_up);
+    let batch = (BATCH_BYTES / largest.map_err(broken)?.max(1)).clamp(1, BATCH);
+    let reader = guarded(|| builder.with_projection(mask).with_batch_size(batch).build())
         .unwrap_or_else(gave_up)
         .map_err(broken)?;
     Ok(ColumnRows { path: path.to_owned(), reader, batch: None, next: 0, row: 0, ended: false })
@@ -145,8 +146,11 @@ fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
-/// Rows decoded at once; prompts are short.
+/// Rows decoded at once, at the most; prompts are short.
 const BATCH: usize = 1024;
+
+/// What the rows decoded at once may take, in bytes, unless a single one is longer.
+const BATCH_BYTES: usize = 64 << 20;
 
 /// The rows of a column; see [`read_parquet_column`].
 pub struct ColumnRows {
@@ -205,6 +209,8 @@ mod tests {
     use arrow_array::builder::{ListBuilder, StringBuilder};
     use arrow_array::{ArrayRef, Int64Array, RecordBatch};
     use parquet::arrow::ArrowWriter;
+    use parquet::basic::Compression;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
 
@@ -235,6 +241,28 @@ mod tests {
         assert_eq!(rows[2999], (3000, Some("prompt 2999".into())));
         let number = read_parquet_column(&path, "number").unwrap().nth(7).unwrap().unwrap();
         assert_eq!(number, (8, Some("7".into())));
+    }
+
+    #[test]
+    fn a_long_text_that_a_small_file_names_often_is_read_a_few_rows_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let long = "very ".repeat(1 << 20);
+        let texts = StringArray::from_iter_values([&long; 20]);
+        let batch = RecordBatch::try_from_iter([("prompt", Arc::new(texts) as ArrayRef)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_dictionary_page_size_limit(64 << 20)
+            .set_compression(Compression::SNAPPY);
+        let mut writer =
+            ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties.build()))
+                .unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() < 1 << 20);
+        let mut rows = read_parquet_column(&path, "prompt").unwrap();
+        assert_eq!(rows.next().unwrap().unwrap(), (1, Some(long.clone())));
+        assert_eq!(rows.batch.as_ref().unwrap().len(), 12, "64 MB of texts of 5 MB");
+        assert!(rows.zip(2..).all(|(row, number)| row.unwrap() == (number, Some(long.clone()))));
     }
 
     #[test]
