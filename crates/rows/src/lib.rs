@@ -210,6 +210,9 @@ pub fn field(text: Option<String>, column: &str) -> Outcome {
 
 /// NUL is in no text that people write, and PostgreSQL keeps none.
 fn usable(mut text: String) -> Outcome {
+    if text.len() > LONGEST {
+        return too_large();
+    }
     text.retain(|character| character != '\0');
     if text.trim().is_empty() {
         return Err((EMPTY, "the prompt is empty".to_owned()));

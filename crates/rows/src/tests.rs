@@ -132,6 +132,10 @@ fn a_row_too_large_to_hold_is_dropped_and_the_next_one_read() {
     let rows = read_text("a.txt", &content, "prompt").unwrap();
     assert_eq!(reasons(&rows), [(1, "too_large")]);
     assert_eq!(texts(&rows), ["a fox"]);
+    // A column of Parquet comes in whole texts.
+    let row = |length| field(Some("x".repeat(length)), "prompt").map_err(|(reason, _)| reason);
+    assert_eq!(row(LONGEST).map(|text| text.len()), Ok(LONGEST));
+    assert_eq!(row(LONGEST + 1), Err("too_large"));
 }
 
 #[test]
