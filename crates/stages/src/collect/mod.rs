@@ -159,13 +159,17 @@ fn read(ctx: &Ctx, sources: Vec<Source>) -> (mpsc::Receiver<Chunk>, Reader) {
             let (mut rows, mut bytes) = (Vec::new(), 0);
             let chunk = |rows: Vec<Row>| Chunk { source: Arc::clone(&source.name), place, rows };
             rows::read(&source.name, &source.path, &column, &mut |row| {
+                // Asked at each row: the ones that are too long to keep can take their time.
+                if stop.is_cancelled() {
+                    return false;
+                }
                 bytes += row.outcome.as_ref().map_or(0, String::len);
                 rows.push(row);
                 if rows.len() < BATCH && bytes < CHUNK_BYTES {
                     return true;
                 }
                 bytes = 0;
-                !stop.is_cancelled() && sender.blocking_send(chunk(std::mem::take(&mut rows))).is_ok()
+                sender.blocking_send(chunk(std::mem::take(&mut rows))).is_ok()
             })?;
             // Where nobody listens any more, the listener knows why.
             sender.blocking_send(chunk(rows)).ok();
