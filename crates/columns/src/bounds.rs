@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use parquet::arrow::ProjectionMask;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader as _};
 use parquet::errors::{ParquetError, Result};
@@ -21,6 +22,9 @@ const LARGEST_PAGE: i64 = 256 << 20;
 /// The longest header of a page, in bytes: it may hold the least and the greatest text.
 const LONGEST_HEADER: u64 = 16 << 20;
 
+/// So long are nearly all of them.
+const USUAL_HEADER: u64 = 1 << 10;
+
 /// Looks through the footer; where there is none, the library says so.
 pub(crate) fn footer(file: &impl ChunkReader) -> Result<()> {
     let Some(end) = file.len().checked_sub(8) else { return Ok(()) };
@@ -31,28 +35,30 @@ pub(crate) fn footer(file: &impl ChunkReader) -> Result<()> {
     Thrift(&footer).structure(FILE, DEPTH, &mut |_, _| ()).ok_or_else(|| claims("its footer"))
 }
 
-/// Looks through the pages of one column, which has no levels of repetition: the size of the largest one unpacked, in
+/// Looks through the pages of these columns, which have no levels of repetition: the size of the largest one unpacked, in
 /// bytes. No value is longer than that, but a dictionary's is read as often as it is named.
 pub(crate) fn pages<R: ChunkReader + 'static>(
     file: &Arc<R>,
     metadata: &ParquetMetaData,
-    column: usize,
+    columns: &ProjectionMask,
 ) -> Result<usize> {
     let mut largest = 0;
     for group in metadata.row_groups() {
-        let chunk = group.column(column);
-        headers(file.as_ref(), chunk)?;
-        // What the library says of a damaged page it says again where it comes to it, behind the rows before that.
-        let Ok(mut pages) =
-            SerializedPageReader::new(Arc::clone(file), chunk, group.num_rows() as usize, None)
-        else {
-            continue;
-        };
-        while let Ok(Some(page)) = pages.get_next_page() {
-            largest = largest.max(page.buffer().len());
+        let chunks = group.columns().iter().enumerate();
+        for (_, chunk) in chunks.filter(|(leaf, _)| columns.leaf_included(*leaf)) {
+            headers(file.as_ref(), chunk)?;
             let levels = chunk.column_descr().max_def_level() > 0;
-            if !values_fit(&page, levels) {
-                return Err(claims("a page"));
+            // What the library says of a damaged page it says again where it comes to it, behind the rows before that.
+            let Ok(mut pages) =
+                SerializedPageReader::new(Arc::clone(file), chunk, group.num_rows() as usize, None)
+            else {
+                continue;
+            };
+            while let Ok(Some(page)) = pages.get_next_page() {
+                largest = largest.max(page.buffer().len());
+                if !values_fit(&page, levels) {
+                    return Err(claims("a page"));
+                }
             }
         }
     }
@@ -68,22 +74,52 @@ fn headers(file: &impl ChunkReader, chunk: &ColumnChunkMetaData) -> Result<()> {
     let (mut at, length) = chunk.byte_range();
     let end = at.saturating_add(length).min(file.len());
     while at < end {
-        let header = file.get_bytes(at, (end - at).min(LONGEST_HEADER) as usize)?;
-        let (mut unpacked, mut packed) = (0, 0);
-        let mut thrift = Thrift(&header);
-        thrift
-            .structure(PAGE_HEADER, DEPTH, &mut |field, number| match field {
-                2 => unpacked = number,
-                3 => packed = number,
-                _ => {}
-            })
-            .ok_or_else(|| claims(&format!("the header of the page at byte {at}")))?;
-        if !(0..=LARGEST_PAGE).contains(&unpacked) || !(0..=i64::from(i32::MAX)).contains(&packed) {
+        let header = header(file, at, end - at)?;
+        let Some(Header { length, unpacked: unpacked @ 0.., packed: packed @ 0..=MOST }) = header else {
             return Err(claims(&format!("the header of the page at byte {at}")));
+        };
+        if unpacked > LARGEST_PAGE {
+            return Err(ParquetError::General(format!(
+                "the page at byte {at} has {unpacked} bytes when it is unpacked, and at most {LARGEST_PAGE} are read"
+            )));
         }
-        at += (header.len() - thrift.0.len()) as u64 + packed.unsigned_abs();
+        at += length + packed.unsigned_abs();
     }
     Ok(())
+}
+
+/// The greatest number that the library takes for a length.
+const MOST: i64 = i32::MAX as i64;
+
+/// How long a page's header is, and what it says of the length of its page, all in bytes.
+struct Header {
+    length: u64,
+    unpacked: i64,
+    packed: i64,
+}
+
+/// The header of a page that begins there and has so many bytes left; none where they are no header.
+fn header(file: &impl ChunkReader, at: u64, left: u64) -> Result<Option<Header>> {
+    let most = left.min(LONGEST_HEADER);
+    let mut length = most.min(USUAL_HEADER);
+    loop {
+        let bytes = file.get_bytes(at, length as usize)?;
+        let (mut unpacked, mut packed) = (0, 0);
+        let mut thrift = Thrift(&bytes);
+        let walked = thrift.structure(PAGE_HEADER, DEPTH, &mut |field, number| match field {
+            2 => unpacked = number,
+            3 => packed = number,
+            _ => {}
+        });
+        if walked.is_some() {
+            let length = (bytes.len() - thrift.0.len()) as u64;
+            return Ok(Some(Header { length, unpacked, packed }));
+        }
+        if length == most {
+            return Ok(None);
+        }
+        length = (16 * length).min(most);
+    }
 }
 
 /// Whether a page has no more values than it says, and of a dictionary no more than it has bytes, where its decoder makes
@@ -142,6 +178,7 @@ mod tests {
     use arrow_array::{RecordBatch, StringArray};
     use bytes::Bytes;
     use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
     use parquet::file::properties::{WriterProperties, WriterVersion};
 
     use super::*;
@@ -180,6 +217,46 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The header of a page with a number of bytes unpacked, and a statistic of so many.
+    fn page(unpacked: u32, statistic: usize) -> Bytes {
+        let varint = |mut number: usize| {
+            let mut bytes = Vec::new();
+            while number >= 0x80 {
+                bytes.push(number as u8 | 0x80);
+                number >>= 7;
+            }
+            bytes.push(number as u8);
+            bytes
+        };
+        let front = [&[0x15, 0, 0x15][..], &varint(2 * unpacked as usize), &[0x15, 14]].concat();
+        let of_data = [0x2c, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0x1c, 0x18];
+        [&front, &of_data[..], &varint(statistic), &vec![b'a'; statistic], &[0; 3]].concat().into()
+    }
+
+    #[test]
+    fn a_header_is_found_however_long_it_is_and_a_page_that_is_too_large_is_said() {
+        for statistic in [0, 900, 1000, 1100, 20_000, 5_000_000] {
+            let bytes = page(9, statistic);
+            let behind = [&bytes[..], &[0xff; 100]].concat();
+            let Header { length, unpacked, packed } =
+                header(&Bytes::from(behind), 0, bytes.len() as u64 + 100).unwrap().unwrap();
+            assert_eq!((length, unpacked, packed), (bytes.len() as u64, 9, 7), "{statistic}");
+            assert!(header(&bytes, 0, bytes.len() as u64 - 1).unwrap().is_none());
+        }
+        let some =
+            file(&StringArray::from_iter_values(["a fox"]), Encoding::PLAIN, WriterVersion::PARQUET_1_0);
+        let some = ArrowReaderMetadata::load(&some, ArrowReaderOptions::new()).unwrap();
+        let looked_through = |bytes: &Bytes| {
+            let chunk = some.metadata().row_group(0).column(0).clone().into_builder();
+            let chunk = chunk.set_data_page_offset(0).set_total_compressed_size(bytes.len() as i64);
+            headers(bytes, &chunk.build().unwrap()).map_err(|error| error.to_string())
+        };
+        let most = LARGEST_PAGE as u32;
+        assert_eq!(looked_through(&page(most, 0)), Ok(()));
+        let said = looked_through(&page(most + 1, 0)).unwrap_err();
+        assert!(said.contains("at byte 0 has 268435457 bytes when it is unpacked"), "{said}");
     }
 
     #[test]

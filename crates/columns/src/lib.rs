@@ -103,9 +103,7 @@ pub fn rows(file: impl ChunkReader + 'static, path: &Path, column: &str) -> Resu
         return Err(SourceError::NotText { column: column.to_owned(), kind });
     }
     let mask = ProjectionMask::roots(builder.parquet_schema(), [place]);
-    let leaf =
-        (0..builder.parquet_schema().num_columns()).find(|leaf| mask.leaf_included(*leaf)).unwrap_or(0);
-    let largest = guarded(|| bounds::pages(&file, builder.metadata(), leaf)).unwrap_or_else(gave_up);
+    let largest = guarded(|| bounds::pages(&file, builder.metadata(), &mask)).unwrap_or_else(gave_up);
     let batch = (BATCH_BYTES / largest.map_err(broken)?.max(1)).clamp(1, BATCH);
     let reader = guarded(|| builder.with_projection(mask).with_batch_size(batch).build())
         .unwrap_or_else(gave_up)
